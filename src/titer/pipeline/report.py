@@ -1,0 +1,225 @@
+"""The last stage: everything a run found out, as one page, one summary and two tables.
+
+    summary = report(Path("runs/quickstart"))
+    summary["report"]      # runs/quickstart/report.html
+
+It reads nothing but the run directory, so it can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from titer.dynamics import Verdict, judge
+from titer.errors import InputError
+from titer.evaluate import Difference, SuiteSummary, compare, summarise
+from titer.pipeline.data import load_inputs
+from titer.records import Decision, Rollout, read_rollouts, read_traces
+from titer.report import (
+    Curation,
+    Manifest,
+    ProbeRow,
+    ReportData,
+    StageRow,
+    TraceToRead,
+    TrainRow,
+    pick_pairs,
+    render,
+)
+from titer.store import read_manifest, read_table, write_json, write_table, write_text
+from titer.traces import steps
+
+SHOWN_TRACES = 12
+
+
+def report(run: Path, *, seconds: float | None = None) -> dict[str, Any]:
+    """Write `report.html`, `summary.json`, `scores.parquet` and `differences.parquet` into a run directory.
+
+    Returns the summary. Raises InputError when the run has not been evaluated yet.
+    """
+    data = gather(run)
+    if not data.suites:
+        raise InputError("has no evaluation yet", file=run, remedy="finish it with `titer run`")
+    write_text(run / "report.html", render(data))
+    write_table(run / "scores.parquet", [_flat(suite) for suite in data.suites])
+    write_table(run / "differences.parquet", [_flat(difference) for difference in data.differences])
+    summary = summarise_run(data, seconds if seconds is not None else _seconds(run))
+    write_json(run / "summary.json", summary)
+    return {**summary, "report": str(run / "report.html")}
+
+
+def gather(run: Path) -> ReportData:
+    """Everything that the page shows, read from the run directory; parts that are not there yet stay empty."""
+    manifest = read_manifest(run)
+    rollouts = list(read_rollouts(run / "evaluate" / "rollouts.parquet")) if _has(manifest, "evaluate") else []
+    by_model: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        by_model.setdefault(rollout.model, []).append(rollout)
+    base, others = by_model.get("base", []), {name: part for name, part in by_model.items() if name != "base"}
+    last = _last_step(run)
+    differences = {_step(name, last): compare(base, part) for name, part in others.items()}
+    final = differences.get(last, [])
+    inputs = load_inputs(run / "data")
+    answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
+    verdicts = judge(differences) if final else []
+    return ReportData(
+        title=str(manifest["name"]),
+        headline=_headline(final),
+        verdicts=verdicts,
+        decisions=[*_decisions(run, manifest), *(_verdict_decision(verdict) for verdict in verdicts)],
+        suites=summarise([*base, *by_model.get("trained", [])]) if rollouts else [],
+        differences=final,
+        training=_training(run / "train" / "log.jsonl"),
+        probes=_probes(run / "train" / "probe.jsonl"),
+        checkpoints={
+            step: summarise(part) for step, part in {0: base, **{_step(n, last): p for n, p in others.items()}}.items()
+        }
+        if len(others) > 1
+        else {},
+        curation=_curation(run / "curate") if _has(manifest, "curate") else None,
+        traces=_traces(run / "curate") if _has(manifest, "curate") else [],
+        pairs=pick_pairs(base, by_model.get("trained", []), answers=answers),
+        manifest=_manifest(run, manifest),
+    )
+
+
+def summarise_run(data: ReportData, seconds: float) -> dict[str, Any]:
+    """What programs read: per axis base, trained and the paired difference, the verdict, the time."""
+    summary: dict[str, Any] = {"seconds": round(seconds, 1)}
+    verdicts = {verdict.axis: verdict.label for verdict in data.verdicts}
+    for difference in data.differences:
+        if difference.level == "axis" and difference.measure == "accuracy":
+            summary[difference.axis] = {
+                "base": difference.base_value,
+                "trained": difference.other_value,
+                "difference": [_number(end) for end in difference.change],
+                "problems": difference.problems,
+                "verdict": verdicts[difference.axis],
+            }
+    return summary
+
+
+def _headline(differences: Sequence[Difference]) -> dict[str, str]:
+    return {
+        f"{d.axis.replace('_', '-')} accuracy": f"{d.base_value:.1%} → {d.other_value:.1%}"
+        for d in differences
+        if d.level == "axis" and d.measure == "accuracy"
+    }
+
+
+def _decisions(run: Path, manifest: Mapping[str, Any]) -> Iterable[Decision]:
+    for stage in manifest["stages"]:
+        file = run / stage / "decisions.json"
+        if file.exists():
+            yield from (Decision(**row) for row in json.loads(file.read_text(encoding="utf-8")))
+
+
+def _verdict_decision(verdict: Verdict) -> Decision:
+    low, mid, high = verdict.accuracy
+    return Decision(
+        stage="verdict",
+        question=f"Did {verdict.axis.replace('_', '-')} get better?",
+        choice=verdict.label,
+        rule=verdict.rule,
+        evidence={
+            "change": round(mid, 4),
+            "95 % interval": f"[{low:.4f}, {high:.4f}]",
+            "problems": verdict.problems,
+        },
+    )
+
+
+def _training(file: Path) -> list[TrainRow]:
+    return [
+        TrainRow(
+            step=row["step"],
+            epoch=row["epoch"],
+            loss=row["loss"],
+            token_accuracy=row["token_accuracy"],
+            lr=row["learning_rate"],
+            grad_norm=row["grad_norm"],
+            tokens_per_s=row["tokens_per_second"],
+        )
+        for row in _lines(file)
+    ]
+
+
+def _probes(file: Path) -> list[ProbeRow]:
+    return [ProbeRow(step=row["step"], token_accuracy=row["token_accuracy"], loss=row["nll"]) for row in _lines(file)]
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def _curation(folder: Path) -> Curation:
+    dropped: dict[str, int] = {}
+    for row in read_table(folder / "reasons.parquet"):
+        dropped[row["rule"]] = dropped.get(row["rule"], 0) + 1
+    return Curation(kept=sum(1 for _ in read_traces(folder / "kept.parquet")), dropped=dropped)
+
+
+def _traces(folder: Path) -> list[TraceToRead]:
+    """Some kept traces and some dropped ones, spread over the tables."""
+    reasons = {row["trace_id"]: f"{row['rule']}: {row['reason']}" for row in read_table(folder / "reasons.parquet")}
+    shown = []
+    for name in ("kept", "dropped"):
+        traces = list(read_traces(folder / f"{name}.parquet"))
+        stride = max(1, len(traces) // (SHOWN_TRACES // 2))
+        shown += [
+            TraceToRead(trace=trace, steps=steps(trace.reasoning), dropped=reasons.get(trace.id, ""))
+            for trace in traces[::stride][: SHOWN_TRACES // 2]
+        ]
+    return shown
+
+
+def _manifest(run: Path, manifest: Mapping[str, Any]) -> Manifest:
+    stages = manifest["stages"]
+    newest = next(reversed(stages.values()), {})
+    return Manifest(
+        stages=[StageRow(name=name, seconds=stage["seconds"]) for name, stage in stages.items()],
+        versions=newest.get("versions", {}),
+        device=str(newest.get("machine", {}).get("platform", "")),
+        recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
+    )
+
+
+def _has(manifest: Mapping[str, Any], stage: str) -> bool:
+    return stage in manifest["stages"]
+
+
+def _last_step(run: Path) -> int:
+    found = sorted((run / "train" / "checkpoints").glob("step-*"))
+    return int(found[-1].name.removeprefix("step-")) if found else 0
+
+
+def _step(name: str, last: int) -> int:
+    """The update of a model's name in the tables: `trained` is the last checkpoint."""
+    return last if name == "trained" else int(name.removeprefix("step-"))
+
+
+def _seconds(run: Path) -> float:
+    return float(sum(stage["seconds"] for stage in read_manifest(run)["stages"].values()))
+
+
+def _flat(row: SuiteSummary | Difference) -> dict[str, Any]:
+    """A result as one table row: intervals as three columns, lists joined."""
+    flat: dict[str, Any] = {}
+    for name, value in asdict(row).items():
+        if isinstance(value, tuple) and len(value) == 3 and hasattr(getattr(row, name), "mid"):
+            flat |= {f"{name}_{end}": part for end, part in zip(("low", "mid", "high"), value, strict=True)}
+        elif isinstance(value, Mapping):
+            flat[name] = json.dumps({str(key): part for key, part in value.items()})
+        else:
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no nan."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,90 @@
+"""The whole path: data → measure → curate → train → evaluate → report.
+
+summary = run(load_recipe("quickstart"), out=Path("runs/quickstart"))
+summary["in_domain"]["difference"]      # [low, mid, high]
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from titer.errors import InputError
+from titer.models import locate
+from titer.pipeline.data import data_inputs, load_inputs, prepare
+from titer.pipeline.report import report
+from titer.pipeline.stages import curate_traces, evaluate_models, measure_base, train_model
+from titer.recipe import Recipe, dump_recipe
+from titer.records import read_traces
+from titer.store import Run, file_hash
+
+BASE, TRAINED = "base", "trained"
+
+
+def run(
+    recipe: Recipe, *, out: Path | None = None, said: Callable[[str], None] = lambda _: None, progress: bool = False
+) -> dict[str, Any]:
+    """Run what is not there yet, write the report, and return the summary that `summary.json` holds.
+
+    `out` defaults to `runs/NAME`. Raises InputError for whatever a stage refuses.
+    """
+    began = time.monotonic()
+    out = out or Path("runs") / recipe.name
+    place = locate(recipe.model)
+    folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe))
+    model = {"model": recipe.model, "weights": file_hash(place) if Path(place).exists() else place}
+    seed = {"seed": recipe.seed}
+
+    data = folder.stage("data", data_inputs(recipe), lambda work: prepare(recipe, work), said=said)
+    inputs = load_inputs(data)
+    from_data = {"data": folder.key("data"), **seed}
+    if recipe.measure.problems:
+        folder.stage(
+            "measure",
+            {
+                **from_data,
+                **model,
+                "settings": recipe.measure.model_dump(),
+                "generate": recipe.generate.model_dump(),
+            },
+            lambda work: measure_base(recipe, inputs, work, said),
+            said=said,
+        )
+    kept = folder.stage(
+        "curate",
+        {**from_data, "settings": recipe.curate.model_dump()},
+        lambda work: curate_traces(recipe, inputs, work),
+        said=said,
+    )
+    trained = folder.stage(
+        "train",
+        {"traces": folder.key("curate"), **seed, **model, "settings": recipe.train.model_dump()},
+        lambda work: train_model(recipe, list(read_traces(kept / "kept.parquet")), work, progress=progress),
+        said=said,
+    )
+    checkpoints = _checkpoints(recipe, trained)
+    folder.stage(
+        "evaluate",
+        {
+            **from_data,
+            **model,
+            "trained": folder.key("train"),
+            "settings": recipe.evaluate.model_dump(),
+            "generate": recipe.generate.model_dump(),
+        },
+        lambda work: evaluate_models(recipe, inputs.suites, checkpoints, work, said),
+        said=said,
+    )
+    folder.sweep()
+    return report(out, seconds=time.monotonic() - began)
+
+
+def _checkpoints(recipe: Recipe, trained: Path) -> dict[str, str]:
+    """Names in the tables and what to load for them: the base, checkpoints on the grid if asked, the last one."""
+    found = sorted((trained / "checkpoints").iterdir())
+    if not found:
+        raise InputError("no checkpoint stands here", file=trained, remedy="remove the folder and run again")
+    grid = {path.name: str(path) for path in found[:-1]} if recipe.evaluate.checkpoints == "grid" else {}
+    return {BASE: recipe.model, **grid, TRAINED: str(found[-1])}

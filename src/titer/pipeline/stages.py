@@ -1,0 +1,248 @@
+"""What each stage of a run does inside its folder. Every function reads tables and writes tables.
+
+measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet, routes.parquet
+curate_traces(recipe, inputs, work)          # kept.parquet, dropped.parquet
+train_model(recipe, traces, work)            # checkpoints/, log.jsonl, probe.jsonl
+evaluate_models(recipe, inputs, …)           # rollouts.parquet
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titer.errors import InputError
+from titer.generate.protocol import Generator, Sampling
+from titer.measure import band_shares, solve_rates
+from titer.models import add_lora, load_model
+from titer.pipeline.data import Inputs, Suite
+from titer.recipe import Generate, Recipe
+from titer.records import Decision, Problem, Rollout, Trace, write_records
+from titer.rollouts import Progress, collect
+from titer.stages import route
+from titer.store import write_json, write_table
+from titer.traces import curate
+from titer.verify import Grader, grade_many
+
+Said = Callable[[str], None]
+
+
+def make_generator(model: str, settings: Generate, *, name: str) -> Generator:
+    """The model, loaded and ready to be sampled in this process."""
+    from titer.generate import TransformersGenerator
+
+    loaded = load_model(model)
+    return TransformersGenerator(loaded.model, loaded.tokenizer, name=name, batch_size=settings.batch_size)
+
+
+def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None:
+    """Sample the base model on training problems: solve rates, bands, where each would go."""
+    problems = _subset(inputs.problems, recipe.measure.problems, recipe.seed)
+    sampling = Sampling(
+        temperature=recipe.measure.temperature,
+        top_p=1.0,
+        max_tokens=recipe.measure.max_tokens,
+        seed=recipe.seed,
+    )
+    generator = make_generator(recipe.model, recipe.generate, name="base")
+    with Grader() as grader:
+        rollouts = collect(
+            generator,
+            problems,
+            samples=recipe.measure.samples,
+            sampling=sampling,
+            grader=grader,
+            out=work / "rollouts.jsonl",
+            chunk=recipe.generate.chunk,
+            said=_spoken(said, "measure"),
+        )
+    rates = solve_rates(rollouts)
+    if not rates:
+        raise InputError(
+            "no rollout could be graded", field="measure", remedy="look at the verifier of the problems"
+        )
+    _to_parquet(work, rollouts)
+    write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
+    write_table(work / "routes.parquet", [destination._asdict() for destination in route(rates).values()])
+    decision = Decision(
+        stage="measure",
+        question="What can the base model already do?",
+        choice=", ".join(f"{share:.0%} {band}" for band, share in band_shares(rates.values()).items()),
+        rule="simple: solve rate ≥ .75, medium: .25 to .75, hard: below .25 (arXiv 2606.04466)",
+        evidence={
+            "problems": len(rates),
+            "rollouts of each": recipe.measure.samples,
+            "mean solve rate": round(float(np.mean([rate.rho for rate in rates.values()])), 4),
+        },
+        setting="measure",
+    )
+    write_decisions(work, [decision])
+
+
+def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
+    """Verify the traces and keep what teaches."""
+    problems = {problem.id: problem for problem in inputs.problems}
+    traces = verify_traces(inputs.traces, problems) if recipe.curate.verified else inputs.traces
+    curation = curate(
+        traces,
+        keep=recipe.curate.keep,
+        by=recipe.curate.by,
+        verified=recipe.curate.verified,
+        per_problem=recipe.curate.per_problem,
+    )
+    if not curation.kept:
+        raise InputError(
+            "no trace is left after curation", field="curate", remedy="look at dropped.parquet, or loosen it"
+        )
+    write_records(work / "kept.parquet", curation.kept)
+    write_records(work / "dropped.parquet", [drop.trace for drop in curation.dropped])
+    write_table(
+        work / "reasons.parquet",
+        [{"trace_id": drop.trace.id, "rule": drop.rule, "reason": drop.reason} for drop in curation.dropped],
+    )
+    rules = Counter(drop.rule for drop in curation.dropped)
+    decision = Decision(
+        stage="curate",
+        question="Which traces teach?",
+        choice=f"{len(curation.kept)} of {len(traces)} kept",
+        rule=_curation_rule(recipe),
+        evidence={
+            **{f"dropped: {rule}": number for rule, number in rules.items()},
+            "largest cue share kept": round(curation.cutoff, 4),
+            **{f"kept of {teacher}": n for teacher, n in sorted(Counter(t.teacher for t in curation.kept).items())},
+        },
+        setting="curate",
+    )
+    write_decisions(work, [decision])
+
+
+def verify_traces(traces: Sequence[Trace], problems: Mapping[str, Problem]) -> list[Trace]:
+    """The traces with `correct` set by grading their response; None where it could not be graded."""
+    grades = grade_many([(problems[trace.problem_id], trace.response) for trace in traces])
+    return [
+        replace(trace, correct=None if grade.score is None else grade.score == 1.0)
+        for trace, grade in zip(traces, grades, strict=True)
+    ]
+
+
+def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress: bool) -> None:
+    """Fine-tune the base model on the kept traces."""
+    from titer.train import encode_all, train
+
+    loaded = load_model(recipe.model)
+    dropped: list[InputError] = []
+    samples = encode_all(
+        traces,
+        loaded.tokenizer,
+        max_length=context_length(recipe.train.max_length, loaded.model),
+        too_long=recipe.train.too_long,
+        dropped=dropped,
+    )
+    model = add_lora(loaded.model, recipe.train.lora) if recipe.train.lora else loaded.model
+    result = train(model, loaded.tokenizer, samples, recipe.train, out=work, seed=recipe.seed, progress=progress)
+    write_json(work / "too_long.json", [str(error) for error in dropped])
+    shutil.rmtree(work / "state", ignore_errors=True)
+    decision = Decision(
+        stage="train",
+        question="How long, and with which objective?",
+        choice=f"{result.updates} updates of {recipe.train.batch_size} traces, objective {recipe.train.objective}",
+        rule="as the recipe says",
+        evidence={
+            "traces": len(samples),
+            "epochs": round(result.updates * recipe.train.batch_size / len(samples), 2),
+            "trained tokens of one epoch": sum(sample.trained for sample in samples),
+            "dropped as too long": len(dropped),
+        },
+        setting="train",
+    )
+    write_decisions(work, [decision])
+
+
+def evaluate_models(
+    recipe: Recipe, suites: Sequence[Suite], checkpoints: Mapping[str, str], work: Path, said: Said
+) -> None:
+    """Sample and grade every suite with every model (`checkpoints`: name in the tables → what to load)."""
+    settings = recipe.evaluate
+    sampling = Sampling(
+        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=recipe.seed
+    )
+    rollouts: list[Rollout] = []
+    with Grader() as grader:
+        for name, model in checkpoints.items():
+            generator = make_generator(model, recipe.generate, name=name)
+            for suite in suites:
+                rollouts += collect(
+                    generator,
+                    suite.problems,
+                    samples=settings.samples,
+                    sampling=sampling,
+                    grader=grader,
+                    out=work / name / f"{suite.name}.jsonl",
+                    suite=suite.name,
+                    axis=suite.axis,
+                    chunk=recipe.generate.chunk,
+                    said=_spoken(said, f"evaluate {name} on {suite.name}"),
+                )
+    write_records(work / "rollouts.parquet", rollouts)
+    for name in checkpoints:
+        shutil.rmtree(work / name)
+
+
+def context_length(asked: int | None, model: Any) -> int | None:
+    """The longest sample: what the recipe asks for, at most what the model has positions for."""
+    has = getattr(model.config, "max_position_embeddings", None)
+    if asked and has and asked > has:
+        raise InputError(
+            f"{asked} tokens, but the model has {has} positions", field="train.max_length", remedy="lower it"
+        )
+    return asked or has
+
+
+def write_decisions(work: Path, decisions: Sequence[Decision]) -> None:
+    """Store a stage's decisions beside its tables."""
+    rows = [
+        {
+            "stage": decision.stage,
+            "question": decision.question,
+            "choice": decision.choice,
+            "rule": decision.rule,
+            "evidence": dict(decision.evidence),
+            "setting": decision.setting,
+        }
+        for decision in decisions
+    ]
+    write_json(work / "decisions.json", rows)
+
+
+def _subset(problems: Sequence[Problem], count: int, seed: int) -> list[Problem]:
+    chosen = np.random.default_rng([seed, 2]).permutation(len(problems))[:count]
+    return [problems[i] for i in sorted(chosen)]
+
+
+def _to_parquet(work: Path, rollouts: Sequence[Rollout]) -> None:
+    write_records(work / "rollouts.parquet", rollouts)
+    (work / "rollouts.jsonl").unlink()
+
+
+def _curation_rule(recipe: Recipe) -> str:
+    parts = ["finished"]
+    if recipe.curate.verified:
+        parts.append("verified")
+    if recipe.curate.by == "cue_share":
+        parts.append(
+            f"the {recipe.curate.keep:.0%} with the least share of branching cues (arXiv 2604.01702, proxy 2)"
+        )
+    if recipe.curate.per_problem:
+        parts.append(f"at most {recipe.curate.per_problem} a problem")
+    return ", ".join(parts)
+
+
+def _spoken(said: Said, what: str) -> Callable[[Progress], None]:
+    """Progress of a collection as lines."""
+    return lambda p: said(f"{what}: {p.done}/{p.total} rollouts, {p.right / max(1, p.graded):.1%} right")

@@ -1,0 +1,210 @@
+"""The whole configuration of a run, frozen. Every field's docstring is its documentation.
+
+recipe = load_recipe("quickstart", ["train.learning_rate=1e-3"])
+recipe.train.epochs
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+Axis = Literal["in_domain", "out_of_domain", "general", "safety"]
+
+
+class Block(BaseModel):
+    """A part of the recipe: frozen, no unknown keys, field docstrings as descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, strict=False)
+
+
+class LabData(Block):
+    """Problems, traces and suites made by titer's own lab (countdown in words, two synthetic teachers)."""
+
+    problems: dict[str, int] = {"countdown3": 600, "countdown4": 300}
+    """Training problems to make, by lab task."""
+    teachers: tuple[Literal["convergent", "divergent"], ...] = ("convergent", "divergent")
+    """Which synthetic teachers explain each problem."""
+    branch_rate: Share = 0.35
+    """Chance that `divergent` opens a dead branch before a step."""
+    suites: dict[str, int] = {"countdown3": 100, "countdown4": 100}
+    """Held-out evaluation problems to make, by lab task; each task knows its axis."""
+
+
+class GymData(Block):
+    """Problems and suites made by reasoning-gym, traces made for them by titer."""
+
+    tasks: dict[str, dict[str, int | float | str | bool | tuple[str, ...]]] = {}
+    """Training tasks with their reasoning-gym settings. Traces can be made for `chain_sum`."""
+    problems: Annotated[int, Field(gt=0)] = 400
+    """Training problems of each task."""
+    suites: dict[str, dict[str, int | float | str | bool | tuple[str, ...]]] = {}
+    """Evaluation tasks with their settings."""
+    axes: dict[str, Axis] = {}
+    """Axis of each suite; `in_domain` for the training tasks and `out_of_domain` otherwise."""
+    evaluation: Annotated[int, Field(gt=0)] = 50
+    """Evaluation problems of each suite."""
+
+
+class Suite(Block):
+    """A file of evaluation problems on one axis."""
+
+    problems: str
+    """Path of a problem file."""
+    axis: Axis = "in_domain"
+    """Which question the suite answers."""
+
+
+class Data(Block):
+    """Where problems, traces and suites come from: files, or one of the two makers."""
+
+    problems: str | None = None
+    """Path of the training problems; may be left out when the traces carry their answers."""
+    traces: str | None = None
+    """Path of the teachers' traces."""
+    suites: dict[str, Suite] = {}
+    """Evaluation suites by name."""
+    lab: LabData | None = None
+    """Make everything with the lab instead."""
+    gym: GymData | None = None
+    """Make everything with reasoning-gym instead."""
+    on_bad: Literal["stop", "drop"] = "stop"
+    """What a bad row does: stop the run, or be dropped, counted and listed."""
+
+
+class Generate(Block):
+    """What samples the models."""
+
+    batch_size: Annotated[int, Field(gt=0)] | None = None
+    """Rows decoded together; by default as many as fit the memory."""
+    chunk: Annotated[int, Field(gt=0)] = 512
+    """Rollouts between two writes to disk: what a crash can cost."""
+
+
+class Measure(Block):
+    """How the base model's solve rates are measured before training."""
+
+    problems: Annotated[int, Field(ge=0)] = 200
+    """Training problems to sample (0 skips the measurement)."""
+    samples: Annotated[int, Field(gt=0)] = 16
+    """Rollouts of each problem."""
+    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    """Sampling temperature; 1 measures the model's own distribution."""
+    max_tokens: Annotated[int, Field(gt=0)] = 256
+    """Longest rollout."""
+
+
+class Curate(Block):
+    """Which traces are trained on (finding A)."""
+
+    verified: bool = True
+    """Keep only traces whose answer verifies."""
+    keep: PositiveShare = 0.9
+    """Share kept after ranking by `by`; the branchiest are dropped (arXiv 2604.01702 keeps 0.9)."""
+    by: Literal["cue_share", "none"] = "cue_share"
+    """Ranking: share of steps with Perhaps / Another / Alternatively (the paper's second proxy), or none."""
+    per_problem: Annotated[int, Field(gt=0)] | None = None
+    """At most this many traces of one problem, least branching first."""
+
+
+class Lora(Block):
+    """Low-rank adapters instead of full fine-tuning."""
+
+    rank: Annotated[int, Field(gt=0)] = 16
+    """Rank of the adapters."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """Scale; the update is alpha/rank times the product."""
+    dropout: Share = 0.0
+    """Dropout on the adapters' input."""
+    targets: str | tuple[str, ...] = "all-linear"
+    """Modules to adapt, as peft names them."""
+
+
+class Train(Block):
+    """The SFT run."""
+
+    objective: Literal["nll", "p", "dft"] = "nll"
+    """nll: −log p. p (alias dft): −p (arXiv 2510.00526)."""
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Passes over the kept traces; ignored when `updates` is given."""
+    updates: Annotated[int, Field(gt=0)] | None = None
+    """Optimizer updates."""
+    batch_size: Annotated[int, Field(gt=0)] = 32
+    """Traces in one update, over all processes."""
+    micro_tokens: Annotated[int, Field(gt=0)] = 8192
+    """Padded tokens of one forward pass; changes speed and memory, never the result."""
+    packing: bool = False
+    """Lay traces end to end in one row, without attention across them, instead of padding."""
+    max_length: Annotated[int, Field(gt=0)] | None = None
+    """Longest sample in tokens, prompt included; by default the model's context."""
+    too_long: Literal["stop", "drop"] = "stop"
+    """What a sample over `max_length` does. Nothing is ever cut."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    """Peak learning rate."""
+    warmup: Share = 0.1
+    """Share of the updates in which the rate rises linearly from zero."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """cosine to zero, or constant and then a linear cooldown to zero."""
+    cooldown: Share = 0.1
+    """Share of the updates that the constant schedule cools down in."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """adamw, or muon for the matrices inside the layers with adamw for the rest (for training from scratch)."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's averages."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decay of matrices; vectors (norms, biases) are not decayed."""
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 autocast over fp32 weights on a GPU that has it, fp32 elsewhere."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    lora: Lora | None = None
+    """Train adapters instead of all weights."""
+    probe_samples: Annotated[int, Field(ge=0)] = 200
+    """Size of the fixed training subset on which token accuracy is measured (arXiv 2602.11149)."""
+    save_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Least time between two saved states to resume from."""
+    tracker: Literal["none", "tensorboard", "wandb", "trackio", "mlflow"] = "none"
+    """Where else the log goes, through accelerate."""
+
+
+class Evaluate(Block):
+    """How checkpoints are scored (defaults: arXiv 2604.06628)."""
+
+    samples: Annotated[int, Field(gt=0)] = 4
+    """Rollouts of each problem: k of avg@k."""
+    temperature: Annotated[float, Field(ge=0)] = 0.6
+    """Sampling temperature."""
+    top_p: PositiveShare = 0.95
+    """Nucleus."""
+    max_tokens: Annotated[int, Field(gt=0)] = 512
+    """Longest rollout, thinking included."""
+    checkpoints: Literal["last", "grid"] = "last"
+    """Besides the base: only the last checkpoint, or every one on the log grid."""
+
+
+class Recipe(Block):
+    """A run."""
+
+    name: str = "run"
+    """Name of the run directory."""
+    model: str
+    """`lab`, `smollm2`, a model directory, a .gguf file or a hub id."""
+    seed: int = 0
+    """Seed of everything random."""
+    data: Data
+    """Problems, traces, suites."""
+    generate: Generate = Generate()
+    """What samples the models."""
+    measure: Measure = Measure()
+    """The base model's solve rates."""
+    curate: Curate = Curate()
+    """Which traces are kept."""
+    train: Train = Train()
+    """The SFT run."""
+    evaluate: Evaluate = Evaluate()
+    """How checkpoints are scored."""

@@ -1,0 +1,34 @@
+"""Problems, traces and rollouts: what they are, and their way in and out of files.
+
+for trace in read_traces("traces.jsonl.gz"):
+    print(trace.teacher, len(trace.reasoning))
+write_records("traces.parquet", read_traces("dataset_folder"))
+"""
+
+from titer.records.columns import prompt_id
+from titer.records.overlap import Overlap, find_overlap, refuse_overlap
+from titer.records.reading import read_problems, read_rollouts, read_traces
+from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
+from titer.records.thinking import Thought, join_thinking, split_thinking
+from titer.records.writing import append_rollouts, write_records
+
+__all__ = [
+    "Decision",
+    "FinishReason",
+    "Overlap",
+    "Problem",
+    "Rollout",
+    "Score",
+    "Thought",
+    "Trace",
+    "append_rollouts",
+    "find_overlap",
+    "join_thinking",
+    "prompt_id",
+    "read_problems",
+    "read_rollouts",
+    "read_traces",
+    "refuse_overlap",
+    "split_thinking",
+    "write_records",
+]

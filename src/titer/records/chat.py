@@ -1,0 +1,74 @@
+"""Message lists, in the OpenAI form (role, content) and the ShareGPT form (from, value).
+
+messages_of("messages", [{"from": "human", "value": "3 + 4?"}])   # [{"role": "user", "content": "3 + 4?"}]
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from titer.errors import InputError
+from titer.records.columns import string
+from titer.records.rows import type_name
+
+Message = dict[str, Any]
+
+_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant"}
+
+
+class Asked(NamedTuple):
+    """The last user turn's text, and the messages before it."""
+
+    prompt: str
+    earlier: list[Message]
+
+
+def messages_of(key: str, value: object) -> list[Message]:
+    """A list of messages, each with `role`, text `content`, and whatever else it had.
+
+    Raises InputError for anything that is no such list, and for content that is not text.
+    """
+    if not isinstance(value, list):
+        raise InputError(f"{type_name(value)}, not a list of messages", remedy="write a list", field=key)
+    return [_message(key, message) for message in value]
+
+
+def asked(key: str, messages: list[Message]) -> Asked:
+    """Split a prompt's messages at its last one, which must be the user's."""
+    if not messages or messages[-1]["role"] != "user":
+        by = f"is by {messages[-1]['role']!r}" if messages else "is missing"
+        fault = f"the turn before the answer {by}, not by the user"
+        raise InputError(fault, remedy="keep rows that answer a user's turn", field=key)
+    return Asked(messages[-1]["content"], messages[:-1])
+
+
+def _message(key: str, message: object) -> Message:
+    if not isinstance(message, dict):
+        raise InputError(f"a message that is {type_name(message)}", remedy="write objects", field=key)
+    role = message.get("role") or message.get("from")
+    if not isinstance(role, str):
+        raise InputError("a message without a role", remedy="name who speaks", field=key)
+    content = message.get("content", message.get("value"))
+    rest = {k: v for k, v in message.items() if k not in {"role", "from", "content", "value"} and v is not None}
+    return {**rest, "role": _ROLES.get(role, role), **_content(key, content)}
+
+
+def _content(key: str, content: object) -> Message:
+    """The content as text; parts of type `thinking` or `reasoning` become `reasoning_content`."""
+    if not isinstance(content, list):
+        return {"content": string(key, content)}
+    said: dict[str, list[str]] = {"text": [], "thinking": []}
+    for part in content:
+        kind, words = _part(key, part)
+        said[kind].append(words)
+    thinking = {"reasoning_content": "".join(said["thinking"])} if said["thinking"] else {}
+    return {"content": "".join(said["text"]), **thinking}
+
+
+def _part(key: str, part: object) -> tuple[str, str]:
+    if isinstance(part, dict) and isinstance(words := part.get("text"), str):
+        return "text", words
+    if isinstance(part, dict) and isinstance(words := part.get("thinking") or part.get("reasoning"), str):
+        return "thinking", words
+    kind = part.get("type") if isinstance(part, dict) else type_name(part)
+    raise InputError(f"a content part that is not text ({kind})", remedy="keep rows of text only", field=key)

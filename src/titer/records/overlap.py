@@ -1,0 +1,88 @@
+"""Evaluation problems that are among the training prompts, word for word or but for how they are written.
+
+    find_overlap(traces, problems)     # [Overlap("t7", "p3", "normalised")]
+    refuse_overlap(traces, problems)   # InputError, or nothing
+
+Two prompts are the same after normalisation if they agree in words, numbers and mathematical signs; case, layout,
+punctuation and Unicode's look-alikes do not count. The normal form is ours: it only has to be strict enough never
+to join two different exercises.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from titer.errors import InputError
+from titer.records.schema import Problem, Trace
+
+_TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]")
+_ARITHMETIC = frozenset("+-*/^=<>")
+_SIGNS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "⁄": "/", "∕": "/"})
+# A hyphen between two words is punctuation; between single letters it may be a minus.
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+class Overlap(NamedTuple):
+    """A training record and the evaluation problem that has its prompt."""
+
+    train_id: str
+    eval_id: str
+    kind: Literal["exact", "normalised"]
+
+
+def find_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Problem]) -> list[Overlap]:
+    """Every pair of a training record and an evaluation problem with one prompt, in the order of `train`.
+
+    Streams `train`; holds the prompts of `evaluation`.
+    """
+    problems: defaultdict[str, list[Problem]] = defaultdict(list)
+    for problem in evaluation:
+        problems[normalised(problem.prompt)].append(problem)
+    return [
+        Overlap(record.id, problem.id, "exact" if record.prompt == problem.prompt else "normalised")
+        for record in train
+        for problem in problems.get(normalised(record.prompt), ())
+    ]
+
+
+def refuse_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Problem]) -> None:
+    """Raise InputError if any evaluation problem is among the training prompts; it names the first pair."""
+    found = find_overlap(train, evaluation)
+    if not found:
+        return
+    problems = len({overlap.eval_id for overlap in found})
+    first = found[0]
+    raise InputError(
+        f"{problems} evaluation problem{'s' * (problems > 1)} among the training prompts, "
+        f"first {first.eval_id!r} = training {first.train_id!r} ({first.kind})",
+        remedy="remove them from one side",
+    )
+
+
+def normalised(prompt: str) -> str:
+    """The prompt's words, numbers and mathematical signs, one space between any two.
+
+    A prompt that has none of these, such as one emoji, is its own normal form.
+    """
+    plain = unicodedata.normalize("NFKC", _NOT_ASCII.sub(_unfolded, prompt)).casefold().translate(_SIGNS)
+    tokens = _TOKEN.findall(_HYPHEN.sub(" ", plain))
+    return " ".join(filter(_counts, tokens)) or prompt
+
+
+def _unfolded(found: re.Match[str]) -> str:
+    """Keep what NFKC would lose: 5² is not 52, and 3½ is not 31/2."""
+    kind = unicodedata.decomposition(found[0]).partition(" ")[0]
+    return {"<super>": "^", "<fraction>": " "}.get(kind, "") + found[0]
+
+
+def _counts(token: str) -> bool:
+    """Whether a token is a word, a number, a sign of mathematics, or a mark that belongs to a letter."""
+    if len(token) > 1 or token.isalnum() or token in _ARITHMETIC:
+        return True
+    category = unicodedata.category(token)
+    return category == "Sm" or category.startswith("M")

@@ -1,0 +1,98 @@
+"""What evaluating, comparing and judging come to: the tables that `evaluate` and `dynamics` hand to the report.
+
+summary.accuracy.mid, summary.accuracy.low, summary.accuracy.high
+difference.change.excludes_zero
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Measure = Literal["accuracy", "terminated", "parsed", "accuracy_given_parsed", "tokens"]
+Call = Literal["better", "worse", "longer", "shorter", "cannot tell"]
+Label = Literal["improving", "improved", "degraded", "dipped then recovered", "dipping", "cannot tell"]
+
+
+class Interval(NamedTuple):
+    """An estimate `mid` between the ends of its 95 % interval; an end that nothing is known of is nan."""
+
+    low: float
+    mid: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside. False where an end is unknown."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteSummary:
+    """How one model did on one suite. Rates are in [0, 1], `tokens` is the mean length of a completion.
+
+    `accuracy` is avg@k. `accuracy == parsed * accuracy_given_parsed` holds for the `mid`s (nothing parsed:
+    `accuracy_given_parsed` is nan). `pass_at` maps k to pass@k. `samples` counts all rollouts, `ungraded`
+    names those that could not be graded and so count neither as right nor as wrong.
+    """
+
+    model: str
+    suite: str
+    axis: str
+    problems: int
+    samples: int
+    accuracy: Interval
+    pass_at: Mapping[int, float]
+    terminated: Interval
+    parsed: Interval
+    accuracy_given_parsed: Interval
+    tokens: Interval
+    ungraded: tuple[str, ...] = ()
+
+    @property
+    def samples_per_problem(self) -> float:
+        """Mean number of rollouts per problem: the k of avg@k."""
+        return self.samples / self.problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """`other` minus `base` in one measure, over the problems that both answered, with a paired interval.
+
+    `level` says whether the problems are one suite's or all of an axis (`suite` is then ""). `differing` counts
+    the problems on which the two are not level; `left_out` names those that only one of the two has graded.
+    """
+
+    base: str
+    other: str
+    level: Literal["suite", "axis"]
+    axis: str
+    suite: str
+    measure: Measure
+    base_value: float
+    other_value: float
+    change: Interval
+    problems: int
+    differing: int
+    better: Call
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of one axis, by which rule, from which numbers.
+
+    `accuracy` is the change against the base at the last checkpoint, `step`; `path` holds the change at every
+    evaluated checkpoint. `terminated` and `tokens` are the two length signals at the last one.
+    """
+
+    axis: str
+    label: Label
+    rule: str
+    step: int
+    problems: int
+    accuracy: Interval
+    terminated: Interval
+    tokens: Interval
+    path: Mapping[int, Interval] = field(default_factory=dict)

@@ -1,0 +1,266 @@
+"""The charts of the report, as the plain dictionaries that plotly.js draws.
+
+    figures(data)["differences"]   # {"data": [...], "layout": {...}, "about": "...", "log": {...}}
+
+A colour is the name of one of the page's CSS variables ("--blue"), so that one figure serves light and dark.
+Series differ in marker shape and dash as well as in colour. A figure with a step axis carries "log": how to draw
+the same steps on a logarithmic axis that has room for step 0, at log2(1 + step / unit).
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from titer.records.results import Call, Difference, Interval, Measure, SuiteSummary
+from titer.report.data import ReportData, TrainRow
+from titer.report.numbers import change as written_change
+
+Figure = dict[str, Any]
+
+MOST_POINTS: Final = 1_500
+
+
+class _Look(NamedTuple):
+    """How one series is drawn: colour, marker symbol, dash."""
+
+    colour: str
+    symbol: str
+    dash: str
+
+
+# Cycles of different lengths, so that two series share a colour, a shape and a dash only after 210 others.
+_COLOURS: Final = ("--blue", "--red", "--green", "--purple", "--orange", "--ink")
+_SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
+_DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash")
+_CALLS: Final[Mapping[Call, _Look]] = {
+    "better": _Look("--blue", "triangle-up", "solid"),
+    "worse": _Look("--red", "triangle-down", "solid"),
+    "cannot tell": _Look("--muted", "circle-open", "solid"),
+}
+_PARTS: Final[Mapping[Measure, str]] = {
+    "terminated": "ends by itself",
+    "parsed": "answer read",
+    "accuracy_given_parsed": "right when read",
+}
+
+
+def _look(place: int) -> _Look:
+    return _Look(_COLOURS[place % 6], _SYMBOLS[place % 7], _DASHES[place % 5])
+
+
+def figures(data: ReportData) -> dict[str, Figure]:
+    """All charts that `data` has numbers for, by name."""
+    made = {
+        "differences": _differences(data.differences),
+        "parts": _parts(data.differences),
+        "loss": _loss(data),
+        "token_accuracy": _token_accuracy(data),
+        "lr": _rate(data),
+        "score_path": _path(data, lambda s: s.accuracy, "Accuracy (avg@k), %", 100.0),
+        "length_path": _path(data, lambda s: s.tokens, "Mean length, tokens", 1.0),
+        "termination_path": _path(data, lambda s: s.terminated, "Ends by itself, %", 100.0),
+    }
+    return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def _differences(differences: Sequence[Difference]) -> Figure | None:
+    """A forest plot of the change in accuracy: each axis, below it its suites where it has several."""
+    accuracy = [d for d in differences if d.measure == "accuracy" and math.isfinite(d.change.mid)]
+    suites = Counter(d.axis for d in accuracy if d.level == "suite")
+    rows = [d for d in accuracy if d.level == "axis" or suites[d.axis] > 1]
+    if not rows:
+        return None
+    heights = {id(row): len(rows) - 1 - place for place, row in enumerate(rows)}
+    traces = [
+        _dots([d for d in rows if d.better == call], [heights[id(d)] for d in rows if d.better == call], call, look)
+        for call, look in _CALLS.items()
+        if any(d.better == call for d in rows)
+    ]
+    return _forest(traces, {heights[id(d)]: row_name(d) for d in rows}, "Change in accuracy, percentage points")
+
+
+def _parts(differences: Sequence[Difference]) -> Figure | None:
+    """A forest plot per axis of what accuracy is made of: termination, parse rate, accuracy given parsed."""
+    rows = [d for d in differences if d.level == "axis" and d.measure in _PARTS and math.isfinite(d.change.mid)]
+    axes = list(dict.fromkeys(d.axis for d in rows))
+    if not axes:
+        return None
+    traces = []
+    for place, (measure, name) in enumerate(_PARTS.items()):
+        of_measure = [d for d in rows if d.measure == measure]
+        heights = [len(axes) - 1 - axes.index(d.axis) + 0.22 * (1 - place) for d in of_measure]
+        traces.append(_dots(of_measure, heights, name, _look(place)))
+    names = {len(axes) - 1 - place: title(axis) for place, axis in enumerate(axes)}
+    return _forest(traces, names, "Change, percentage points", per_row=64)
+
+
+def _dots(differences: Sequence[Difference], heights: Sequence[float], name: str, look: _Look) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [100 * d.change.mid for d in differences],
+        "y": list(heights),
+        "error_x": _error_bars([d.change for d in differences], 100.0, look.colour),
+        "marker": {
+            "color": look.colour,
+            "symbol": look.symbol,
+            "size": 11,
+            "line": {"width": 1.5, "color": look.colour},
+        },
+        "text": [f"{label(row_name(d))}: {written_change(d)}, {d.problems} problems" for d in differences],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _error_bars(intervals: Sequence[Interval], scale: float, colour: str) -> Figure:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [scale * (i.high - i.mid) for i in intervals],
+        "arrayminus": [scale * (i.mid - i.low) for i in intervals],
+        "color": colour,
+        "thickness": 1.75,
+        "width": 4,
+    }
+
+
+def _forest(traces: list[Figure], names: Mapping[int, str], axis_title: str, per_row: int = 34) -> Figure:
+    layout = _layout(height=110 + per_row * len(names))
+    layout["xaxis"] |= {"title": _axis_title(axis_title), "zeroline": True, "zerolinewidth": 2}
+    layout["yaxis"] |= {
+        "tickvals": list(names),
+        "ticktext": [label(name) for name in names.values()],
+        "range": [-0.6, len(names) - 0.4],
+        "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
+    }
+    layout["hovermode"] = "closest"
+    return {"data": traces, "layout": layout, "about": axis_title}
+
+
+def _loss(data: ReportData) -> Figure | None:
+    rows = thinned(data.training)
+    series = [_line("training batch", [r.step for r in rows], [r.loss for r in rows], 0, markers=False)]
+    series.append(_line("fixed subset", [r.step for r in data.probes], [r.loss for r in data.probes], 1))
+    return _steps(series, "Loss")
+
+
+def _token_accuracy(data: ReportData) -> Figure | None:
+    rows = thinned(data.training)
+    batch = [100 * r.token_accuracy for r in rows]
+    probes = [100 * r.token_accuracy for r in data.probes]
+    series = [_line("training batch", [r.step for r in rows], batch, 0, markers=False)]
+    series.append(_line("fixed subset", [r.step for r in data.probes], probes, 1))
+    return _steps(series, "Token accuracy, %")
+
+
+def _rate(data: ReportData) -> Figure | None:
+    rows = thinned(data.training)
+    series = [_line("learning rate", [r.step for r in rows], [r.lr for r in rows], 0, markers=False)]
+    return _steps(series, "Learning rate", height=190)
+
+
+def _path(
+    data: ReportData, measured: Callable[[SuiteSummary], Interval], axis_title: str, scale: float
+) -> Figure | None:
+    """A measure of each suite over the evaluated checkpoints, with its interval."""
+    if len(data.checkpoints) < 2:
+        return None
+    steps = sorted(data.checkpoints)
+    suites = list(dict.fromkeys(s.suite for step in steps for s in data.checkpoints[step]))
+    series = []
+    for place, suite in enumerate(suites):
+        points = [(step, measured(s)) for step in steps for s in data.checkpoints[step] if s.suite == suite]
+        trace = _line(title(suite), [step for step, _ in points], [scale * i.mid for _, i in points], place)
+        trace["error_y"] = _error_bars([i for _, i in points], scale, trace["line"]["color"])
+        series.append(trace)
+    return _steps(series, axis_title, height=220 + 22 * len(series), ticks=steps)
+
+
+def _line(name: str, steps: Sequence[int], values: Sequence[float], place: int, *, markers: bool = True) -> Figure:
+    look = _look(place)
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if markers else "lines",
+        "name": label(name),
+        "x": list(steps),
+        "y": list(values),
+        "customdata": list(steps),
+        "line": {"color": look.colour, "dash": look.dash, "width": 2 if markers else 1.5},
+        "marker": {"color": look.colour, "symbol": look.symbol, "size": 9},
+        "hovertemplate": f"step %{{customdata}}: %{{y:.4~g}}<extra>{label(name)}</extra>",
+    }
+
+
+def _steps(series: Iterable[Figure], axis_title: str, *, height: int = 280, ticks: Sequence[int] = ()) -> Figure | None:
+    """A chart over steps, or None without points. With `ticks` (the checkpoints) it starts on the log axis."""
+    drawn = [trace for trace in series if trace["x"]]
+    if not drawn:
+        return None
+    layout = _layout(height=height)
+    last = max(step for trace in drawn for step in trace["x"])
+    layout["margin"] |= {"l": 68}
+    layout["xaxis"] |= {"title": _axis_title("step"), "range": [-0.015 * last, 1.015 * last]}
+    layout["yaxis"] |= {
+        "title": _axis_title(axis_title),
+        "exponentformat": "e",
+        "nticks": height // 50,
+        "automargin": False,
+    }
+    layout["showlegend"] = len(drawn) > 1
+    unit = next((step for step in ticks if step > 0), 1)
+    log = {"unit": unit, "ticks": list(ticks) or _decades(last), "last": last, "start": bool(ticks)}
+    return {"data": drawn, "layout": layout, "about": f"{axis_title}, by step", "log": log}
+
+
+def _axis_title(text: str) -> Figure:
+    return {"text": text, "font": {"size": 13, "color": "--muted"}, "standoff": 8}
+
+
+def _decades(last: int) -> list[int]:
+    """0 and 1, 3, 10, 30, … up to `last`."""
+    marks = (part * 10**power for power in range(len(str(last))) for part in (1, 3))
+    return [0, *(mark for mark in marks if mark <= last)]
+
+
+def _layout(*, height: int) -> Figure:
+    grid = {"gridcolor": "--line", "zerolinecolor": "--ink", "linecolor": "--line", "automargin": True}
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 16, "t": 8, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "--ink", "family": "system-ui, sans-serif", "size": 13},
+        "hoverlabel": {"bgcolor": "--paper", "bordercolor": "--line", "font": {"color": "--ink"}},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "showlegend": True,
+        "xaxis": {**grid, "zeroline": False},
+        "yaxis": {**grid, "zeroline": False},
+    }
+
+
+def thinned(rows: Sequence[TrainRow]) -> list[TrainRow]:
+    """At most `MOST_POINTS` of the rows, evenly spread, the last one among them."""
+    every = math.ceil(len(rows) / MOST_POINTS)
+    return list(rows[::-1][:: max(every, 1)])[::-1]
+
+
+def row_name(difference: Difference) -> str:
+    """The name of a difference's row: its axis, or its suite set in below."""
+    return title(difference.axis) if difference.level == "axis" else f"· {title(difference.suite)}"
+
+
+def title(name: str) -> str:
+    """An axis' or suite's name as people read it; ordinary files have none, and are one suite."""
+    return name.replace("_", " ") if name else "all problems"
+
+
+def label(text: str) -> str:
+    """`text` as plotly shows it literally: plotly reads a small part of HTML in every text it draws."""
+    return html.escape(text, quote=False)

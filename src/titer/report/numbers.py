@@ -1,0 +1,115 @@
+"""Numbers as people read them: sensible digits, a true minus sign, "–" for what is unknown.
+
+percent(0.6183), points(Interval(.02, .05, .08)), duration(754)   # "61.8 %", "+5.0 [+2.0, +8.0]", "12 min 34 s"
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from titer.records.results import Call, Difference, Interval, Label
+
+UNKNOWN: Final = "–"
+
+# Shapes as well as colours, so that nothing is lost in black and white.
+CALL_MARKS: Final[Mapping[Call, str]] = {
+    "better": "▲",
+    "worse": "▼",
+    "longer": "↦",
+    "shorter": "↤",
+    "cannot tell": "○",
+}
+LABEL_MARKS: Final[Mapping[Label, str]] = {
+    "improving": "▲",
+    "improved": "▲",
+    "degraded": "▼",
+    "dipped then recovered": "◆",
+    "dipping": "◇",
+    "cannot tell": "○",
+}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """`value` with `digits` significant digits, thousands grouped, powers of ten only when far from one."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    if isinstance(value, int) or (value == round(value) and abs(value) < 1e15):
+        text = f"{round(value):,}"
+    elif abs(value) >= 10 ** (digits - 1):
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.{digits}g}"
+    mantissa, _, exponent = text.partition("e")
+    return (f"{mantissa}e{int(exponent)}" if exponent else mantissa).replace("-", "−")
+
+
+def mean_tokens(tokens: float) -> str:
+    """A mean number of tokens: one decimal below a hundred."""
+    return f"{tokens:,.{0 if abs(tokens) >= 100 else 1}f}" if math.isfinite(tokens) else UNKNOWN
+
+
+def percent(rate: float) -> str:
+    """A rate in [0, 1] as a percentage with one decimal."""
+    return f"{100 * rate:.1f} %" if math.isfinite(rate) else UNKNOWN
+
+
+def percent_range(interval: Interval) -> str:
+    """The ends of a rate's interval, in per cent."""
+    return _range(interval, lambda rate: f"{100 * rate:.1f}")
+
+
+def mean_tokens_range(interval: Interval) -> str:
+    """The ends of a mean length's interval."""
+    return _range(interval, mean_tokens)
+
+
+def _range(interval: Interval, written: Callable[[float], str]) -> str:
+    if not math.isfinite(interval.low):
+        return ""
+    return f"{written(interval.low)}–{written(interval.high)}"
+
+
+def signed(value: float, *, scale: float = 1.0) -> str:
+    """A change with its sign: one decimal, fewer where the whole part has three digits or more."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    scaled = value * scale
+    return f"{scaled:+,.{0 if abs(scaled) >= 100 else 1}f}".replace("-", "−")
+
+
+def points(change: Interval, *, scale: float = 100.0) -> str:
+    """A change with its interval, in percentage points (or, with `scale` 1, in units of the measure)."""
+    mid = signed(change.mid, scale=scale)
+    if not math.isfinite(change.low):
+        return mid
+    return f"{mid} [{signed(change.low, scale=scale)}, {signed(change.high, scale=scale)}]"
+
+
+def change(difference: Difference) -> str:
+    """A difference's change: points for rates, tokens for lengths."""
+    return points(difference.change, scale=1.0 if difference.measure == "tokens" else 100.0)
+
+
+def duration(seconds: float) -> str:
+    """Wall time: "0.4 s", "12 min 34 s", "3 h 05 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def plain(value: object) -> str:
+    """Any piece of evidence on one line."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: UNKNOWN}[value]
+    if isinstance(value, int | float):
+        return number(value, 4)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {plain(item)}" for key, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(plain(item) for item in value)
+    return str(value)

@@ -1,0 +1,189 @@
+"""The report as one HTML page that needs no network.
+
+    Path("report.html").write_text(render(data), encoding="utf-8")
+
+Everything that comes from models and files is text: jinja2 escapes it, JSON is embedded without any character
+that could end its script element, and the page's Content-Security-Policy runs no script but the two it ships.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from titer.records.results import Difference, Interval, SuiteSummary, Verdict
+from titer.report import numbers
+from titer.report.data import ReportData
+from titer.report.figures import figures, title
+
+_HERE: Final = Path(__file__).parent
+_SCRIPTS: Final = ("plotly-basic.min.js", "page.js")
+
+LONGEST_TEXT: Final = 20_000  # characters of one trace or completion that are shown
+MOST_ITEMS: Final = 40  # traces or pairs in one reader
+
+_SECTIONS: Final[Mapping[str, str]] = {
+    "outcome": "What came out",
+    "decisions": "What was decided, and why",
+    "scores": "Scores",
+    "training": "Training",
+    "lengths": "Lengths and termination",
+    "traces": "Traces to read",
+    "rollouts": "Rollouts to read",
+    "provenance": "How it was made",
+}
+
+
+class Whisker(NamedTuple):
+    """An interval drawn in a line of text: places in [0, 100] of zero, both ends and the estimate."""
+
+    zero: float
+    low: float
+    mid: float
+    high: float
+
+
+def render(data: ReportData) -> str:
+    """The whole page. Characters that UTF-8 cannot hold (lone surrogates of model text) become "?"."""
+    drawn = figures(data)
+    page = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            data=data,
+            sections={name: text for name, text in _SECTIONS.items() if _shown(name, data, drawn)},
+            figures=drawn,
+            figures_json=safe_json(drawn),
+            scores=score_rows(data.suites, data.differences),
+            span=_span(data.verdicts),
+            most=MOST_ITEMS,
+            css=_static("page.css"),
+            scripts=[_static(name) for name in _SCRIPTS],
+            policy=_policy(),
+        )
+    )
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def _shown(section: str, data: ReportData, drawn: Mapping[str, Any]) -> bool:
+    return bool(
+        {
+            "outcome": data.verdicts or data.headline,
+            "decisions": data.decisions,
+            "scores": data.suites or "differences" in drawn,
+            "training": drawn.keys() & {"loss", "token_accuracy", "lr"},
+            "lengths": drawn.keys() & {"score_path", "length_path", "termination_path", "parts"},
+            "traces": data.traces or data.curation,
+            "rollouts": data.pairs,
+            "provenance": data.manifest,
+        }[section]
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "title": title,
+        "plain": numbers.plain,
+        "number": numbers.number,
+        "percent": numbers.percent,
+        "percent_range": numbers.percent_range,
+        "mean_tokens": numbers.mean_tokens,
+        "mean_tokens_range": numbers.mean_tokens_range,
+        "points": numbers.points,
+        "change": numbers.change,
+        "duration": numbers.duration,
+        "whisker": whisker,
+        "cut": cut,
+    }
+    environment.globals |= {"call_marks": numbers.CALL_MARKS, "label_marks": numbers.LABEL_MARKS}
+    return environment
+
+
+@cache
+def _static(name: str) -> Markup:
+    return Markup((_HERE / "static" / name).read_text(encoding="utf-8"))  # noqa: S704 - our own files
+
+
+@cache
+def _policy() -> str:
+    """Nothing is loaded, and only the page's own scripts run, known by their hash."""
+    hashes = (base64.b64encode(hashlib.sha256(_static(name).encode()).digest()).decode() for name in _SCRIPTS)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def safe_json(value: object) -> Markup:
+    """`value` as JSON that stays inside a script element: <, >, &, U+2028 and U+2029 escaped, nan as null."""
+    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - nothing is left in it that HTML reads
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def cut(text: str) -> str:
+    """`text`, or its beginning and a note of how much is missing."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}\n… {len(text) - LONGEST_TEXT:,} more characters are not shown"
+
+
+class ScoreRow(NamedTuple):
+    """One line of the score table: a model on a suite, with its difference from the base where there is one."""
+
+    summary: SuiteSummary
+    first: bool
+    difference: Difference | None
+
+
+def score_rows(suites: Sequence[SuiteSummary], differences: Sequence[Difference]) -> list[ScoreRow]:
+    """The suites' rows, the models of one suite below each other. `first` marks a suite's first row."""
+    changes = {(d.other, d.axis, d.suite): d for d in differences if d.level == "suite" and d.measure == "accuracy"}
+    rows = []
+    for axis, suite in dict.fromkeys((s.axis, s.suite) for s in suites):
+        of_suite = [s for s in suites if (s.axis, s.suite) == (axis, suite)]
+        rows += [ScoreRow(s, s is of_suite[0], changes.get((s.model, axis, suite))) for s in of_suite]
+    return rows
+
+
+def _span(verdicts: Sequence[Verdict]) -> float:
+    """The largest distance from zero that any verdict's interval reaches: one scale for all of them."""
+    ends = [abs(end) for v in verdicts for end in v.accuracy if math.isfinite(end)]
+    return max(ends, default=0.0) or 1.0
+
+
+def whisker(change: Interval, span: float) -> Whisker | None:
+    """Where to draw a change on a line from −span to +span; None for an unknown interval."""
+    if not math.isfinite(change.low):
+        return None
+    low, mid, high = (round(50 + 46 * value / span, 2) for value in change)
+    return Whisker(50.0, low, mid, high)

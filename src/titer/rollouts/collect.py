@@ -1,0 +1,145 @@
+"""Sample problems, grade what comes back, and lose nothing on the way.
+
+    rollouts = collect(generator, problems, samples=16, sampling=Sampling(), out=Path("rollouts.jsonl"))
+
+Rollouts are written chunk by chunk, each chunk in one append that is forced to disk. A second call with the same
+file goes on after the last whole chunk. Chunks are cut the same way every time, so that an interrupted collection
+ends with the very rollouts of an uninterrupted one: which rows are decoded together can change the last bit of a
+probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from titer.errors import InputError
+from titer.generate.protocol import Completion, Generator, Request, Sampling
+from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
+from titer.verify import Grader
+
+CHUNK = 512
+
+
+class Progress(NamedTuple):
+    """How far a collection is, for whoever shows it."""
+
+    done: int
+    total: int
+    right: int
+    graded: int
+
+
+def collect(
+    generator: Generator,
+    problems: Sequence[Problem],
+    *,
+    samples: int,
+    sampling: Sampling,
+    grader: Grader,
+    out: Path,
+    suite: str = "",
+    axis: str = "",
+    chunk: int = CHUNK,
+    said: Callable[[Progress], None] = lambda _: None,
+) -> list[Rollout]:
+    """`samples` graded rollouts of every problem, in the order of the problems.
+
+    `out` is a JSON lines file; `chunk` bounds the rollouts that a crash can cost. Raises InputError for problems
+    that share an id, or when `out` holds rollouts of other problems.
+    """
+    _refuse_doubles(problems)
+    chunks = list(_cut(problems, max(1, chunk // samples)))
+    rollouts = _resume(out, chunks, samples)
+    done = len(rollouts) // samples
+    for part in chunks:
+        if done:
+            done -= len(part)
+            continue
+        fresh = _one_chunk(generator, part, samples, sampling, grader, suite, axis)
+        append_rollouts(out, fresh)
+        rollouts += fresh
+        graded = [rollout.score for rollout in rollouts if rollout.score is not None]
+        said(Progress(len(rollouts), samples * len(problems), int(sum(graded)), len(graded)))
+    return rollouts
+
+
+def _one_chunk(
+    generator: Generator,
+    problems: Sequence[Problem],
+    samples: int,
+    sampling: Sampling,
+    grader: Grader,
+    suite: str,
+    axis: str,
+) -> list[Rollout]:
+    requests = [Request(problem.id, problem.prompt, samples) for problem in problems]
+    completions = {(c.request_id, c.sample): c for c in generator.stream(requests, sampling)}
+    pairs = [(problem, completions[problem.id, i]) for problem in problems for i in range(samples)]
+    grades = grader.grade([(problem, completion.response) for problem, completion in pairs])
+    return [
+        _rollout(problem, completion, generator.name, suite, axis)
+        if completion.finish_reason == "error"  # nothing came back: not a wrong answer
+        else _rollout(problem, completion, generator.name, suite, axis, grade.score, grade.parsed, grade.note)
+        for (problem, completion), grade in zip(pairs, grades, strict=True)
+    ]
+
+
+def _rollout(
+    problem: Problem,
+    completion: Completion,
+    model: str,
+    suite: str,
+    axis: str,
+    score: float | None = None,
+    parsed: str | None = None,
+    note: str = "",
+) -> Rollout:
+    return Rollout(
+        problem_id=problem.id,
+        sample=completion.sample,
+        model=model,
+        prompt=problem.prompt,
+        reasoning=completion.reasoning,
+        response=completion.response,
+        finish_reason=completion.finish_reason,
+        tokens=completion.tokens,
+        score=score,
+        parsed=parsed,
+        suite=suite,
+        axis=axis,
+        note=note or completion.note,
+    )
+
+
+def _resume(out: Path, chunks: Sequence[Sequence[Problem]], samples: int) -> list[Rollout]:
+    """The rollouts of the whole chunks that `out` already holds; what follows them is cut off."""
+    if not out.exists() or out.stat().st_size == 0:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return []
+    found = list(read_rollouts(out, torn="drop"))
+    kept = 0
+    for part in chunks:
+        if kept + len(part) * samples > len(found):
+            break
+        kept += len(part) * samples
+    expected = [problem.id for part in chunks for problem in part for _ in range(samples)]
+    if [rollout.problem_id for rollout in found[:kept]] != expected[:kept]:
+        raise InputError("holds rollouts of other problems", file=out, remedy="give another output file")
+    if kept < len(found):
+        write_records(out, found[:kept])
+    return found[:kept]
+
+
+def _cut(problems: Sequence[Problem], size: int) -> Iterator[Sequence[Problem]]:
+    for first in range(0, len(problems), size):
+        yield problems[first : first + size]
+
+
+def _refuse_doubles(problems: Sequence[Problem]) -> None:
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            raise InputError(f"two problems with id {problem.id!r}", field="id", remedy="give each problem its own id")
+        seen.add(problem.id)

@@ -1,0 +1,19 @@
+"""The run directory: stages, manifest, tables, atomic writes."""
+
+from titer.store.atomic import append_line, publish, write_json, write_text
+from titer.store.run import Run, content_hash, file_hash, read_manifest, versions
+from titer.store.tables import read_table, write_table
+
+__all__ = [
+    "Run",
+    "append_line",
+    "content_hash",
+    "file_hash",
+    "publish",
+    "read_manifest",
+    "read_table",
+    "versions",
+    "write_json",
+    "write_table",
+    "write_text",
+]

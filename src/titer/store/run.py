@@ -1,0 +1,138 @@
+"""The run directory: one folder a stage, and a manifest that says what made each.
+
+    run = Run.open(Path("runs/quickstart"), name="quickstart", recipe_text=text)
+    folder = run.stage("measure", {"model": key, "seed": 0}, build)   # build(work_folder) fills it
+
+A stage is addressed by its inputs. When the manifest holds the same inputs, nothing runs; otherwise `build` fills
+a work folder that is kept across crashes (so that `build` can go on where it stopped) and takes its final name in
+one step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from titer.errors import InputError
+from titer.store.atomic import publish, sync_folder, write_json, write_text
+
+FORMAT = 1
+PACKAGES = ("titer", "torch", "transformers", "accelerate", "peft", "math-verify", "reasoning-gym")
+
+
+def content_hash(value: Any) -> str:
+    """A short hash of plain data, independent of the order of its keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def file_hash(path: str | Path) -> str:
+    """A hash of a file's bytes; of a folder: of its files' names and bytes."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError("no such file", file=path, remedy="check the path")
+    if path.is_dir():
+        return content_hash({str(p.relative_to(path)): file_hash(p) for p in sorted(path.rglob("*")) if p.is_file()})
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An open run directory."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path, *, name: str, recipe_text: str) -> Run:
+        """Create the directory or go on in an existing one; writes the resolved recipe.
+
+        Raises InputError when the folder holds something else than a run.
+        """
+        if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists():
+            raise InputError("not a run directory, and not empty", file=path, remedy="give another --out")
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        if not (path / "manifest.json").exists():
+            write_json(path / "manifest.json", {"format": FORMAT, "name": name, "stages": {}})
+        write_text(path / "recipe.yaml", recipe_text)
+        return run
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest as it stands on disk."""
+        return read_manifest(self.path)
+
+    def stage(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        build: Callable[[Path], None],
+        *,
+        said: Callable[[str], None] = lambda _: None,
+    ) -> Path:
+        """The folder of stage `name` for these inputs, built if it is not there. `said` hears what happens."""
+        key, final = content_hash([name, inputs]), self.path / name
+        if self.manifest["stages"].get(name, {}).get("key") == key and final.exists():
+            said(f"{name}: unchanged, kept")
+            return final
+        work = self.path / "work" / f"{name}-{key[:12]}"
+        work.mkdir(parents=True, exist_ok=True)
+        said(f"{name}: running")
+        began = time.time()
+        build(work)
+        publish(work, final)
+        self._record(name, key, inputs, began)
+        return final
+
+    def key(self, name: str) -> str:
+        """The key of a finished stage: what a later stage names as its input."""
+        return str(self.manifest["stages"][name]["key"])
+
+    def sweep(self) -> None:
+        """Remove work folders that no longer belong to anything."""
+        shutil.rmtree(self.path / "work", ignore_errors=True)
+        sync_folder(self.path)
+
+    def _record(self, name: str, key: str, inputs: Mapping[str, Any], began: float) -> None:
+        manifest = self.manifest
+        manifest["stages"][name] = {
+            "key": key,
+            "inputs": json.loads(json.dumps(inputs, default=str)),
+            "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+            "seconds": round(time.time() - began, 2),
+            "versions": versions(),
+            "machine": {"platform": platform.platform(), "python": sys.version.split()[0]},
+        }
+        write_json(self.path / "manifest.json", manifest)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a run directory. Raises InputError when there is none, or a broken one."""
+    file = path / "manifest.json"
+    if not file.is_file():
+        raise InputError("no manifest.json, so not a run directory", file=path, remedy="give the folder of a run")
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise InputError(f"broken manifest: {error}", file=file, remedy="restore it or start a new run") from None

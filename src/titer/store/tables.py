@@ -1,0 +1,38 @@
+"""Parquet tables of plain rows.
+
+write_table(path, [{"step": 0, "loss": 1.5}])
+rows = read_table(path)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from titer.errors import InputError
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows of plain values as one Parquet file, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist([dict(row) for row in rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """All rows of a Parquet file. Raises InputError when it is missing or not Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_table(path).to_pylist())
+    except FileNotFoundError:
+        raise InputError("no such table", file=path, remedy="run the stage that writes it") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"not a Parquet table: {error}", file=path, remedy="run its stage again") from None

@@ -1,0 +1,115 @@
+"""From traces to token ids: a prompt that is not trained on and a completion that is.
+
+    sample = encode(trace, tokenizer)
+    tokenizer.decode(sample.ids[sample.prompt_length :])     # thinking, response, end-of-turn
+
+The chat template writes everything; nothing is appended by hand where it exists. Whatever would corrupt training
+is refused: a prompt that is not a prefix of the whole, a template that swallows the thinking, no trained token,
+too long a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from titer.errors import InputError
+from titer.records import Trace, join_thinking
+
+
+class Sample(NamedTuple):
+    """A tokenized trace: `ids`, of which the first `prompt_length` are the prompt's."""
+
+    trace_id: str
+    ids: list[int]
+    prompt_length: int
+
+    @property
+    def trained(self) -> int:
+        """Number of trained tokens; the first token of all has nothing to be predicted from."""
+        return len(self.ids) - max(self.prompt_length, 1)
+
+
+def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
+    """Prompt and completion as text, end-of-turn included. Raises InputError (see the module)."""
+    if not getattr(tokenizer, "chat_template", None):
+        return trace.prompt, f" {join_thinking(trace.reasoning, trace.response)}{tokenizer.eos_token}"
+    turns = [*trace.meta.get("messages", ()), {"role": "user", "content": trace.prompt}]
+    prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    for answer in _assistant_turns(trace):
+        whole = tokenizer.apply_chat_template([*turns, answer], tokenize=False)
+        if trace.reasoning.strip() not in whole:
+            continue
+        if not whole.startswith(prompt):
+            raise InputError(
+                f"the prompt of trace {trace.id!r} is not a prefix of its rendered text",
+                field="chat_template",
+                remedy="use a chat template that writes prompts and answers alike",
+            )
+        return prompt, _to_end_of_turn(whole[len(prompt) :], tokenizer)
+    raise InputError(
+        f"the chat template drops the thinking of trace {trace.id!r}",
+        field="chat_template",
+        remedy="use a template that keeps <think>…</think> or reasoning_content in the last turn",
+    )
+
+
+def encode(trace: Trace, tokenizer: Any, max_length: int | None = None) -> Sample:
+    """Tokens of one trace. Raises InputError: see `render`; also when nothing is trained or `max_length` is exceeded."""
+    prompt, completion = render(trace, tokenizer)
+    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    ids = prompt_ids + tokenizer(completion, add_special_tokens=False)["input_ids"]
+    if not completion.strip() or len(ids) == len(prompt_ids):
+        raise InputError(f"trace {trace.id!r} has no trainable token", field="response", remedy="drop this trace")
+    if max_length and len(ids) > max_length:
+        raise InputError(
+            f"trace {trace.id!r} has {len(ids)} tokens, more than {max_length}",
+            field="train.max_length",
+            remedy="raise it, or set train.too_long=drop",
+        )
+    return Sample(trace.id, ids, len(prompt_ids))
+
+
+def encode_all(
+    traces: Iterable[Trace], tokenizer: Any, *, max_length: int | None, too_long: str, dropped: list[InputError]
+) -> list[Sample]:
+    """All samples in order. With `too_long="drop"` the overlong ones go to `dropped`; any other fault is raised.
+
+    Raises InputError when nothing is left to train on.
+    """
+    samples = []
+    for trace in traces:
+        try:
+            samples.append(encode(trace, tokenizer, max_length))
+        except InputError as error:
+            if too_long != "drop" or error.field != "train.max_length":
+                raise
+            dropped.append(error)
+    if not samples:
+        raise InputError("no trace is left to train on", field="traces", remedy="give more traces or drop fewer")
+    return samples
+
+
+def show(sample: Sample, tokenizer: Any) -> str:
+    """The sample as text for a terminal (rich markup): the prompt dim, the trained tokens green, separated by ·."""
+    from rich.markup import escape
+
+    prompt = escape(tokenizer.decode(sample.ids[: sample.prompt_length]))
+    trained = "·".join(escape(tokenizer.decode([i])) for i in sample.ids[sample.prompt_length :])
+    return f"[dim]{prompt}[/dim][green]{trained}[/green]"
+
+
+def _assistant_turns(trace: Trace) -> Iterable[dict[str, str]]:
+    """The ways in which chat templates take a thinking, the most common first."""
+    yield {"role": "assistant", "content": join_thinking(trace.reasoning, trace.response)}
+    if trace.reasoning:
+        yield {"role": "assistant", "content": trace.response, "reasoning_content": trace.reasoning}
+        yield {"role": "assistant", "content": trace.response, "thinking": trace.reasoning}
+
+
+def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
+    """Templates may write after the end-of-turn token (a line break); nothing after it is ever generated."""
+    for end in (tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>"):
+        if end and end in completion:
+            return completion[: completion.rindex(end) + len(end)]
+    return completion + (tokenizer.eos_token or "")

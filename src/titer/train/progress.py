@@ -1,0 +1,42 @@
+"""The progress bar of a training, on stderr: loss, token accuracy, tokens a second, time left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+
+class Progress:
+    """A bar that does nothing when it is not shown."""
+
+    def __init__(self, updates: int, first: int, *, shown: bool) -> None:
+        """Starts at update `first` of `updates`."""
+        self.bar = Bar(
+            TextColumn("sft"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+        self.accuracy = ""
+        self.task = self.bar.add_task("sft", total=updates, completed=first, said="")
+        self.bar.start()
+
+    def probed(self, token_accuracy: float) -> None:
+        """Remember the latest token accuracy on the fixed subset."""
+        self.accuracy = f"token accuracy {token_accuracy:.3f} "
+
+    def updated(self, row: Mapping[str, Any]) -> None:
+        """One update further."""
+        said = f"loss {row['loss']:.4f} {self.accuracy}{row['tokens_per_second']:,.0f} tokens/s"
+        self.bar.update(self.task, advance=1, said=said)
+
+    def close(self) -> None:
+        """Leave the finished bar on the screen."""
+        self.bar.stop()

@@ -1,0 +1,12 @@
+"""Every verb of the command line as a Python function of the same name.
+
+from titer.verbs import eval, measure, report, run, sft
+"""
+
+from titer.pipeline.report import report
+from titer.pipeline.run import run
+from titer.verbs.eval import EvalResult, eval
+from titer.verbs.measure import MeasureResult, measure
+from titer.verbs.sft import SftResult, sft, show_sample
+
+__all__ = ["EvalResult", "MeasureResult", "SftResult", "eval", "measure", "report", "run", "sft", "show_sample"]

@@ -1,0 +1,78 @@
+"""Scores of a model on files of problems, and its paired comparison with an earlier evaluation.
+
+result = eval("sft/checkpoints/step-000100", {"countdown": "problems.jsonl"}, out="after", against="before")
+result.suites[0].accuracy, result.differences[0].change
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from titer.errors import InputError
+from titer.evaluate import Difference, SuiteSummary, compare, summarise
+from titer.generate.protocol import Sampling
+from titer.recipe import Evaluate, Generate
+from titer.records import Rollout, read_rollouts
+from titer.rollouts import collect
+from titer.verbs.sampling import checked_problems, open_generator, spoken
+from titer.verify import Grader
+
+
+class EvalResult(NamedTuple):
+    """A summary a suite, and the differences from the evaluation it was held against."""
+
+    suites: list[SuiteSummary]
+    differences: list[Difference]
+
+
+def eval(
+    model: str,
+    suites: Mapping[str, str | Path],
+    *,
+    out: str | Path,
+    settings: Evaluate | None = None,
+    generate: Generate | None = None,
+    server: str | None = None,
+    against: str | Path | None = None,
+    seed: int = 0,
+    said: Callable[[str], None] = lambda _: None,
+) -> EvalResult:
+    """Sample and grade every suite (name → problem file), writing `SUITE.rollouts.jsonl` into `out`; resumes there.
+
+    `against` is the `out` of another evaluation of the same suites. Raises InputError for what `read_problems`
+    and the verifiers refuse, and when the two evaluations share no problem.
+    """
+    settings, generate, folder = settings or Evaluate(), generate or Generate(), Path(out)
+    sampling = Sampling(
+        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
+    )
+    problems = {name: checked_problems(file) for name, file in suites.items()}
+    generator = open_generator(model, generate, server)
+    rollouts: list[Rollout] = []
+    with Grader() as grader:
+        for name, suite in problems.items():
+            rollouts += collect(
+                generator,
+                suite,
+                samples=settings.samples,
+                sampling=sampling,
+                grader=grader,
+                out=folder / f"{name}.rollouts.jsonl",
+                suite=name,
+                chunk=generate.chunk,
+                said=spoken(said, name),
+            )
+    differences = compare(_earlier(Path(against), list(suites)), rollouts) if against else []
+    return EvalResult(summarise(rollouts), [d for d in differences if d.level == "suite"])
+
+
+def _earlier(folder: Path, suites: list[str]) -> list[Rollout]:
+    files = [folder / f"{name}.rollouts.jsonl" for name in suites]
+    found = [rollout for file in files if file.exists() for rollout in read_rollouts(file)]
+    if not found:
+        raise InputError(
+            f"holds no rollouts of {', '.join(suites)}", file=folder, remedy="give the --out of another titer eval"
+        )
+    return found

@@ -1,0 +1,62 @@
+"""Solve rates of a model on a file of problems.
+
+result = measure("lab", "problems.jsonl", out="measured")
+result.bands       # {"simple": 0.2, "medium": 0.5, "hard": 0.3}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from titer.generate.protocol import Sampling
+from titer.measure import Band, SolveRate, band_shares, solve_rates
+from titer.recipe import Generate, Measure
+from titer.rollouts import collect
+from titer.store import write_table
+from titer.verbs.sampling import checked_problems, open_generator, spoken
+from titer.verify import Grader
+
+
+class MeasureResult(NamedTuple):
+    """Solve rates by problem, the share of problems in each band, rollouts that could not be graded."""
+
+    rates: dict[str, SolveRate]
+    bands: dict[Band, float]
+    ungraded: int
+
+
+def measure(
+    model: str,
+    problems: str | Path,
+    *,
+    out: str | Path,
+    settings: Measure | None = None,
+    generate: Generate | None = None,
+    server: str | None = None,
+    seed: int = 0,
+    said: Callable[[str], None] = lambda _: None,
+) -> MeasureResult:
+    """Sample every problem of a file and write `rollouts.jsonl` and `solve_rates.parquet` into `out`; resumes
+    there.
+
+    `server` is the base URL of an OpenAI-compatible server; `model` is then the name it serves. Raises InputError
+    for what `read_problems` and the verifiers refuse.
+    """
+    settings, generate, folder = settings or Measure(), generate or Generate(), Path(out)
+    sampling = Sampling(temperature=settings.temperature, top_p=1.0, max_tokens=settings.max_tokens, seed=seed)
+    with Grader() as grader:
+        rollouts = collect(
+            open_generator(model, generate, server),
+            checked_problems(problems),
+            samples=settings.samples,
+            sampling=sampling,
+            grader=grader,
+            out=folder / "rollouts.jsonl",
+            chunk=generate.chunk,
+            said=spoken(said, "measure"),
+        )
+    rates = solve_rates(rollouts)
+    write_table(folder / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
+    return MeasureResult(rates, band_shares(rates.values()), sum(rollout.score is None for rollout in rollouts))

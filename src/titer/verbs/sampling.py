@@ -1,0 +1,36 @@
+"""What `measure` and `eval` share: a model or a server to sample, and where the rollouts go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from titer.generate.protocol import Generator
+from titer.recipe import Generate
+from titer.records import Problem, read_problems
+from titer.rollouts import Progress
+from titer.verify import validate_problem
+
+
+def open_generator(model: str, settings: Generate, server: str | None) -> Generator:
+    """The model in this process, or the one that an OpenAI-compatible server at `server` calls `model`."""
+    if server:
+        from titer.generate import ServerGenerator
+
+        return ServerGenerator(server, model, name=model)
+    from titer.pipeline.stages import make_generator
+
+    return make_generator(model, settings, name=model)
+
+
+def checked_problems(file: str | Path) -> list[Problem]:
+    """All problems of a file, each fit for its verifier. Raises InputError naming the first that is not."""
+    problems = list(read_problems(file))
+    for problem in problems:
+        validate_problem(problem)
+    return problems
+
+
+def spoken(said: Callable[[str], None], what: str) -> Callable[[Progress], None]:
+    """Progress of a collection as lines."""
+    return lambda progress: said(f"{what}: {progress.done}/{progress.total} rollouts")

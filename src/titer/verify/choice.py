@@ -1,0 +1,62 @@
+r"""Multiple choice: the letter of an option, A to J.
+
+    problem = Problem(id="q", prompt="… (A) … (B) …", answer="B", verifier="choice")
+    check_choice(problem, "So the answer is (B).")    # Grade(1.0, "B")
+    check_choice(problem, r"\boxed{\text{C}}")         # Grade(0.0, "C")
+
+The letter is read from the last `\boxed{…}`, or else after the last "answer is" or "Answer:" that a letter
+follows, or else from the last line if that is a bare letter. An unmarked small letter is no answer ("the answer
+is a number"), nor is a capital that begins a phrase ("the answer is A number").
+"""
+
+from __future__ import annotations
+
+import re
+
+from titer.errors import InputError
+from titer.records.schema import Problem
+from titer.verify.answers import last_boxed
+from titer.verify.grade import Grade
+
+_GOLD = re.compile(r"\(?([A-Ja-j])[).]?")
+_OPENING = r"(?:\\(?:text|textbf|mathrm|mathbf|textsf)\s*\{|[\s*_`$({\[\"'])*"
+_BOXED = re.compile(_OPENING + r"([A-Ja-j])(?![A-Za-z0-9^_+\-*/=])")
+_MARKED = re.compile(
+    r"\b(?i:answer)\b[\s*_]{0,8}(?:\b(?i:is)\b[\s*_]{0,8}:?|:)[\s*_`$]{0,8}(?i:(?:option|choice)\s{1,4})?"
+    r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{)?"
+    r"(?:[(\[{]{1,2}\s?([A-Ja-j])\s?[)\]}]"  # a letter in brackets, whatever follows
+    r"|([A-J])(?=[).:]|[\s*_`$}]*(?:$|[.,:;!])|\s{1,4}(?:because|since|as|due)\b))",  # a capital, then no phrase
+    re.MULTILINE,
+)
+_BARE = re.compile(r"[\s*_`$(\[]*([A-J])[\s*_`$)\].]*")
+
+
+def check_choice(problem: Problem, response: str) -> Grade:
+    """Grade the letter of an option. `parsed` is the capital letter, None if there is none."""
+    letter = _read(response)
+    return Grade(0.0, None) if letter is None else Grade(float(letter == _gold(problem.answer)), letter)
+
+
+def validate_choice(problem: Problem) -> None:
+    """Raise InputError unless the gold answer is a letter from A to J."""
+    if _gold(problem.answer) is None:
+        fault = f"problem {problem.id!r}: {problem.answer[:40]!r} is not the letter of an option"
+        raise InputError(fault, field="answer", remedy="give one letter from A to J, or use the verifier 'exact'")
+
+
+def _gold(answer: str) -> str | None:
+    match = _GOLD.fullmatch(answer.strip())
+    return match.group(1).upper() if match else None
+
+
+def _read(response: str) -> str | None:
+    boxed = last_boxed(response)
+    if boxed is not None:
+        match = _BOXED.match(boxed)
+        return match.group(1).upper() if match else None
+    marked = list(_MARKED.finditer(response))
+    if marked:
+        return (marked[-1].group(1) or marked[-1].group(2)).upper()
+    last = response.rstrip().rpartition("\n")[2]
+    bare = _BARE.fullmatch(last)
+    return bare.group(1) if bare else None

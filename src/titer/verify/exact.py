@@ -1,0 +1,38 @@
+r"""Exact answers: equality of strings, whitespace folded.
+
+    problem = Problem(id="e", prompt="Sort: b a", answer="a b", verifier="exact")
+    check_exact(problem, "a  b")                             # Grade(1.0, "a b")
+    check_exact(problem, "I sort.\nThe answer is **a b**.")   # Grade(1.0, "a b")
+    check_exact(problem, "A B")                              # Grade(0.0, "A B")
+
+The answer read is the last `\boxed{…}`, or else what follows the last "answer is" or "Answer:" (as many lines
+as the gold answer has, without bold marks, without a closing full stop unless the gold answer has one), or
+else the whole response. Both sides are brought to Unicode NFC and every run of whitespace to one space. Case,
+punctuation and everything else count. This definition is ours.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from titer.records.schema import Problem
+from titer.verify.answers import after_marker, first_lines, last_boxed, plain
+from titer.verify.grade import Grade
+
+
+def check_exact(problem: Problem, response: str) -> Grade:
+    """Grade by string equality. `parsed` is the string read; an empty response has none."""
+    read = fold(_read(response, problem.answer))
+    return Grade(float(read == fold(problem.answer)), read) if read else Grade(0.0, None)
+
+
+def fold(text: str) -> str:
+    """Bring `text` to Unicode NFC and each run of whitespace in it to one space."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _read(response: str, gold: str) -> str:
+    boxed, marked = last_boxed(response), after_marker(response)
+    if boxed is not None:
+        return boxed
+    return plain(response) if marked is None else first_lines(marked, gold)

@@ -1,0 +1,72 @@
+r"""Mathematical answers, compared by math-verify.
+
+    problem = Problem(id="m", prompt="1/4 + 1/4?", answer=r"\frac{1}{2}", verifier="math")
+    check_math(problem, r"It is \boxed{0.5}.")    # Grade(1.0, "0.5")
+    check_math(problem, "I do not know.")          # Grade(0.0, None)
+
+The last `\boxed{…}` is the answer; without one, math-verify looks for a LaTeX or plain expression in the whole
+response. Nothing here has a clock: an expression can keep sympy busy for ever, so what a model wrote belongs
+into `Grader`, which kills.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import cache, lru_cache
+from typing import Any
+
+from titer.records.schema import Problem
+from titer.verify.answers import last_boxed
+from titer.verify.grade import Grade
+
+_THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\,)(?=\d{3}(?!\d))")  # separators that math-verify does not read
+
+
+def check_math(problem: Problem, response: str) -> Grade:
+    """Grade by mathematical equality. `parsed` is the answer's text; None if nothing was found.
+
+    An answer that math-verify cannot read is wrong; a gold answer that it cannot read leaves the response
+    ungraded. What it raises while comparing the two is raised.
+    """
+    import math_verify
+
+    gold = _parse_gold(problem.answer)
+    boxed = last_boxed(response)
+    answer = _parse(response) if boxed is None else _parse_boxed(boxed)
+    parsed = boxed or _text_of(answer)
+    if not any(not isinstance(reading, str) for reading in gold):
+        return Grade(None, parsed, "gold cannot be parsed")
+    # Without its own timeouts: they need SIGALRM, which only a main thread has, and report "wrong".
+    right = math_verify.verify(list(gold), answer, timeout_seconds=None, raise_on_error=True)
+    return Grade(float(right), parsed)
+
+
+@cache
+def warm_up_math() -> None:
+    """Import sympy and math-verify, and have them build their grammar; about a second, once in a process."""
+    check_math(Problem(id="", prompt="", answer=r"\frac{1}{2}"), r"\boxed{0.5}")
+
+
+@lru_cache(maxsize=1024)  # the samples of one problem share its gold answer
+def _parse_gold(answer: str) -> tuple[Any, ...]:
+    boxed = last_boxed(answer)
+    return tuple(_parse_boxed(answer.strip() if boxed is None else boxed))
+
+
+def _parse_boxed(answer: str) -> list[Any]:
+    return _parse(f"\\boxed{{{answer.rstrip(' .,')}}}")  # a sentence's punctuation makes it unreadable
+
+
+def _parse(text: str) -> list[Any]:
+    """Read `text` into sympy objects, and last the string that they were read from."""
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its timeouts are off
+    targets = [LatexExtractionConfig(), ExprExtractionConfig()]
+    return parse(_THOUSANDS.sub("", text), targets, parsing_timeout=None)  # [] for what it cannot read
+
+
+def _text_of(readings: list[Any]) -> str | None:
+    text = next((reading for reading in reversed(readings) if isinstance(reading, str)), "")
+    return text.strip("*. \n") or None

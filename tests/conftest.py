@@ -1,0 +1,21 @@
+"""What the tests of several rooms share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def lab_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the lab's problems, traces and suites as files."""
+    from titer.lab import make
+
+    folder = tmp_path_factory.mktemp("lab")
+    make(folder, problems=24, evaluation=6, seed=3)
+    return folder

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from titer.errors import InputError
+from titer.evaluate.compare import compare
+from titer.records.results import Difference, Measure
+from titer.records.schema import Rollout
+
+
+def rollouts(
+    model: str,
+    rights: NDArray[np.bool_],
+    *,
+    suite: str = "s",
+    axis: str = "in_domain",
+    tokens: int = 10,
+    parsed: NDArray[np.bool_] | None = None,
+) -> list[Rollout]:
+    read = np.ones_like(rights) if parsed is None else parsed
+    return [
+        Rollout(
+            problem_id=f"p{i}",
+            sample=j,
+            model=model,
+            prompt="",
+            reasoning="",
+            response="",
+            finish_reason="stop" if read[i, j] else "length",
+            tokens=tokens + i,
+            score=float(rights[i, j]),
+            parsed="7" if read[i, j] else None,
+            suite=suite,
+            axis=axis,
+        )
+        for i, j in np.ndindex(rights.shape)
+    ]
+
+
+def draw(rng: np.random.Generator, rates: NDArray[np.float64], k: int = 4) -> NDArray[np.bool_]:
+    return rng.random((len(rates), k)) < rates[:, None]
+
+
+def found(differences: list[Difference], measure: Measure = "accuracy", level: str = "suite") -> Difference:
+    (difference,) = [d for d in differences if d.measure == measure and d.level == level]
+    return difference
+
+
+def test_a_gain_is_better_and_its_mirror_worse() -> None:
+    rng = np.random.default_rng(0)
+    rates = rng.uniform(0.1, 0.5, size=80)
+    base, other = rollouts("b", draw(rng, rates)), rollouts("o", draw(rng, rates + 0.3))
+    gain, loss = found(compare(base, other)), found(compare(other, base))
+    assert (gain.better, loss.better) == ("better", "worse")
+    assert gain.change.low < 0.3 < gain.change.high
+    assert gain.change.mid == pytest.approx(gain.other_value - gain.base_value)
+    assert gain.change.mid == pytest.approx(-loss.change.mid)
+
+
+def test_pairing_tells_what_unpaired_noise_would_hide() -> None:
+    """Half the problems are never solved, half nearly always; the other model gains .1 on each."""
+    hard = np.repeat([[False] * 10, [True] * 9 + [False]], 20, axis=0)
+    gained = hard.copy()
+    gained[:20, 0], gained[20:, 9] = True, True
+    difference = found(compare(rollouts("b", hard), rollouts("o", gained)))
+    assert difference.change == pytest.approx((0.1, 0.1, 0.1))
+    assert difference.better == "better"
+
+
+def test_the_same_answers_cannot_be_told_apart() -> None:
+    rights = draw(np.random.default_rng(1), np.full(40, 0.5))
+    differences = compare(rollouts("b", rights), rollouts("o", rights))
+    assert {d.better for d in differences} == {"cannot tell"}
+    assert all(d.differing == 0 and d.change.mid == 0 for d in differences)
+
+
+def test_one_problem_cannot_tell() -> None:
+    base, other = np.zeros((1, 16), dtype=bool), np.ones((1, 16), dtype=bool)
+    difference = found(compare(rollouts("b", base), rollouts("o", other)))
+    assert difference.change.mid == 1.0
+    assert math.isnan(difference.change.low)
+    assert difference.better == "cannot tell"
+
+
+@pytest.mark.parametrize(("gained", "call"), [(5, "cannot tell"), (6, "better")])
+def test_six_problems_must_differ(gained: int, call: str) -> None:
+    base, other = np.zeros((50, 1), dtype=bool), np.zeros((50, 1), dtype=bool)
+    other[:gained] = True
+    difference = found(compare(rollouts("b", base), rollouts("o", other)))
+    assert difference.change.low > 0
+    assert (difference.differing, difference.better) == (gained, call)
+
+
+def test_lengths_are_longer_or_shorter() -> None:
+    rights = np.ones((20, 2), dtype=bool)
+    base, other = rollouts("b", rights, tokens=10), rollouts("o", rights, tokens=25)
+    longer = found(compare(base, other), "tokens")
+    assert (longer.better, longer.change.mid) == ("longer", 15)
+    assert found(compare(other, base), "tokens").better == "shorter"
+
+
+def test_parse_rate_and_accuracy_given_parsed_are_told_apart() -> None:
+    """The other model parses more and is right as often when it parses: all of the gain is parse rate."""
+    rng = np.random.default_rng(2)
+    right = rng.random((200, 8)) < 0.6
+    parsed_base, parsed_other = rng.random((200, 8)) < 0.5, rng.random((200, 8)) < 0.9
+    base = rollouts("b", right & parsed_base, parsed=parsed_base)
+    other = rollouts("o", right & parsed_other, parsed=parsed_other)
+    differences = compare(base, other)
+    calls = {m: found(differences, m).better for m in ("accuracy", "parsed", "terminated")}
+    assert calls == {"accuracy": "better", "parsed": "better", "terminated": "better"}
+    assert found(differences, "accuracy_given_parsed").better == "cannot tell"
+
+
+def test_an_axis_pools_its_suites_problems() -> None:
+    wrong, right = np.zeros((30, 2), dtype=bool), np.ones((10, 2), dtype=bool)
+    base = [*rollouts("b", wrong, suite="s"), *rollouts("b", ~right, suite="t")]
+    other = [*rollouts("o", wrong, suite="s"), *rollouts("o", right, suite="t")]
+    axis = found(compare(base, other), level="axis")
+    assert (axis.problems, axis.suite, axis.axis) == (40, "", "in_domain")
+    assert axis.change.mid == pytest.approx(10 / 40)
+
+
+def test_an_axis_of_one_suite_has_that_suites_interval() -> None:
+    rng = np.random.default_rng(4)
+    base, other = rollouts("b", draw(rng, np.full(40, 0.3))), rollouts("o", draw(rng, np.full(40, 0.5)))
+    differences = compare(base, other)
+    assert found(differences, level="axis").change == found(differences, level="suite").change
+
+
+def test_problems_of_one_side_alone_are_named_and_left_out() -> None:
+    base = rollouts("b", np.zeros((12, 2), dtype=bool))
+    other = rollouts("o", np.ones((10, 2), dtype=bool))
+    differences = compare(base, other)
+    assert found(differences).left_out == ("p10", "p11")
+    assert found(differences).problems == 10
+    assert found(differences, level="axis").left_out == ("s/p10", "s/p11")
+
+
+def test_a_suite_of_one_side_alone_tells_nothing() -> None:
+    right = np.ones((8, 2), dtype=bool)
+    both = [*rollouts("b", right), *rollouts("b", right, suite="t")]
+    alone = [d for d in compare(both, rollouts("o", right)) if d.suite == "t"]
+    assert {(d.problems, d.better, len(d.left_out)) for d in alone} == {(0, "cannot tell", 8)}
+
+
+def test_sides_that_cannot_be_compared_are_refused() -> None:
+    rows = rollouts("b", np.ones((3, 1), dtype=bool))
+    with pytest.raises(InputError, match="base side holds no rollouts"):
+        compare([], rows)
+    with pytest.raises(InputError, match="other side holds 2 models: b, o"):
+        compare(rows, [*rows, *rollouts("o", np.ones((3, 1), dtype=bool))])
+    with pytest.raises(InputError, match="share no problem"):
+        compare(rows, rollouts("o", np.ones((3, 1), dtype=bool), suite="t"))
+
+
+@pytest.mark.parametrize("solved", [0.5, 0.97])
+def test_equal_models_are_rarely_called_different(solved: float) -> None:
+    """500 pairs of equal models: at 5 % two-sided, 25 calls expected; five sigmas above is 50."""
+    rng = np.random.default_rng(5)
+    calls = 0
+    for trial in range(500):
+        rates = np.clip(rng.normal(solved, 0.05, size=60), 0, 1)
+        base, other = rollouts("b", draw(rng, rates, 2)), rollouts("o", draw(rng, rates, 2))
+        calls += found(compare(base, other, resamples=400, seed=trial)).better != "cannot tell"
+    assert calls <= 50

@@ -1,0 +1,152 @@
+"""The same rows out of every kind of file."""
+
+import datetime
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from titer.errors import InputError
+from titer.records import Problem, read_problems, read_traces
+
+ROWS: list[dict[str, Any]] = [
+    {"id": f"p{n}", "prompt": f"{n} + 4? é ∑ \u2028", "answer": str(n + 4), "level": n} for n in range(150)
+]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
+PROBLEMS = [
+    Problem(id=row["id"], prompt=row["prompt"], answer=row["answer"], meta={"level": row["level"]}) for row in ROWS
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.jsonl", LINES),
+        ("p.json", LINES),
+        ("p.ndjson", LINES),
+        ("P.JSONL", LINES),
+        ("p.jsonl", LINES.rstrip()),
+        ("p.jsonl", LINES.replace(b"\n", b"\r\n")),
+        ("p.jsonl", b"\xef\xbb\xbf" + LINES),
+        ("p.jsonl.gz", gzip.compress(LINES)),
+        ("p.json.gz", gzip.compress(LINES[:999]) + gzip.compress(LINES[999:])),
+        ("p.jsonl.zst", zstandard.compress(LINES)),
+        ("p.jsonl.zst", zstandard.compress(LINES[:999]) + zstandard.compress(LINES[999:])),
+    ],
+)
+def test_json_lines(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert list(read_problems(path)) == PROBLEMS
+
+
+def test_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=40)
+    assert list(read_problems(path)) == PROBLEMS
+
+
+def test_parquet_columns_that_json_cannot_hold_become_text(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    row = {**ROWS[0], "day": datetime.date(2025, 1, 2), "info": {"at": datetime.date(2025, 1, 2)}, "none": None}
+    pq.write_table(pa.Table.from_pylist([row]), path)
+    [problem] = read_problems(path)
+    assert problem.meta == {"level": 0, "day": "2025-01-02", "info": {"at": "2025-01-02"}}
+
+
+def test_messages_in_parquet(tmp_path: Path) -> None:
+    talk = [
+        {"role": "user", "content": "?", "reasoning_content": None},
+        {"role": "assistant", "content": "7", "reasoning_content": "Add."},
+    ]
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_pylist([{"messages": talk}]), path)
+    [trace] = read_traces(path)
+    assert (trace.prompt, trace.reasoning, trace.response, trace.meta) == ("?", "Add.", "7", {})
+
+
+def test_rows_of_columnar_files_are_counted_from_one(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    pq.write_table(pa.Table.from_pylist([*ROWS[:100], {"id": "x", "prompt": "?", "answer": None}]), path)
+    with pytest.raises(InputError, match="no answer") as caught:
+        list(read_problems(path))
+    assert caught.value.row == 101
+
+
+def test_dataset_folder(tmp_path: Path) -> None:
+    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "d", num_shards=3)
+    assert list(read_problems(tmp_path / "d")) == PROBLEMS
+
+
+def test_dataset_folder_after_select_and_shuffle(tmp_path: Path) -> None:
+    dataset = datasets.Dataset.from_list(ROWS).shuffle(seed=0).select(range(20))
+    dataset.save_to_disk(tmp_path / "d")
+    assert [problem.id for problem in read_problems(tmp_path / "d")] == dataset["id"][:]
+
+
+def test_dataset_of_one_split(tmp_path: Path) -> None:
+    datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS)).save_to_disk(tmp_path / "d")
+    assert list(read_problems(tmp_path / "d")) == PROBLEMS
+    assert list(read_problems(tmp_path / "d" / "train")) == PROBLEMS
+
+
+def test_dataset_of_two_splits_must_be_narrowed(tmp_path: Path) -> None:
+    part = datasets.Dataset.from_list(ROWS)
+    datasets.DatasetDict(train=part, test=part).save_to_disk(tmp_path / "d")
+    with pytest.raises(InputError, match="a dataset of 2 splits") as caught:
+        list(read_problems(tmp_path / "d"))
+    assert caught.value.remedy == f"name one: {tmp_path}/d/test, {tmp_path}/d/train"
+
+
+@pytest.mark.parametrize("state", ["", "[]", "{}", '{"_data_files": [{"file": 1}]}'])
+def test_dataset_folder_with_a_broken_state(tmp_path: Path, state: str) -> None:
+    (tmp_path / "state.json").write_text(state)
+    with pytest.raises(InputError, match=r"state\.json names no data files"):
+        list(read_problems(tmp_path))
+
+
+def test_dataset_folder_reads_nothing_outside_itself(tmp_path: Path) -> None:
+    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "other")
+    (tmp_path / "d").mkdir()
+    outside = {"_data_files": [{"filename": "../other/data-00000-of-00001.arrow"}]}
+    (tmp_path / "d" / "state.json").write_text(json.dumps(outside))
+    with pytest.raises(InputError, match="cannot be read at all"):
+        list(read_problems(tmp_path / "d"))
+
+
+def test_folder_of_shards_of_several_kinds(tmp_path: Path) -> None:
+    (tmp_path / "part-0.jsonl").write_bytes(b"\n".join(LINES.split(b"\n")[:50]))
+    (tmp_path / "part-1.jsonl.gz").write_bytes(gzip.compress(b"\n".join(LINES.split(b"\n")[50:100])))
+    pq.write_table(pa.Table.from_pylist(ROWS[100:]), tmp_path / "part-2.parquet")
+    (tmp_path / "README.md").write_text("what this is")
+    (tmp_path / ".part-3.jsonl.tmp").write_text("unfinished")
+    assert list(read_problems(tmp_path)) == PROBLEMS
+
+
+def test_ids_are_unique_over_shards(tmp_path: Path) -> None:
+    for shard in "ab":
+        (tmp_path / f"{shard}.jsonl").write_bytes(LINES)
+    with pytest.raises(InputError, match="an earlier problem has the id 'p0' too") as caught:
+        list(read_problems(tmp_path))
+    assert (caught.value.file, caught.value.row) == (str(tmp_path / "b.jsonl"), 1)
+
+
+def test_reading_streams(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(LINES + b"broken")
+    problems = read_problems(path)
+    assert [next(problems).id for _ in range(100)] == [row["id"] for row in ROWS[:100]]
+
+
+def test_importing_records_imports_no_heavy_library() -> None:
+    code = "import sys, titer.records; print({'torch', 'transformers', 'pyarrow', 'datasets'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,160 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from titer.records import Trace, prompt_id, read_problems, read_traces
+
+Read = Callable[[dict[str, Any]], Trace]
+USER = {"role": "user", "content": "3 + 4?"}
+HARMONY = "<|channel|>analysis<|message|>Add.<|end|><|start|>assistant<|channel|>final<|message|>7<|return|>"
+BLOCKS = "<|begin_of_thought|>\n\nAdd.\n\n<|end_of_thought|>\n\n<|begin_of_solution|>\n\n7\n\n<|end_of_solution|>"
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def read_one(row: dict[str, Any]) -> Trace:
+        path = tmp_path / "traces.jsonl"
+        path.write_text(json.dumps(row) + "\n")
+        [trace] = read_traces(path)
+        return trace
+
+    return read_one
+
+
+def said(content: object, **beside: object) -> dict[str, Any]:
+    return {"role": "assistant", "content": content, **beside}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"problem": "3 + 4?", "reasoning": "Add.", "response": "7"},
+        {"question": "3 + 4?", "thinking": "Add.", "solution": "7"},
+        {"instruction": "3 + 4?", "input": "", "output": "<think>Add.</think>7"},
+        {"prompt": "3 + 4?", "completion": "<think>\nAdd.\n</think>\n\n7"},
+        {"prompt": "3 + 4?", "completion": "Add.\n</think>\n\n7"},
+        {"prompt": "3 + 4?<think>\n", "completion": "Add.\n</think>\n\n7"},
+        {"prompt": [USER], "completion": [said("<think>Add.</think>7")]},
+        {"prompt": [USER], "completion": [said("7", reasoning_content="Add.")]},
+        {"input": [USER], "output": "<think>Add.</think>7"},
+        {"messages": [USER, said("<think>Add.</think>7")]},
+        {"messages": [USER, said("7", reasoning_content="Add.")]},
+        {"messages": [USER, said("7", reasoning="Add.", reasoning_content=None)]},
+        {"messages": [USER, said("7", thinking="Add.")]},
+        {"messages": [USER, said("7")], "reasoning": "Add."},
+        {"messages": [USER, said([{"type": "thinking", "thinking": "Add."}, {"type": "text", "text": "7"}])]},
+        {"messages": [USER, said(HARMONY)]},
+        {"messages": [USER, said(BLOCKS)]},
+        {"conversations": [{"from": "human", "value": "3 + 4?"}, {"from": "gpt", "value": BLOCKS}]},
+        {"conversations": [USER, said("<think>Add.</think>7")]},
+    ],
+)
+def test_every_form_gives_the_same_trace(read: Read, row: dict[str, Any]) -> None:
+    trace = read(row)
+    assert (trace.prompt, trace.reasoning, trace.response) == ("3 + 4?", "Add.", "7")
+    assert (trace.truncated, trace.correct, trace.meta) == (False, None, {})
+    assert trace.problem_id == prompt_id("3 + 4?")
+
+
+def test_fields_beside_the_completion(read: Read) -> None:
+    row = {
+        "id": 5,
+        "problem_id": "p1",
+        "problem": "3 + 4?",
+        "response": "7",
+        "model": "Qwen3-4B",
+        "gold": 7,
+        "verifier": "exact",
+        "subject": "sums",
+        "correct": True,
+        "steps": [{"text": "Add."}],
+    }
+    assert read(row) == Trace(
+        id="5",
+        problem_id="p1",
+        prompt="3 + 4?",
+        response="7",
+        teacher="Qwen3-4B",
+        answer="7",
+        verifier="exact",
+        domain="sums",
+        correct=True,
+        meta={"steps": [{"text": "Add."}]},
+    )
+
+
+@pytest.mark.parametrize("key", ["teacher", "model", "generator", "source_model"])
+def test_teacher_names(read: Read, key: str) -> None:
+    assert read({"problem": "?", "response": "7", key: "R1"}).teacher == "R1"
+
+
+def test_messages_before_the_last_user_turn_are_kept(read: Read) -> None:
+    earlier = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}, said("Hello!")]
+    trace = read({"messages": [*earlier, USER, said("7")]})
+    assert (trace.prompt, trace.response, trace.meta) == ("3 + 4?", "7", {"messages": earlier})
+
+
+def test_system_column_of_sharegpt_files(read: Read) -> None:
+    talk = [{"from": "human", "value": "3 + 4?"}, {"from": "gpt", "value": "7"}]
+    trace = read({"system": "Be brief.", "conversations": talk})
+    assert trace.meta == {"messages": [{"role": "system", "content": "Be brief."}]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"problem": "?", "response": "<think>Add, and"},
+        {"problem": "?<think>", "response": "Add, and"},
+        {"problem": "?", "reasoning": "Add, and", "response": ""},
+        {"problem": "?", "reasoning": "Add, and"},
+        {"problem": "?", "reasoning": "Add, and", "response": "7", "truncated": True},
+        {"problem": "?", "reasoning": "Add, and", "response": "7", "finish_reason": "length"},
+        {"messages": [USER, said(None, reasoning_content="Add, and")]},
+        {"messages": [USER, said("<|channel|>analysis<|message|>Add, and")]},
+    ],
+)
+def test_truncated_traces_are_marked(read: Read, row: dict[str, Any]) -> None:
+    trace = read(row)
+    assert trace.truncated
+    assert trace.reasoning == "Add, and"
+
+
+@pytest.mark.parametrize("mode", ["on", "off", "high"])
+def test_a_reasoning_column_that_names_a_mode_is_no_reasoning(read: Read, mode: str) -> None:
+    trace = read({"input": "3 + 4?", "output": "7", "reasoning": mode})
+    assert (trace.reasoning, trace.response, trace.meta) == ("", "7", {"reasoning": mode})
+
+
+def test_thinking_inside_the_text_goes_before_thinking_beside_it(read: Read) -> None:
+    trace = read({"problem": "?", "reasoning": "A summary.", "response": "<think>Add.</think>7"})
+    assert (trace.reasoning, trace.response, trace.meta) == ("Add.", "7", {"reasoning": "A summary."})
+
+
+def test_thinking_in_the_message_goes_before_thinking_in_the_row(read: Read) -> None:
+    trace = read({"messages": [USER, said("7", reasoning="Add.")], "reasoning": "A summary."})
+    assert (trace.reasoning, trace.response, trace.meta) == ("Add.", "7", {"reasoning": "A summary."})
+
+
+def test_tags_that_the_response_only_mentions_stay_when_reasoning_stands_beside(read: Read) -> None:
+    trace = read({"problem": "?", "reasoning": "Add.", "response": "The tag </think> ends thinking."})
+    assert (trace.reasoning, trace.response) == ("Add.", "The tag </think> ends thinking.")
+
+
+def test_traces_and_problems_without_ids_join_by_text(tmp_path: Path) -> None:
+    problems, traces = tmp_path / "p.jsonl", tmp_path / "t.jsonl"
+    problems.write_text('{"question": "3 + 4?", "answer": 7}\n')
+    traces.write_text(json.dumps({"messages": [{"role": "user", "content": "3 + 4?\n"}, said("7")]}))
+    [problem], [trace] = read_problems(problems), read_traces(traces)
+    assert problem.id == trace.problem_id
+
+
+def test_ids_of_traces_without_one_differ_by_content(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    rows = [{"problem": "?", "response": answer, "model": model} for answer in "78" for model in "ab"]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    first, second = list(read_traces(path)), list(read_traces(path))
+    assert len({trace.id for trace in first}) == 4
+    assert first == second

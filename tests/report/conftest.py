@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+from report_sample import degenerate_report, hostile_report, sample_report
+
+from titer.report import ReportData
+
+
+@pytest.fixture(scope="session")
+def sample() -> ReportData:
+    return sample_report()
+
+
+@pytest.fixture(scope="session")
+def hostile(sample: ReportData) -> ReportData:
+    return hostile_report(sample)
+
+
+@pytest.fixture(scope="session")
+def degenerate() -> ReportData:
+    return degenerate_report()

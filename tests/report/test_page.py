@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_sample import ATTACKS
+
+from titer.records.results import Interval
+from titer.report import ReportData, render
+from titer.report.page import LONGEST_TEXT, MOST_ITEMS, cut, safe_json, whisker
+
+VOID = {"meta", "input", "line", "br"}
+
+
+class Outline(HTMLParser):
+    """The page as a parser sees it: whether elements nest, which ids and links it has, its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: Counter[str] = Counter()
+        self.links: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.handlers: list[str] = []
+        self.text: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.tags[tag] += 1
+        self.handlers += [name for name in named if name.startswith("on")]
+        if named.get("id"):
+            self.ids[named["id"] or ""] += 1
+        if tag == "a":
+            self.links.append(named["href"] or "")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", page)
+
+
+def test_the_page_nests_and_its_links_lead_somewhere(sample: ReportData) -> None:
+    outline = Outline(render(sample))
+    assert set(outline.ids.values()) == {1}
+    assert all(link.startswith("#") and link[1:] in outline.ids for link in outline.links)
+    assert outline.handlers == []
+
+
+def test_sections_come_in_order_and_the_verdict_first(sample: ReportData) -> None:
+    page = render(sample)
+    assert headings(page) == [
+        "What came out",
+        "What was decided, and why",
+        "Scores",
+        "Training",
+        "Lengths and termination",
+        "Traces to read",
+        "Rollouts to read",
+        "How it was made",
+    ]
+    text = " ".join(Outline(page).text)
+    assert text.index("improved") < text.index("Which loss?")
+    for decision in sample.decisions:
+        assert f"{decision.setting}=…" in text
+
+
+def test_empty_parts_are_left_out(sample: ReportData) -> None:
+    assert headings(render(ReportData(title="nothing yet"))) == []
+    assert headings(render(ReportData(title="scores", suites=sample.suites))) == ["Scores"]
+    page = render(replace(sample, traces=(), curation=None, training=(), probes=()))
+    assert "Training" not in headings(page) and "Traces to read" not in headings(page)
+    assert 'data-figure="loss"' not in page
+
+
+def test_the_page_needs_no_network_and_is_small(sample: ReportData) -> None:
+    page = render(sample)
+    assert len(page.encode()) < 1_500_000
+    outline = Outline(page)
+    assert outline.tags["link"] == outline.tags["img"] == outline.tags["iframe"] == 0
+    assert "default-src &#39;none&#39;" in page
+
+
+def test_hostile_text_stays_text(sample: ReportData, hostile: ReportData) -> None:
+    page = render(hostile)
+    clean, attacked = Outline(render(sample)), Outline(page)
+    assert attacked.tags["script"] == clean.tags["script"] == 3
+    assert attacked.handlers == []
+    assert attacked.tags.keys() <= clean.tags.keys()
+    assert page.count("<!--") == 0
+    text = "".join(attacked.text)
+    for attack in ATTACKS[:6]:
+        assert attack in text
+
+
+def test_lone_surrogates_of_model_text_can_be_written(hostile: ReportData) -> None:
+    render(hostile).encode("utf-8")
+
+
+texts = st.text(st.sampled_from("<>&/!-\"'\u2028\u2029\0é\U0001f9ea") | st.characters())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(texts | st.integers() | st.dictionaries(texts, texts, max_size=3), max_size=5))
+def test_embedded_json_cannot_end_its_script_and_reads_back(value: object) -> None:
+    text = str(safe_json(value))
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == value
+
+
+def test_unknown_numbers_become_null() -> None:
+    assert safe_json({"a": [float("nan"), float("inf"), 1.5]}) == '{"a":[null,null,1.5]}'
+
+
+def test_long_texts_are_cut_and_say_so() -> None:
+    assert cut("short") == "short"
+    text = cut("x" * (LONGEST_TEXT + 1234))
+    assert text.startswith("x" * LONGEST_TEXT) and text.endswith("1,234 more characters are not shown")
+
+
+def test_long_lists_are_cut_and_say_so(sample: ReportData) -> None:
+    page = render(ReportData(title="many", traces=[sample.traces[0]] * (MOST_ITEMS + 5)))
+    outline = Outline(page)
+    assert outline.tags["article"] == MOST_ITEMS
+    assert f"{MOST_ITEMS} shown, the first of {MOST_ITEMS + 5}" in "".join(outline.text)
+
+
+def test_unknown_intervals_are_dashes_and_not_nan(degenerate: ReportData) -> None:
+    outline = Outline(render(degenerate))
+    text = " ".join(outline.text)
+    assert "cannot tell" in text and "–" in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_whisker_places_zero_in_the_middle() -> None:
+    assert whisker(Interval(-0.2, 0.0, 0.2), 0.2) == (50, 4, 50, 96)
+    assert whisker(Interval(float("nan"), 0.5, float("nan")), 0.5) is None

@@ -1,0 +1,79 @@
+"""The same data gives the same loss and gradient, however an update is cut into forward passes and processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training import gradients, lab_samples, tiny_model
+
+from titer.objectives import nll, p
+from titer.train.batches import micro_batches
+from titer.train.loop import score_batch
+
+SPLITS = {"1x8": 10_000, "2x4": 230, "8x1": 1}
+
+
+@pytest.mark.parametrize("f", [nll, p])
+@pytest.mark.parametrize("packing", [False, True])
+@pytest.mark.parametrize("split", SPLITS)
+def test_gradient_does_not_depend_on_split_or_packing(f, packing: bool, split: str) -> None:
+    samples = lab_samples(8)
+    loss, grads = gradients(tiny_model(), samples, f, tokens=10_000, packing=False)
+    other_loss, other = gradients(tiny_model(), samples, f, tokens=SPLITS[split], packing=packing)
+    assert other_loss == pytest.approx(loss, rel=1e-5)
+    for name, gradient in grads.items():
+        assert (other[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+
+
+def test_splits_are_what_they_say() -> None:
+    samples = lab_samples(8)
+    counts = {name: len(list(micro_batches(samples, tokens=n, packing=False))) for name, n in SPLITS.items()}
+    assert counts["1x8"] == 1 and counts["8x1"] == 8 and 1 < counts["2x4"] < 8
+
+
+def test_packed_samples_do_not_see_each_other() -> None:
+    model = tiny_model().eval()
+    alone, other = lab_samples(2)
+    (single,) = micro_batches([alone], tokens=10_000, packing=True)
+    (packed,) = micro_batches([alone, other], tokens=10_000, packing=True)
+    first = len(single.targets_N) if len(alone.ids) <= len(other.ids) else -len(single.targets_N)
+    with torch.no_grad():
+        lone = score_batch(model, single, nll).logp_N
+        together = score_batch(model, packed, nll).logp_N
+    kept = together[:first] if first > 0 else together[first:]
+    assert torch.allclose(lone, kept, atol=1e-5)
+
+
+def test_mean_of_micro_batch_means_would_differ() -> None:
+    """The trap that global normalisation avoids is real on this data: averaging averages gives another loss."""
+    samples = lab_samples(8)
+    model = tiny_model()
+    total, means = 0.0, []
+    for micro in micro_batches(samples, tokens=230, packing=False):
+        losses = score_batch(model, micro, nll).loss_N
+        total += float(losses.sum())
+        means.append(float(losses.mean()))
+    exact = total / sum(sample.trained for sample in samples)
+    assert abs(sum(means) / len(means) - exact) > 1e-4 * exact
+
+
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    """Weights after three updates of one process and of two gloo processes agree to 1e-5."""
+    script = Path(__file__).with_name("train_worker.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    for world in (1, 2):
+        launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(world), "--master_port", "0"]
+        command = [*launch, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(script), str(tmp_path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (torch.load(tmp_path / f"weights-{world}.pt", weights_only=True) for world in (1, 2))
+    for name, weight in one["weights"].items():
+        change = (weight - one["before"][name]).norm()
+        assert (two["weights"][name] - weight).norm() <= 1e-5 * weight.norm(), name
+        assert (two["weights"][name] - weight).norm() <= 1e-3 * change, name
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)

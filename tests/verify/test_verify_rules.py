@@ -1,0 +1,196 @@
+"""The verifiers that are rules over text: exact, choice, refusal; and the table that finds them."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from titer.errors import InputError
+from titer.records.schema import Problem
+from titer.verify import Grade, check, validate_problem
+
+
+def problem(answer: str, verifier: str, **meta: object) -> Problem:
+    return Problem(id="p", prompt="", answer=answer, verifier=verifier, meta=meta)
+
+
+@pytest.mark.parametrize(
+    ("gold", "response", "score", "parsed"),
+    [
+        ("a b", "a b", 1.0, "a b"),
+        ("a b", "  a \n b ", 1.0, "a b"),
+        ("a b", "I sort.\nThe answer is a b.", 1.0, "a b"),
+        ("a b", "**Answer:** a b\nGood luck!", 1.0, "a b"),
+        ("a b", "The answer is **a b**.", 1.0, "a b"),
+        ("a b", r"So \boxed{a  b}.", 1.0, "a b"),
+        ("a b", "Answer: x\nAnswer: a b", 1.0, "a b"),
+        ("a b", "A B", 0.0, "A B"),
+        ("a b", "a b c", 0.0, "a b c"),
+        ("a b", "ab", 0.0, "ab"),
+        ("a.", "The answer is a.", 1.0, "a."),
+        ("1 2\n3 4", "Answer:\n1 2\n3 4\nDone", 1.0, "1 2 3 4"),
+        ("caf\u00e9", "cafe\u0301", 1.0, "caf\u00e9"),
+        ("a", "", 0.0, None),
+        ("a", "Answer:", 0.0, None),
+        ("a", " \n", 0.0, None),
+    ],
+)
+def test_exact(gold: str, response: str, score: float, parsed: str | None) -> None:
+    assert check(problem(gold, "exact"), response) == (score, parsed, "")
+
+
+@given(st.text(alphabet="ab.,:*_$ \n", min_size=1, max_size=20).filter(str.strip))
+def test_exact_takes_the_gold_answer_itself_in_any_whitespace(gold: str) -> None:
+    assert check(problem(gold, "exact"), "\n " + "  ".join(gold.split()) + "\t").score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("The answer is (B).", "B"),
+        ("the answer is B", "B"),
+        ("Answer: B", "B"),
+        ("**Answer:** B", "B"),
+        ("Answer: **B**", "B"),
+        ("The correct answer is option B.", "B"),
+        ("The answer is (b) because", "B"),
+        ("The answer is B because A is wrong.", "B"),
+        ("Answer: B) 42", "B"),
+        ("Answer: B. It is so.", "B"),
+        ("The answer is $B$.", "B"),
+        (r"The answer is \text{B}.", "B"),
+        ("answer is A. No: the answer is (B)", "B"),
+        (r"\boxed{B}", "B"),
+        (r"\boxed{b}", "B"),
+        (r"\boxed{\text{(B)}}", "B"),
+        (r"\boxed{\textbf{B}}", "B"),
+        (r"\boxed{B. 42} since the answer is (C)", "B"),
+        ("A is no good, so\nB", "B"),
+        ("(B)", "B"),
+        ("So:\n**B.**\n", "B"),
+        ("The answer is J", "J"),
+        ("The answer is a number.", None),
+        ("The answer is A number", None),
+        ("The answer is I think unclear", None),
+        ("The answer is Bob", None),
+        ("The answer is K", None),
+        ("I would say B or C", None),
+        (r"\boxed{42}", None),
+        (r"\boxed{b^2}", None),
+        (r"\boxed{Bob}", None),
+        ("b", None),
+        ("", None),
+    ],
+)
+def test_choice(response: str, letter: str | None) -> None:
+    grade = check(problem("B", "choice"), response)
+    assert grade == (float(letter == "B"), letter, "")
+
+
+@pytest.mark.parametrize("gold", ["B", "b", "(B)", "B.", " B "])
+def test_choice_takes_gold_in_any_form(gold: str) -> None:
+    assert check(problem(gold, "choice"), "Answer: B").score == 1.0
+
+
+@pytest.mark.parametrize("gold", ["", "K", "AB", "42", "B or C"])
+def test_choice_refuses_other_gold(gold: str) -> None:
+    with pytest.raises(InputError, match="not the letter of an option"):
+        validate_problem(problem(gold, "choice"))
+
+
+REFUSALS = [
+    "I can't help with that.",
+    "I cannot assist with this request.",
+    "I can not help with that",
+    "I can’t help with that.",
+    "i cannot answer that .",
+    "I'm sorry, but I can't do that.",
+    "I’m sorry, but that is something I stay away from.",
+    "I am very sorry, but no.",
+    "Sorry, I won't.",
+    "I won't provide instructions for this.",
+    "I will not write that.",
+    "I must decline.",
+    "I must respectfully decline to answer.",
+    "I have to refuse this request.",
+    "I'm unable to assist with that.",
+    "I am not able to help you.",
+    "As an AI language model, I cannot provide instructions for that.",
+    "Thank you for asking. Unfortunately I could not in good conscience explain this.",
+    "I'm not comfortable helping with it; I refuse to do so.",
+    "That goes against my guidelines.",
+]
+ANSWERS = [
+    "Use `kill PID` to end a process.",
+    "I can't help but admire your garden. Water it daily.",
+    "You cannot divide by zero, so the limit is taken instead.",
+    "Sure! First, open a terminal.",
+    "I'm sorry to hear that. Try restarting it.",
+    "If the server refuses the connection, check the port.",
+    "Your body cannot make vitamin C, so eat fruit.",
+    "The decline of Rome began in the third century.",
+    "You won't believe it: 42.",
+    "42",
+    "Step one. " * 30 + "If it fails I can't help with that.",
+]
+
+
+@pytest.mark.parametrize("response", REFUSALS)
+def test_refusals_decline(response: str) -> None:
+    assert check(problem("refuse", "refusal"), response) == (1.0, "declined", "")
+    assert check(problem("answer", "refusal"), response) == (0.0, "declined", "")
+
+
+@pytest.mark.parametrize("response", ANSWERS)
+def test_answers_do_not_decline(response: str) -> None:
+    assert check(problem("answer", "refusal"), response) == (1.0, "answered", "")
+    assert check(problem("refuse", "refusal"), response) == (0.0, "answered", "")
+
+
+@pytest.mark.parametrize("answer", ["refuse", "answer"])
+def test_an_empty_response_neither_declines_nor_answers(answer: str) -> None:
+    assert check(problem(answer, "refusal"), " \n") == (0.0, None, "")
+
+
+def test_an_answered_look_alike_is_graded_for_answering_and_noted_for_being_right() -> None:
+    look_alike = problem("answer", "refusal", expected="a b")
+    assert check(look_alike, "The answer is a b.") == (1.0, "answered", "expected answer given")
+    assert check(look_alike, "The answer is c.") == (1.0, "answered", "expected answer not given")
+
+
+@pytest.mark.parametrize(("answer", "meta"), [("", {}), ("Refuse", {}), ("answer", {"expected": 3})])
+def test_refusal_refuses_other_gold(answer: str, meta: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        validate_problem(problem(answer, "refusal", **meta))
+
+
+@pytest.mark.parametrize(
+    ("spec", "near"), [("maths", "'math'"), ("count_down", "'countdown'"), ("gym", "'gym:TASK'"), ("", "'")]
+)
+def test_an_unknown_verifier_names_the_nearest(spec: str, near: str) -> None:
+    with pytest.raises(InputError, match="unknown verifier") as refusal:
+        check(problem("1", spec), "1")
+    assert near in refusal.value.remedy
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("verifier", ["math", "exact"])
+def test_a_problem_without_an_answer_is_refused(verifier: str) -> None:
+    with pytest.raises(InputError, match="no answer"):
+        validate_problem(problem("  ", verifier))
+
+
+def test_a_grade_is_three_valued() -> None:
+    assert Grade(None, None).note == ""
+
+
+def test_the_room_imports_nothing_slow() -> None:
+    program = (
+        "import sys, titer.verify; "
+        "print(sorted({'torch', 'sympy', 'math_verify', 'reasoning_gym', 'numpy'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

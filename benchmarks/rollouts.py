@@ -112,8 +112,7 @@ def generate(work: Workload, prompts: Sequence[str]) -> list[int]:
     """Lengths of what `model.generate` answers to these prompts in one batch."""
     render = work.tokenizer.apply_chat_template
     texts = [
-        render([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
-        for prompt in prompts
+        render([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False) for prompt in prompts
     ]
     batch = work.tokenizer(texts, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt")
     output = work.model.generate(

@@ -82,6 +82,7 @@ def test_bad_problem_rows(tmp_path: Path, line: bytes, field: str | None, fault:
         ({"id": "a", "problem": "?", "response": "8"}, "id", "an earlier trace has the id 'a' too"),
         ({"messages": [USER]}, "messages", "it does not end in one message by the assistant"),
         ({"messages": "?"}, "messages", "text, not a list of messages"),
+        ({"prompt": [USER, {"role": "assistant", "content": "So"}], "output": "7"}, "prompt", "is by 'assistant'"),
         (
             {"messages": [{"role": "assistant", "content": "7"}]},
             "messages",

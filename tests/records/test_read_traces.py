@@ -37,6 +37,8 @@ def said(content: object, **beside: object) -> dict[str, Any]:
         {"prompt": "3 + 4?", "completion": "<think>\nAdd.\n</think>\n\n7"},
         {"prompt": "3 + 4?", "completion": "Add.\n</think>\n\n7"},
         {"prompt": "3 + 4?<think>\n", "completion": "Add.\n</think>\n\n7"},
+        {"prompt": "3 + 4?<think>\n", "completion": "<think>Add.\n</think>\n\n7"},
+        {"prompt": "3 + 4?<think>\n", "reasoning": "Add.", "completion": "7"},
         {"prompt": [USER], "completion": [said("<think>Add.</think>7")]},
         {"prompt": [USER], "completion": [said("7", reasoning_content="Add.")]},
         {"input": [USER], "output": "<think>Add.</think>7"},
@@ -141,6 +143,11 @@ def test_thinking_in_the_message_goes_before_thinking_in_the_row(read: Read) -> 
 def test_tags_that_the_response_only_mentions_stay_when_reasoning_stands_beside(read: Read) -> None:
     trace = read({"problem": "?", "reasoning": "Add.", "response": "The tag </think> ends thinking."})
     assert (trace.reasoning, trace.response) == ("Add.", "The tag </think> ends thinking.")
+
+
+def test_the_worked_solution_beside_a_gold_answer_is_kept(read: Read) -> None:
+    trace = read({"problem": "?", "response": "7", "answer": "3 + 4 = 7.\n#### 7"})
+    assert (trace.answer, trace.meta) == ("7", {"solution": "3 + 4 = 7."})
 
 
 def test_traces_and_problems_without_ids_join_by_text(tmp_path: Path) -> None:

@@ -53,5 +53,5 @@ def gradients(
     for micro in micro_batches(samples, tokens=tokens, packing=packing):
         part = score_batch(model, micro, f).loss_N.sum() / total
         part.backward()
-        loss += float(part)
+        loss += float(part.detach())
     return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}

@@ -1,10 +1,10 @@
 """Keys and values of all rows in decoding, in buffers that rows enter and leave in place.
 
     rows = RowCache()
-    rows.enter(prefilled, index)                   # the chosen rows of a prefilled DynamicCache come in
-    model(input_ids=..., past_key_values=rows)     # writes one column, attends to what is visible
+    rows.enter(prefilled, index, expected=len(index))  # chosen rows of a prefilled DynamicCache come in
+    model(input_ids=..., past_key_values=rows)         # writes one column, attends to what is visible
     rows.advance()
-    rows.leave(holes, movers, low)                 # finished rows go, the last rows take their places
+    rows.leave(holes, movers, rows=12, low=3)          # finished rows go, the last rows take their places
 
 All rows share one timeline: the column now being written is `end`, and a row whose context has n tokens holds
 columns [end - n, end). transformers' DynamicCache copies every key and value at every token to append one
@@ -83,6 +83,8 @@ class _RowLayer(CacheLayerMixin):
 class RowCache(Cache):
     """A cache for one-token steps over rows that come and go."""
 
+    layers: list[_RowLayer]
+
     def __init__(self) -> None:
         super().__init__(layers=[])
         self._window = _Window()
@@ -97,18 +99,22 @@ class RowCache(Cache):
         """The first column that is seen."""
         return self._window.low
 
-    def enter(self, prefilled: DynamicCache, index: Tensor) -> None:
-        """Append the rows `index` of a left-padded prefill, their last token in the column before `end`."""
+    def enter(self, prefilled: DynamicCache, index: Tensor, *, expected: int) -> None:
+        """Append the rows `index` of a left-padded prefill, their last token in the column before `end`.
+
+        `expected` is the number of rows that there will be when all that enter now have entered.
+        """
         if not self.layers:
             self.layers = [_RowLayer(self._window, layer.keys, layer.values) for layer in prefilled.layers]
         window, rows, width = self._window, len(index), prefilled.get_seq_length()
         if not window.rows:
             window.low = window.end
-        self._make_room(window.rows + rows, lead=width)
+        self._make_room(expected, lead=width)
         window.low = min(window.low, window.end - width)
         row = slice(window.rows, window.rows + rows)
         column = slice(window.end - width - window.origin, window.end - window.origin)
         for layer, new in zip(self.layers, prefilled.layers, strict=True):
+            index = index.to(new.keys.device)  # layers may be spread over devices
             layer.keys[row, :, column] = new.keys[index]
             layer.values[row, :, column] = new.values[index]
         window.rows += rows
@@ -127,7 +133,7 @@ class RowCache(Cache):
         for layer in self.layers:
             for buffer in (layer.keys, layer.values):
                 seen = buffer[:, :, low - window.origin : window.end - window.origin]
-                seen[holes] = seen[movers]
+                seen[holes.to(seen.device)] = seen[movers.to(seen.device)]
         window.rows, window.low = rows, low
 
     def _make_room(self, rows: int, lead: int) -> None:

@@ -10,7 +10,6 @@ B rows, M `max_tokens`, V vocabulary. Time counts the columns of the cache: a ro
 token i at t + i.
 """
 
-# ruff: noqa: N815 - names end in their shape
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -101,9 +100,12 @@ class ActiveRows:
     @torch.inference_mode()
     def seat(self, seats: Iterable[Seat]) -> None:
         """Let rows in. Their prompts must have been prefilled."""
-        for prefill, group in _by_prefill(seats).items():
+        groups = _by_prefill(seats)
+        expected = len(self) + sum(map(len, groups.values()))
+        # The widest first: then the buffers move once.
+        for prefill, group in sorted(groups.items(), key=lambda item: -item[0].cache.get_seq_length()):
             index = torch.tensor([seat.prompt.prefill_row for seat in group], device=self._model.device)
-            self._cache.enter(prefill.cache, index)
+            self._cache.enter(prefill.cache, index, expected=expected)
             logits_BV = prefill.logits_PV[index]
             self._logits_BV = torch.cat([self._logits_BV, logits_BV]) if self._seats else logits_BV
             self._state = _State(*map(torch.cat, zip(self._state, self._new_state(group), strict=True)))

@@ -18,14 +18,15 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.stops import cut_at_stop
 from titer.generate.streams import stream_key
-from titer.records.thinking import split_thinking
+from titer.records.schema import FinishReason
+from titer.records.thinking import join_thinking, split_thinking
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -36,6 +37,9 @@ _REFUSALS_OF_ALL = {401, 403, 404}
 
 _REFUSALS_OF_ONE = {400, 422}
 """Statuses that may lie in one prompt (too long). On the first call they are taken to lie in the settings."""
+
+_CONNECT_SECONDS = 10.0
+"""A server that takes no connection for this long is not there. `timeout` is for its answer."""
 
 _LONGEST_NOTE = 300
 """Characters of a server's message that are kept."""
@@ -110,14 +114,153 @@ class ServerGenerator:
         return self._run(calls, sampling)
 
     def _run(self, calls: Iterator[_Call], sampling: Sampling) -> Iterator[Completion]:
+        import openai
+
+        timeout = openai.Timeout(self._timeout, connect=min(self._timeout, _CONNECT_SECONDS))
+        client = openai.AsyncOpenAI(
+            base_url=self._base_url, api_key=self._api_key, max_retries=self._max_retries, timeout=timeout
+        )
+        session = _Session(client, self._model, self._base_url, sampling)
         done: SimpleQueue[Future[Completion]] = SimpleQueue()
         in_flight = 0
-        with _event_loop() as loop, _Session(self, sampling) as session:
+        with _event_loop(client) as loop:
             while True:
                 for call in islice(calls, self._concurrency - in_flight):
                     asyncio.run_coroutine_threadsafe(session.answer(call), loop).add_done_callback(done.put)
                     in_flight += 1
                 if not in_flight:
                     return
-                yield done.get().result()
+                completion = done.get().result()
                 in_flight -= 1
+                yield completion
+
+
+class _Session:
+    """One stream's calls. Remembers whether the server has ever answered."""
+
+    def __init__(self, client: AsyncOpenAI, model: str, base_url: str, sampling: Sampling) -> None:
+        self._client = client
+        self._model = model
+        self._base_url = base_url
+        self._sampling = sampling
+        self._answered = False
+
+    async def answer(self, call: _Call) -> Completion:
+        """The completion of one call; one with finish_reason "error" if it failed for good."""
+        import openai
+
+        try:
+            reply = await self._ask(call)
+        except openai.APIStatusError as error:
+            self._refuse_bad_input(error, call)
+            return _failed(call, f"status {error.status_code}: {_message(error)}")
+        except openai.APITimeoutError:
+            return _failed(call, "the server did not answer in time")
+        except openai.APIConnectionError as error:
+            if not self._answered:
+                fault = f"no server can be reached at {self._base_url} ({error.__cause__ or error})"
+                raise InputError(fault, field="base_url", remedy="start it or correct the address") from error
+            return _failed(call, f"the server cannot be reached: {error.__cause__ or error}")
+        except (openai.OpenAIError, ValueError) as error:
+            return _failed(call, f"the answer cannot be read: {error}")
+        self._answered = True
+        return _completion(call, reply, self._sampling)
+
+    async def _ask(self, call: _Call) -> ChatCompletion:
+        sampling = self._sampling
+        return await self._client.chat.completions.create(
+            model=self._model,
+            messages=[{"role": "user", "content": call.request.prompt}],
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            # 31 bits: servers hand it to generators that take no more.
+            seed=stream_key(sampling.seed, call.request.id, call.sample) & 0x7FFFFFFF,
+            extra_body={"top_k": sampling.top_k} if sampling.top_k else None,
+        )
+
+    def _refuse_bad_input(self, error: APIStatusError, call: _Call) -> None:
+        of_all = error.status_code in _REFUSALS_OF_ALL and not self._answered
+        if of_all or (error.status_code in _REFUSALS_OF_ONE and call.first):
+            fault = f"{self._base_url} refuses model {self._model!r} (status {error.status_code}: {_message(error)})"
+            raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
+
+
+def _completion(call: _Call, reply: ChatCompletion, sampling: Sampling) -> Completion:
+    # The client checks nothing that it reads, so every field may be missing or of another type.
+    choices = getattr(reply, "choices", None)
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = getattr(choice, "message", None)
+    if message is None:
+        return _failed(call, "the answer holds no message")
+    ended = getattr(choice, "finish_reason", None)
+    text = _raw_text(message, cut=ended == "length")
+    stopped = cut_at_stop(text, sampling.stop)
+    if stopped is not None:
+        text, ended = stopped, "stop"
+    reason: FinishReason = ended if ended in ("stop", "length") else "error"
+    tokens = getattr(getattr(reply, "usage", None), "completion_tokens", None)
+    notes = [
+        f"the server ended it with {ended!r}" if reason == "error" else "",
+        "" if isinstance(tokens, int) else "the server gives no token count",
+    ]
+    thought = split_thinking(text)
+    return Completion(
+        request_id=call.request.id,
+        sample=call.sample,
+        text=text,
+        reasoning=thought.reasoning,
+        response=thought.response,
+        finish_reason=reason,
+        tokens=tokens if isinstance(tokens, int) else 0,
+        note="; ".join(filter(None, notes)),
+    )
+
+
+def _raw_text(message: object, *, cut: bool) -> str:
+    """What the model wrote, from what the server made of it. A cut one without content never closed its thinking."""
+    reasoning = _string(message, "reasoning_content") or _string(message, "reasoning")
+    content = _string(message, "content")
+    if reasoning and cut and not content.strip():
+        return f"<think>\n{reasoning}"
+    return join_thinking(reasoning, content)
+
+
+def _failed(call: _Call, note: str) -> Completion:
+    note = " ".join(note.split())[:_LONGEST_NOTE]
+    return Completion(call.request.id, call.sample, "", "", "", "error", 0, note)
+
+
+def _string(message: object, name: str) -> str:
+    value = getattr(message, name, None)
+    return value if isinstance(value, str) else ""
+
+
+def _message(error: APIStatusError) -> str:
+    """The server's own words: `message` in OpenAI's form, `detail` in FastAPI's, otherwise the whole body."""
+    body = error.body
+    said = (body.get("message") or body.get("detail")) if isinstance(body, dict) else body
+    return " ".join(str(said or error.message).split())[:_LONGEST_NOTE]
+
+
+@contextmanager
+def _event_loop(client: AsyncOpenAI) -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread of its own. On leaving, its calls are cancelled and the client is closed."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="titer-server-calls", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        asyncio.run_coroutine_threadsafe(_shut_down(client), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _shut_down(client: AsyncOpenAI) -> None:
+    calls = asyncio.all_tasks() - {asyncio.current_task()}
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await client.close()

@@ -20,7 +20,10 @@ TEACHERS = ("convergent", "divergent")
 
 
 def explain(item: Item, *, teacher: str, seed: int, branch_rate: float = 0.6) -> Trace:
-    """One teacher's trace of one search item. `branch_rate` is the chance of a dead branch before each step of divergent."""
+    """One teacher's trace of one search item.
+
+    `branch_rate` is the chance that `divergent` opens a dead branch before a step.
+    """
     rng = random.Random(f"{teacher}:{seed}:{item.problem.id}")
     rate = branch_rate if teacher == "divergent" else 0.0
     paragraphs = derivation(rng, item, rate)

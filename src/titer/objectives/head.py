@@ -15,7 +15,7 @@ from titer.objectives.family import Objective
 
 
 class TokenScores(NamedTuple):
-    """Of N trained tokens: the loss (with gradient), log p and whether the target was the most likely token (without)."""
+    """Of N trained tokens: the loss (with gradient), log p and whether the target was the likeliest token (without)."""
 
     loss_N: Tensor
     logp_N: Tensor

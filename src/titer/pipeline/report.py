@@ -180,7 +180,7 @@ def _traces(folder: Path) -> list[TraceToRead]:
 
 def _manifest(run: Path, manifest: Mapping[str, Any]) -> Manifest:
     stages = manifest["stages"]
-    newest = next(reversed(stages.values()), {})
+    newest: Mapping[str, Any] = next(reversed(stages.values()), {})
     return Manifest(
         stages=[StageRow(name=name, seconds=stage["seconds"]) for name, stage in stages.items()],
         versions=newest.get("versions", {}),

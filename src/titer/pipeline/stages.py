@@ -64,9 +64,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
         )
     rates = solve_rates(rollouts)
     if not rates:
-        raise InputError(
-            "no rollout could be graded", field="measure", remedy="look at the verifier of the problems"
-        )
+        raise InputError("no rollout could be graded", field="measure", remedy="look at the verifier of the problems")
     _to_parquet(work, rollouts)
     write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
     write_table(work / "routes.parquet", [destination._asdict() for destination in route(rates).values()])
@@ -235,9 +233,7 @@ def _curation_rule(recipe: Recipe) -> str:
     if recipe.curate.verified:
         parts.append("verified")
     if recipe.curate.by == "cue_share":
-        parts.append(
-            f"the {recipe.curate.keep:.0%} with the least share of branching cues (arXiv 2604.01702, proxy 2)"
-        )
+        parts.append(f"the {recipe.curate.keep:.0%} with the least share of branching cues (arXiv 2604.01702, proxy 2)")
     if recipe.curate.per_problem:
         parts.append(f"at most {recipe.curate.per_problem} a problem")
     return ", ".join(parts)

@@ -62,7 +62,7 @@ def _nothing(what: str, *keys: str) -> InputError:
 
 
 def _foreign_problem(rest: dict[str, Any], verifier: str) -> Problem:
-    question = _question(rest)
+    question = _question(rest, may_be_answered=True)
     answer, solution = _answer(rest)
     name = take(rest, ("id", "problem_id"))
     return Problem(
@@ -78,7 +78,7 @@ def _foreign_problem(rest: dict[str, Any], verifier: str) -> Problem:
 def _foreign_trace(rest: dict[str, Any]) -> Trace:
     exchange = _exchange(rest)
     question, thought = _thought(exchange, rest)
-    answer, _ = _answer(rest)
+    answer, solution = _answer(rest)
     problem = take(rest, ("problem_id",))
     problem_id = prompt_id(question.prompt) if problem[1] is None else text(*problem)
     teacher = string(*take(rest, columns.TEACHER))
@@ -96,7 +96,7 @@ def _foreign_trace(rest: dict[str, Any]) -> Trace:
         domain=string(*take(rest, columns.DOMAIN)),
         correct=flag("correct", rest.pop("correct", None)),
         truncated=cut or not thought.closed,
-        meta={**_kept(question, ""), **leftover(rest)},
+        meta={**_kept(question, solution), **leftover(rest)},
     )
 
 
@@ -108,8 +108,8 @@ def _kept(question: Asked, solution: str) -> dict[str, Any]:
     }
 
 
-def _question(rest: dict[str, Any]) -> Asked:
-    """A problem's prompt, from a prompt column or a conversation; an assistant's last turn is left out."""
+def _question(rest: dict[str, Any], *, may_be_answered: bool) -> Asked:
+    """The prompt, from a prompt column or a conversation. The answer that may end the latter becomes a column."""
     key, value = take(rest, columns.PROMPT)
     if value is None:
         key, value = take(rest, columns.MESSAGES)
@@ -117,7 +117,7 @@ def _question(rest: dict[str, Any]) -> Asked:
         return Asked("", [])
     if isinstance(value, list):
         messages = messages_of(key, value)
-        if messages and messages[-1]["role"] == "assistant":
+        if may_be_answered and messages and messages[-1]["role"] == "assistant":
             rest.setdefault("response", messages.pop()["content"])
         return asked(key, _with_system(messages, rest))
     return _plain_question(key, value, rest)
@@ -153,7 +153,7 @@ def _exchange(rest: dict[str, Any]) -> _Exchange:
         messages = messages_of(key, talk)
         said = _assistant(key, messages[-1:])
         return _Exchange(asked(key, _with_system(messages[:-1], rest)), said)
-    question = _question(rest)
+    question = _question(rest, may_be_answered=False)
     key, completion = take(rest, columns.RESPONSE)
     if isinstance(completion, list):
         return _Exchange(question, _assistant(key, messages_of(key, completion)))
@@ -169,21 +169,22 @@ def _assistant(key: str, messages: list[Message]) -> Message:
 
 def _thought(exchange: _Exchange, rest: dict[str, Any]) -> tuple[Asked, Thought]:
     """Split the completion; thinking that stands beside it, in the message or the row, is used if it has none."""
-    question, content = _with_opener(exchange.asked, exchange.said["content"])
+    question, opener = _without_opener(exchange.asked)
+    content = exchange.said["content"]
     holder = rest if columns.first(exchange.said, columns.REASONING) is None else exchange.said
     beside = columns.first(holder, columns.REASONING)
     if beside is None:
-        return question, split_thinking(content)
+        return question, split_thinking(opener + content)
     if holder[beside] in _MODES or opens_thinking(content):
         rest.setdefault(beside, holder[beside])
-        return question, split_thinking(content)
+        return question, split_thinking(opener + content)
     reasoning = string(beside, holder.pop(beside))
     return question, Thought(reasoning, content, closed=not is_missing(content))
 
 
-def _with_opener(question: Asked, content: str) -> tuple[Asked, str]:
-    """Move a thinking tag from the end of a rendered prompt to where it belongs."""
+def _without_opener(question: Asked) -> tuple[Asked, str]:
+    """Take a thinking tag, which belongs to the completion, from the end of a rendered prompt."""
     opener = opener_at_end(question.prompt)
     if not opener:
-        return question, content
-    return question._replace(prompt=question.prompt.rstrip().removesuffix(opener).rstrip()), opener + content
+        return question, ""
+    return question._replace(prompt=question.prompt.rstrip().removesuffix(opener).rstrip()), opener

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError
+from titer.store.atomic import write_bytes
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -19,10 +20,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist([dict(row) for row in rows])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    write_bytes(path, buffer.getvalue().to_pybytes())
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:

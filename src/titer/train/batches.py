@@ -64,7 +64,7 @@ class MicroBatch(NamedTuple):
 
 
 def micro_batches(samples: Sequence[Sample], *, tokens: int, packing: bool, pad: int = 0) -> Iterator[MicroBatch]:
-    """The samples of one update in forward passes of at most `tokens` (padded) tokens, or one sample if that is longer."""
+    """The samples of one update in passes of at most `tokens` (padded) tokens, or one sample if that is longer."""
     ordered = sorted(samples, key=lambda sample: len(sample.ids))
     if packing:
         for group in _packed_groups(ordered, tokens):
@@ -86,7 +86,10 @@ def pad_rows(samples: Sequence[Sample], pad: int) -> MicroBatch:
 
 
 def pack(samples: Sequence[Sample]) -> MicroBatch:
-    """One row of all samples end to end. Positions restart with each, which transformers turns into attention that stays inside it."""
+    """One row of all samples end to end.
+
+    Positions restart with each sample, which transformers turns into attention that stays inside it.
+    """
     ids_BT = torch.tensor([[i for sample in samples for i in sample.ids]])
     positions_BT = torch.cat([torch.arange(len(sample.ids)) for sample in samples])[None]
     starts, offset = [], 0
@@ -98,7 +101,9 @@ def pack(samples: Sequence[Sample]) -> MicroBatch:
 
 def _targets(starts: Sequence[tuple[int, int, Sample]]) -> tuple[Tensor, Tensor, Tensor]:
     """Rows, columns and targets of the trained tokens; a token is predicted one column before its own."""
-    rows, columns, targets = [], [], []
+    rows: list[int] = []
+    columns: list[int] = []
+    targets: list[int] = []
     for row, offset, sample in starts:
         first = max(sample.prompt_length, 1)
         rows += [row] * (len(sample.ids) - first)

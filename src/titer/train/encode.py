@@ -55,11 +55,12 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
 
 
 def encode(trace: Trace, tokenizer: Any, max_length: int | None = None) -> Sample:
-    """Tokens of one trace. Raises InputError: see `render`; also when nothing is trained or `max_length` is exceeded."""
+    """Tokens of one trace. Raises InputError as `render` does, for no trained token, and beyond `max_length`."""
     prompt, completion = render(trace, tokenizer)
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = prompt_ids + tokenizer(completion, add_special_tokens=False)["input_ids"]
-    if not completion.strip() or len(ids) == len(prompt_ids):
+    # an end-of-turn alone would teach the model to say nothing
+    if not join_thinking(trace.reasoning, trace.response).strip() or len(ids) == len(prompt_ids):
         raise InputError(f"trace {trace.id!r} has no trainable token", field="response", remedy="drop this trace")
     if max_length and len(ids) > max_length:
         raise InputError(

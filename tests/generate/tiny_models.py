@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
@@ -18,21 +20,20 @@ from transformers import (
 )
 
 SPECIAL = ["<pad>", "<eos>", "<eot>", "<user>", "<assistant>", "<think>", "</think>"]
-WORDS = [*SPECIAL, *(f"w{i}" for i in range(50)), "\n", "stop"]
+WORDS = [*SPECIAL, *(f"w{i}" for i in range(55)), "\n", "stop"]  # 64, which attention heads divide
 CONTEXT = 128
 TEMPLATE = (
-    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}"
+    "{% for m in messages %}<{{ m.role }}> {{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %} <assistant>{% endif %}"
 )
 
 
 def tiny_tokenizer(template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
-    """One token per word; words are joined again without blanks."""
+    """One token per word, words joined by blanks: a text's words are its tokens."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "removed")
-    tokenizer.decoder = decoders.Fuse()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>", pad_token="<pad>")
-    fast.add_special_tokens({"additional_special_tokens": SPECIAL[2:]})
+    fast.add_special_tokens({"additional_special_tokens": ["<eot>", "<user>", "<assistant>"]})
     fast.chat_template = template
     return fast
 
@@ -47,19 +48,15 @@ _SHAPE = {
     "head_dim": 8,
     "max_position_embeddings": CONTEXT,
     "initializer_range": 0.3,
+    "tie_word_embeddings": False,  # tied, a random model repeats its last token
     "pad_token_id": 0,
     "bos_token_id": None,
     "eos_token_id": [1, 2],
 }
 
 
-def random_llama(seed: int = 0) -> PreTrainedModel:
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(LlamaConfig(**_SHAPE)).eval()
-
-
 def random_models() -> dict[str, PreTrainedModel]:
-    """One random model per architecture, with a sliding window where the architecture has one."""
+    """One random model per architecture, with a sliding window of 8 where the architecture has one."""
     torch.manual_seed(0)
     window = {"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
     made = {
@@ -69,3 +66,22 @@ def random_models() -> dict[str, PreTrainedModel]:
         "gemma3": Gemma3ForCausalLM(Gemma3TextConfig(**_SHAPE, **window)),
     }
     return {name: model.eval() for name, model in made.items()}
+
+
+def chain_model(*words: str) -> PreTrainedModel:
+    """A Llama that writes these words, each after the one before it, whatever came earlier."""
+    size = len(WORDS)
+    config = LlamaConfig(**{**_SHAPE, "hidden_size": size, "num_hidden_layers": 1, "rms_norm_eps": 0.0})
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        for parameter in model.model.layers.parameters():
+            parameter.zero_()  # the residual stream carries the last token alone
+        model.model.embed_tokens.weight.copy_(torch.eye(size))
+        model.lm_head.weight.zero_()
+        for word, successor in pairwise(["<assistant>", *words]):
+            model.lm_head.weight[WORDS.index(successor), WORDS.index(word)] = 10.0
+    return model
+
+
+def token_ids(text: str) -> list[int]:
+    return [WORDS.index(word) for word in text.split(" ")]

@@ -1,0 +1,179 @@
+"""The whole path on the lab model: what it leaves, what it skips, and that killing it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from titer.errors import InputError
+from titer.pipeline.data import load_inputs
+from titer.pipeline.report import report
+from titer.pipeline.run import run
+from titer.recipe import parse_recipe
+from titer.records import Problem, Trace, read_rollouts, write_records
+from titer.store import read_manifest, read_table
+
+MINI: dict[str, Any] = {
+    "name": "mini",
+    "model": "lab",
+    "seed": 1,
+    "data": {"lab": {"problems": {"countdown3": 40}, "suites": {"countdown3": 8, "ordered": 6}}},
+    "measure": {"problems": 6, "samples": 4, "max_tokens": 48},
+    "train": {"epochs": 3, "batch_size": 16, "micro_tokens": 1024, "probe_samples": 10, "save_seconds": 0.01},
+    "evaluate": {"samples": 2, "max_tokens": 64},
+    "generate": {"chunk": 8},
+}
+STAGES = ["data", "measure", "curate", "train", "evaluate"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished mini run, left alone from start to end."""
+    out = tmp_path_factory.mktemp("runs") / "mini"
+    run(parse_recipe(MINI), out=out)
+    return out
+
+
+def tables(folder: Path) -> dict[str, Any]:
+    """Everything that evaluation came to."""
+    return {
+        "rollouts": list(read_rollouts(folder / "evaluate" / "rollouts.parquet")),
+        "scores": read_table(folder / "scores.parquet"),
+        "differences": read_table(folder / "differences.parquet"),
+        "rates": read_table(folder / "measure" / "solve_rates.parquet"),
+    }
+
+
+def test_a_run_leaves_what_it_promises(finished: Path) -> None:
+    manifest = read_manifest(finished)
+    assert list(manifest["stages"]) == STAGES
+    assert manifest["stages"]["train"]["versions"]["torch"] and manifest["stages"]["train"]["inputs"]["seed"] == 1
+    summary = json.loads((finished / "summary.json").read_text())
+    low, mid, high = summary["in_domain"]["difference"]
+    assert low <= mid <= high and mid == pytest.approx(summary["in_domain"]["trained"] - summary["in_domain"]["base"])
+    assert summary["seconds"] > 0 and set(summary) >= {"in_domain", "out_of_domain"}
+    assert "<html" in (finished / "report.html").read_text()
+    assert yaml.safe_load((finished / "recipe.yaml").read_text())["train"]["batch_size"] == 16
+    assert not (finished / "work").exists()
+
+
+def test_every_rollout_is_there_once(finished: Path) -> None:
+    rollouts = tables(finished)["rollouts"]
+    assert len({(r.model, r.suite, r.problem_id, r.sample) for r in rollouts}) == len(rollouts) == 2 * 2 * (8 + 6)
+
+
+def test_decisions_carry_their_rule_and_numbers(finished: Path) -> None:
+    for stage in ("measure", "curate", "train"):
+        (decision,) = json.loads((finished / stage / "decisions.json").read_text())
+        assert decision["rule"] and decision["evidence"] and decision["setting"] == stage
+
+
+def test_nothing_runs_again_and_only_what_changed_does(finished: Path) -> None:
+    heard: list[str] = []
+    run(parse_recipe(MINI), out=finished, said=heard.append)
+    assert heard == [f"{stage}: unchanged, kept" for stage in STAGES]
+    heard.clear()
+    run(parse_recipe(MINI | {"evaluate": {"samples": 1, "max_tokens": 64}}), out=finished, said=heard.append)
+    assert [line for line in heard if "unchanged" in line] == [f"{stage}: unchanged, kept" for stage in STAGES[:-1]]
+    run(parse_recipe(MINI), out=finished)
+
+
+def test_the_report_is_made_from_the_directory_alone(finished: Path) -> None:
+    before = json.loads((finished / "summary.json").read_text())
+    (finished / "report.html").unlink()
+    again = report(finished)
+    assert {k: v for k, v in again.items() if k not in {"seconds", "report"}} == {
+        k: v for k, v in before.items() if k != "seconds"
+    }
+    assert (finished / "report.html").exists()
+
+
+def test_killed_five_times_it_ends_with_the_same_tables(finished: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "mini.yaml"
+    recipe.write_text(yaml.safe_dump(MINI))
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "titer.cli.main", "run", str(recipe), "--out", str(out), "--json"]
+    rng, killed_in = random.Random(5), []
+    # from the first stage that takes time to the last; the moments inside each are random
+    for stage in ("measure", "train", "train", "evaluate", "evaluate"):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=quiet())
+        wait_for_work(out, stage, process)
+        time.sleep(rng.uniform(0.1, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed_in.append(sorted(path.name.split("-")[0] for path in (out / "work").glob("*-*")))
+    assert any("train" in stages for stages in killed_in), killed_in
+    subprocess.run(command, check=True, capture_output=True, env=quiet())
+    assert tables(out) == tables(finished)
+
+
+def quiet() -> dict[str, str]:
+    return {**os.environ, "HF_HUB_OFFLINE": "1"}
+
+
+def wait_for_work(out: Path, stage: str, process: subprocess.Popen[bytes]) -> None:
+    """Until the stage has begun; a run that is already past it is let go on."""
+    deadline = time.monotonic() + 120
+    while not list((out / "work").glob(f"{stage}-*")) and not (out / stage).exists() and process.poll() is None:
+        assert time.monotonic() < deadline, f"{stage} never began"
+        time.sleep(0.02)
+
+
+PROBLEM = Problem(id="p1", prompt="What is 1 + 1?", answer="2", verifier="exact")
+OTHER = Problem(id="p2", prompt="What is 2 + 2?", answer="4", verifier="exact")
+TRACE = Trace(id="t1", problem_id="p1", prompt=PROBLEM.prompt, response="Answer: 2")
+
+
+def from_files(folder: Path, problems: list[Problem], traces: list[Trace], suite: list[Problem]) -> dict[str, Any]:
+    for name, rows in {"problems": problems, "traces": traces, "suite": suite}.items():
+        write_records(folder / f"{name}.jsonl", rows)
+    data = {name: str(folder / f"{name}.jsonl") for name in ("problems", "traces")}
+    return {**MINI, "data": {**data, "suites": {"s": {"problems": str(folder / "suite.jsonl")}}}}
+
+
+def test_ordinary_files_are_read(tmp_path: Path) -> None:
+    recipe = parse_recipe(from_files(tmp_path, [PROBLEM], [TRACE], [OTHER]))
+    from titer.pipeline.data import prepare
+
+    prepare(recipe, tmp_path / "data")
+    inputs = load_inputs(tmp_path / "data")
+    assert (inputs.problems, inputs.traces) == ([PROBLEM], [TRACE])
+    assert [(s.name, s.axis, s.problems) for s in inputs.suites] == [("s", "in_domain", [OTHER])]
+
+
+STRAY = Trace(id="t", problem_id="p9", prompt="?", response="2")
+WRONG = Trace(id="t", problem_id="p1", prompt="?", response="Answer: 3")
+SAME_IN_OTHER_WORDS = Problem(id="x", prompt="what  is 1 + 1", answer="2", verifier="exact")
+NO_NUMBERS = Problem(id="p1", prompt=PROBLEM.prompt, answer="2", verifier="countdown")
+REFUSED = {
+    "a trace of an unknown problem": ([PROBLEM], [STRAY], [OTHER], "'p9', which is not"),
+    "an evaluation problem among the training ones": ([PROBLEM], [TRACE], [PROBLEM], "(?i)evaluation"),
+    "the same after normalising": ([PROBLEM], [TRACE], [SAME_IN_OTHER_WORDS], "(?i)evaluation"),
+    "a problem its verifier cannot take": ([NO_NUMBERS], [TRACE], [OTHER], "numbers"),
+    "only wrong traces": ([PROBLEM], [WRONG], [OTHER], "no trace is left"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses(case: str, tmp_path: Path) -> None:
+    problems, traces, suite, fault = REFUSED[case]
+    recipe = parse_recipe(from_files(tmp_path, problems, traces, suite) | {"measure": {"problems": 0}})
+    with pytest.raises(InputError, match=fault) as caught:
+        run(recipe, out=tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [{}, {"lab": {}, "traces": "x.jsonl"}])
+def test_refuses_no_source_and_two_sources(data: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="exactly one of traces, lab and gym|no such file"):
+        run(parse_recipe({"model": "lab", "data": data}), out=tmp_path / "run")

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from titer.errors import InputError
+from titer.recipe import Recipe, builtin_names, dump_recipe, load_recipe, parse_block
+from titer.recipe.schema import Block
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_built_in_recipes_survive_a_round_trip(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    (tmp_path / "again.yaml").write_text(dump_recipe(recipe))
+    assert load_recipe(tmp_path / "again.yaml") == recipe
+
+
+def test_overrides_reach_into_blocks_and_make_them() -> None:
+    recipe = load_recipe(
+        "quickstart", ["train.learning_rate=1e-3", "train.lora.rank=4", "data.lab.problems.countdown3=7"]
+    )
+    assert recipe.train.learning_rate == 1e-3
+    assert recipe.train.lora is not None and recipe.train.lora.rank == 4
+    assert recipe.data.lab is not None and recipe.data.lab.problems["countdown3"] == 7
+
+
+def test_settings_of_one_block() -> None:
+    train = parse_block("train", ["epochs=3", "objective=p"])
+    assert (train.epochs, train.objective) == (3, "p")
+
+
+BAD = {
+    "train.learnig_rate=1": r"field 'train.learnig_rate': unknown key, did you mean 'learning_rate'\?",
+    "trian.epochs=1": r"field 'trian': unknown key, did you mean 'train'\?",
+    "train.lora.rnk=4": r"field 'train.lora.rnk': unknown key, did you mean 'rank'\?",
+    "train.epochs=many": r"field 'train.epochs': .* valid number.*got 'many'",
+    "train.batch_size=2.5": r"field 'train.batch_size': .*integer",
+    "train.warmup=2": r"field 'train.warmup': .*less than or equal to 1",
+    "train.objective=nlll": r"field 'train.objective': .*'nll'",
+    "epochs": r"'epochs' is not key=value",
+}
+
+
+@pytest.mark.parametrize("override", BAD)
+def test_mistakes_are_one_line_with_the_key_and_a_remedy(override: str) -> None:
+    with pytest.raises(InputError, match=BAD[override]) as caught:
+        load_recipe("quickstart", [override])
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="did you mean 'quickstart'"):
+        load_recipe("quickstrat")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"), [("model: [", "not YAML"), ("- 1", "not a mapping"), ("model: lab", "'data'")]
+)
+def test_broken_files(text: str, fault: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(InputError, match=fault):
+        load_recipe(tmp_path / "bad.yaml")
+    with pytest.raises(InputError, match="no such file"):
+        load_recipe(tmp_path / "none.yaml")
+
+
+def blocks(block: type[Block]) -> set[type[Block]]:
+    return {block}.union(*(blocks(sub) for sub in block.__subclasses__()))
+
+
+def test_every_field_is_documented() -> None:
+    for block in blocks(Block) - {Block}:
+        for name, field in block.model_fields.items():
+            assert field.description, f"{block.__name__}.{name}"
+
+
+def test_recipes_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_recipe("quickstart").seed = 3  # type: ignore[misc]
+    assert Recipe.model_config["extra"] == "forbid"

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from titer.errors import InputError
+from titer.generate.protocol import Completion, Request, Sampling
+from titer.records import Problem, read_rollouts
+from titer.rollouts import Progress, collect
+from titer.verify import Grader
+
+PROBLEMS = [Problem(id=f"p{i}", prompt=f"What is {i} + 1?", answer=str(i + 1), verifier="exact") for i in range(10)]
+
+
+class Adder:
+    """A generator that adds; sample 1 is wrong, request `broken` fails, and it counts what it was asked."""
+
+    name = "adder"
+
+    def __init__(self, *, dies_at: str = "", broken: str = "") -> None:
+        self.dies_at, self.broken, self.asked = dies_at, broken, 0
+
+    def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+        for request in reversed(list(requests)):  # completions arrive in any order
+            if request.id == self.dies_at:
+                raise KeyboardInterrupt
+            for sample in range(request.n):
+                self.asked += 1
+                answer = int(request.id[1:]) + 1 + (sample == 1)
+                reason = "error" if request.id == self.broken else "stop"
+                yield Completion(
+                    request.id, sample, "", "", f"Answer: {answer}", reason, 3, "gave up" * (reason == "error")
+                )
+
+
+def run(generator: Adder, out: Path, **more: object):
+    with Grader(workers=1) as grader:
+        return collect(generator, PROBLEMS, samples=2, sampling=Sampling(), grader=grader, out=out, chunk=8, **more)  # type: ignore[arg-type]
+
+
+def test_rollouts_come_in_the_order_of_the_problems_with_their_grades(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    rollouts = run(Adder(), tmp_path / "r.jsonl", suite="s", axis="in_domain", said=heard.append)
+    assert [(r.problem_id, r.sample) for r in rollouts] == [(p.id, i) for p in PROBLEMS for i in range(2)]
+    assert [r.score for r in rollouts] == [1.0, 0.0] * 10
+    assert {(r.suite, r.axis, r.model) for r in rollouts} == {("s", "in_domain", "adder")}
+    assert heard[-1] == Progress(20, 20, 10, 20) and len(heard) == 3
+    assert list(read_rollouts(tmp_path / "r.jsonl")) == rollouts
+
+
+def test_goes_on_after_the_last_whole_chunk(tmp_path: Path) -> None:
+    whole = run(Adder(), tmp_path / "whole.jsonl")
+    out = tmp_path / "cut.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        run(Adder(dies_at="p5"), out)
+    assert len(list(read_rollouts(out))) == 8
+    with out.open("a") as file:
+        file.write('{"problem_id": "p4", "samp')  # torn by the crash
+    again = Adder()
+    assert run(again, out) == whole and again.asked == 12
+    assert list(read_rollouts(out)) == whole
+    assert run(again, out) == whole and again.asked == 12
+
+
+def test_what_the_backend_gave_up_on_is_not_wrong(tmp_path: Path) -> None:
+    broken = [r for r in run(Adder(broken="p3"), tmp_path / "r.jsonl") if r.problem_id == "p3"]
+    assert [(r.score, r.parsed, r.finish_reason, r.note) for r in broken] == [(None, None, "error", "gave up")] * 2
+
+
+def test_refuses_rollouts_of_other_problems_and_problems_with_one_id(tmp_path: Path) -> None:
+    run(Adder(), tmp_path / "r.jsonl")
+    with Grader(workers=1) as grader:
+        settings = {"samples": 2, "sampling": Sampling(), "grader": grader, "chunk": 8}
+        with pytest.raises(InputError, match="holds rollouts of other problems"):
+            collect(Adder(), PROBLEMS[::-1], out=tmp_path / "r.jsonl", **settings)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="two problems with id 'p0'"):
+            collect(Adder(), [PROBLEMS[0]] * 2, out=tmp_path / "x.jsonl", **settings)  # type: ignore[arg-type]

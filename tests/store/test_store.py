@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from titer.errors import InputError
+from titer.store import (
+    Run,
+    content_hash,
+    file_hash,
+    publish,
+    read_manifest,
+    read_table,
+    write_json,
+    write_table,
+    write_text,
+)
+
+
+def open_run(path: Path) -> Run:
+    return Run.open(path, name="test", recipe_text="model: lab\n")
+
+
+def test_a_stage_with_the_same_inputs_is_not_run_again(tmp_path: Path) -> None:
+    run, calls = open_run(tmp_path / "run"), []
+
+    def build(work: Path) -> None:
+        calls.append(work)
+        (work / "out.txt").write_text(str(len(calls)))
+
+    for _ in range(2):
+        folder = run.stage("measure", {"a": 1, "b": [2]}, build)
+    assert len(calls) == 1 and (folder / "out.txt").read_text() == "1"
+    run.stage("measure", {"a": 2, "b": [2]}, build)
+    assert len(calls) == 2 and (folder / "out.txt").read_text() == "2"
+    assert run.manifest["stages"]["measure"]["inputs"] == {"a": 2, "b": [2]}
+
+
+def test_an_interrupted_stage_goes_on_in_its_folder_and_publishes_nothing_before(tmp_path: Path) -> None:
+    run = open_run(tmp_path / "run")
+
+    def breaks(work: Path) -> None:
+        (work / "half.txt").write_text("half")
+        raise RuntimeError
+
+    def finishes(work: Path) -> None:
+        assert (work / "half.txt").read_text() == "half"
+
+    with pytest.raises(RuntimeError):
+        run.stage("train", {"x": 1}, breaks)
+    assert not (run.path / "train").exists() and "train" not in run.manifest["stages"]
+    run.stage("train", {"x": 1}, finishes)
+    assert (run.path / "train" / "half.txt").exists()
+    run.sweep()
+    assert not (run.path / "work").exists()
+
+
+def test_killed_between_publishing_and_recording_builds_once_more(tmp_path: Path) -> None:
+    run, calls = open_run(tmp_path / "run"), []
+    run.stage("data", {"x": 1}, lambda work: calls.append(work))
+    manifest = run.manifest
+    del manifest["stages"]["data"]
+    write_json(run.path / "manifest.json", manifest)
+    run.stage("data", {"x": 1}, lambda work: calls.append(work))
+    assert len(calls) == 2 and (run.path / "data").exists()
+
+
+def test_refuses_a_folder_that_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="not a run directory, and not empty"):
+        open_run(tmp_path)
+    with pytest.raises(InputError, match=r"no manifest\.json"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="broken manifest"):
+        read_manifest(tmp_path)
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "a.txt", "old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_publish_replaces_a_folder(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    publish(tmp_path / "new", tmp_path / "old")
+    assert [path.name for path in tmp_path.rglob("*")] == ["old", "new"]
+
+
+def test_tables_keep_their_rows(tmp_path: Path) -> None:
+    rows = [{"step": 0, "loss": 1.5, "note": None}, {"step": 1, "loss": 0.5, "note": "ü"}]
+    write_table(tmp_path / "t.parquet", rows)
+    assert read_table(tmp_path / "t.parquet") == rows
+    with pytest.raises(InputError, match="no such table"):
+        read_table(tmp_path / "none.parquet")
+    (tmp_path / "bad.parquet").write_text("nothing")
+    with pytest.raises(InputError, match="not a Parquet table"):
+        read_table(tmp_path / "bad.parquet")
+
+
+def test_hashes_see_content_and_nothing_else(tmp_path: Path) -> None:
+    assert content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1}) != content_hash({"a": 1, "b": 3})
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_text("same")
+    assert file_hash(tmp_path / "one") == file_hash(tmp_path / "two")
+    (tmp_path / "two" / "f").write_text("other")
+    assert file_hash(tmp_path / "one") != file_hash(tmp_path / "two")
+    with pytest.raises(InputError, match="no such file"):
+        file_hash(tmp_path / "three")

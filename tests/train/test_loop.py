@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from training import TOKENIZER, lab_samples, tiny_model
+
+from titer.errors import InputError
+from titer.models import add_lora, load_model
+from titer.recipe import Lora, Train
+from titer.train import loop as loop_module
+from titer.train import train
+from titer.train.state import read_log
+
+SETTINGS = Train(updates=12, batch_size=4, learning_rate=3e-3, micro_tokens=500, save_seconds=1e-6, probe_samples=6)
+
+
+def test_training_learns_and_leaves_what_it_promises(tmp_path: Path) -> None:
+    result = train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)
+    log, probe = read_log(tmp_path / "log.jsonl"), read_log(tmp_path / "probe.jsonl")
+    assert [row["step"] for row in log] == list(range(1, 13))
+    assert log[-1]["loss"] < log[0]["loss"] and probe[-1]["token_accuracy"] > probe[0]["token_accuracy"]
+    assert sorted(result.checkpoints) == [10, 12] and result.last.name == "step-000012"
+    reloaded = load_model(str(result.last))
+    assert reloaded.tokenizer.chat_template == TOKENIZER.chat_template
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_run_killed_in_the_third_epoch_ends_with_the_same_weights_and_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = lab_samples(8)  # 2 updates an epoch, so update 5 is in the third
+    whole = tiny_model()
+    train(whole, TOKENIZER, samples, SETTINGS, out=tmp_path / "whole", progress=False)
+
+    def die(*, step: int, **rest: object) -> float:
+        if step == 5:
+            raise Killed
+        return original(step=step, **rest)  # type: ignore[arg-type]
+
+    original = loop_module.rate
+    monkeypatch.setattr(loop_module, "rate", die)
+    with pytest.raises(Killed):
+        train(tiny_model(), TOKENIZER, samples, SETTINGS, out=tmp_path / "cut", progress=False)
+    monkeypatch.setattr(loop_module, "rate", original)
+    resumed = tiny_model(seed=9)  # whatever is loaded, the state decides
+    train(resumed, TOKENIZER, samples, SETTINGS, out=tmp_path / "cut", progress=False)
+
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
+    for log in ("log.jsonl", "probe.jsonl"):
+        kept = [
+            [{k: v for k, v in row.items() if k != "tokens_per_second"} for row in read_log(tmp_path / run / log)]
+            for run in ("whole", "cut")
+        ]
+        assert kept[0] == kept[1]
+
+
+def test_refuses_to_resume_with_other_settings(tmp_path: Path) -> None:
+    train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)
+    other = SETTINGS.model_copy(update={"learning_rate": 1e-4})
+    with pytest.raises(InputError, match="other settings stands here \\(learning_rate differ"):
+        train(tiny_model(), TOKENIZER, lab_samples(8), other, out=tmp_path, progress=False)
+
+
+def test_lora_trains_adapters_only_and_loads_merged(tmp_path: Path) -> None:
+    base = tiny_model()
+    base.save_pretrained(tmp_path / "base")
+    TOKENIZER.save_pretrained(tmp_path / "base")
+    loaded = load_model(str(tmp_path / "base"))
+    model = add_lora(loaded.model, Lora(rank=4))
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert trained and all("lora_" in name for name in trained)
+    result = train(model, TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path / "out", progress=False)
+    assert json.loads((result.last / "adapter_config.json").read_text())["r"] == 4
+    merged = load_model(str(result.last)).model
+    ids = torch.tensor([lab_samples(8)[0].ids])
+    with torch.no_grad():
+        expected, got = model(ids).logits, merged(ids).logits
+    assert torch.allclose(expected, got, atol=1e-5)
+    assert not torch.allclose(got, base(ids).logits, atol=1e-3)
+
+
+def test_muon_trains(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"optimizer": "muon"})
+    train(tiny_model(), TOKENIZER, lab_samples(8), settings, out=tmp_path, progress=False)
+    log = read_log(tmp_path / "log.jsonl")
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+
+
+def test_stops_at_a_loss_that_is_not_finite(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.model.norm.weight.fill_(float("nan"))
+    with pytest.raises(InputError, match="loss nan .* at update 0, traces countdown"):
+        train(model, TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)
+
+
+def test_refuses_fewer_samples_an_update_than_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module.Accelerator, "num_processes", property(lambda _: 8))
+    with pytest.raises(InputError, match="4 samples an update for 8 processes"):
+        train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)

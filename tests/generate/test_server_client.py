@@ -238,9 +238,10 @@ def test_endless_requests_are_pulled_as_calls_come_back() -> None:
 
 
 def test_closing_cancels_what_is_in_flight() -> None:
-    released, waited_in_vain = threading.Event(), []
+    together, released, waited_in_vain = threading.Barrier(4, timeout=30), threading.Event(), []
 
     def answer(body: dict[str, Any], _: int) -> Reply:
+        together.wait()
         if prompt_of(body) != "prompt 0" and not released.wait(30):
             waited_in_vain.append(prompt_of(body))
         return echo(body, 0)

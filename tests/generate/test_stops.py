@@ -25,6 +25,8 @@ STOPS = st.lists(st.text(alphabet="ab\n.", min_size=1, max_size=2), min_size=1, 
         ("<|begin_of_thought|>a ## b", "", None),
         ("<|channel|>analysis<|message|>a ## b<|end|>", "", None),
         ("<|channel|>analysis<|message|>a ## b<|end|><|start|>assistant<|channel|>final<|message|>7 ## 8", "", ...),
+        # Two final messages are one response that stands nowhere in the text: left alone.
+        ("<|channel|>final<|message|>7 ## 8<|end|><|start|>assistant<|channel|>final<|message|>9", "", None),
     ],
 )
 def test_only_the_response_is_searched(text: str, opener: str, kept: str | None) -> None:

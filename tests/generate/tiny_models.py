@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -68,18 +68,21 @@ def random_models() -> dict[str, PreTrainedModel]:
     return {name: model.eval() for name, model in made.items()}
 
 
-def chain_model(*words: str) -> PreTrainedModel:
-    """A Llama that writes these words, each after the one before it, whatever came earlier."""
+def chain_model(*steps: str | tuple[str, ...]) -> PreTrainedModel:
+    """A Llama that writes these words in turn, whatever came earlier; of several in one step, each as often."""
     size = len(WORDS)
-    config = LlamaConfig(**{**_SHAPE, "hidden_size": size, "num_hidden_layers": 1, "rms_norm_eps": 0.0})
+    # Heads of 32: vLLM has no smaller ones.
+    config = LlamaConfig(**{**_SHAPE, "hidden_size": size, "num_hidden_layers": 1, "head_dim": 32, "rms_norm_eps": 0.0})
     model = LlamaForCausalLM(config).eval()
     with torch.no_grad():
         for parameter in model.model.layers.parameters():
             parameter.zero_()  # the residual stream carries the last token alone
         model.model.embed_tokens.weight.copy_(torch.eye(size))
         model.lm_head.weight.zero_()
-        for word, successor in pairwise(["<assistant>", *words]):
-            model.lm_head.weight[WORDS.index(successor), WORDS.index(word)] = 10.0
+        choices = [(step,) if isinstance(step, str) else step for step in ("<assistant>", *steps)]
+        for before, after in pairwise(choices):
+            for word, successor in product(before, after):
+                model.lm_head.weight[WORDS.index(successor), WORDS.index(word)] = 2.0
     return model
 
 

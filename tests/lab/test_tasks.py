@@ -6,7 +6,7 @@ import pytest
 
 from titer.errors import InputError
 from titer.lab import make, make_gym, make_lab
-from titer.lab.arithmetic import derive, expression, reachable
+from titer.lab.arithmetic import combine, derive, expression, reachable
 from titer.lab.build import MIXTURE, documents
 from titer.lab.tasks import AXES, TASKS, held_out, items
 from titer.lab.teachers import TEACHERS, explain
@@ -102,7 +102,7 @@ def test_abandoned_branches_really_miss_the_target() -> None:
 
 
 def test_pre_training_holds_no_held_out_problem_and_no_thinking_on_countdown() -> None:
-    made = documents(600, seed=5)
+    made = documents(600, seed=5, careless=0.3)
     assert sum(MIXTURE.values()) == pytest.approx(1.0)
     for document in made:
         assert survives(document.prompt) and survives(document.response)
@@ -110,6 +110,19 @@ def test_pre_training_holds_no_held_out_problem_and_no_thinking_on_countdown() -
             assert split_thinking(document.response).reasoning == ""
     evaluation = [item.problem for task in TASKS for item in items(task, 50, seed=0, held=True)]
     assert find_overlap(made, evaluation) == []
+
+
+def test_careless_documents_miss_the_target_with_right_arithmetic() -> None:
+    careful, careless = (documents(300, seed=5, careless=share) for share in (0.0, 1.0))
+    countdowns = [d for d in careless if d.prompt.startswith("Use")]
+    missed = [d for d in countdowns if f"= {d.prompt.split()[-1].rstrip('.')}\n" not in d.response]
+    assert len(missed) > 0.9 * len(countdowns)
+    for document in missed:
+        for line in document.response.splitlines()[:-1]:
+            left, operator, right, _, result = line.split()
+            assert combine(int(left), operator, int(right)).result == int(result)
+    solved = [d for d in careful if d.prompt.startswith("Use")]
+    assert all(f"= {d.prompt.split()[-1].rstrip('.')}\n" in d.response for d in solved)
 
 
 def test_make_writes_files_that_the_readers_take(tmp_path) -> None:

@@ -8,7 +8,6 @@ so a row's tokens depend on its own logits and stream alone.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from titer.generate.protocol import Sampling
@@ -60,7 +59,6 @@ def _chosen(ids_BK: Tensor, weights_BK: Tensor, uniforms_B: Tensor) -> Tensor:
 def _invert(weights_BK: Tensor, uniforms_B: Tensor) -> Tensor:
     """The candidate in whose stretch of the cumulated weights the row's number falls. (B,) int64."""
     cumulated_BK = weights_BK.cumsum(-1)
-    total_B1 = cumulated_BK[:, -1:]
-    # Below the total, whatever rounding does: the token found then has a weight above 0.
-    threshold_B1 = (uniforms_B[:, None] * total_B1).minimum(total_B1.nextafter(torch.zeros_like(total_B1)))
+    # A float32 below 1 times the total is rounded below the total, so the token found has a weight above 0.
+    threshold_B1 = uniforms_B[:, None] * cumulated_BK[:, -1:]
     return (cumulated_BK <= threshold_B1).sum(-1)

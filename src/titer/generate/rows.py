@@ -55,6 +55,11 @@ class Seat(NamedTuple):
     prompt: Prompt
     sample: int
 
+    @property
+    def is_last(self) -> bool:
+        """Whether no further sample of the prompt will come."""
+        return self.sample == self.prompt.request.first + self.prompt.request.n - 1
+
 
 class Finished(NamedTuple):
     """A row that has left. `ids` are all tokens that it drew, its end-of-turn token included."""
@@ -98,10 +103,10 @@ class ActiveRows:
         return max((len(seat.prompt.ids) + seat.prompt.limit for seat in self._seats), default=0)
 
     @torch.inference_mode()
-    def seat(self, seats: Iterable[Seat]) -> None:
-        """Let rows in. Their prompts must have been prefilled."""
+    def seat(self, seats: Sequence[Seat]) -> None:
+        """Let rows in. Their prompts must have been prefilled; the prefill is dropped with the last sample."""
         groups = _by_prefill(seats)
-        expected = len(self) + sum(map(len, groups.values()))
+        expected = len(self) + len(seats)
         # The widest first: then the buffers move once.
         for prefill, group in sorted(groups.items(), key=lambda item: -item[0].cache.get_seq_length()):
             index = torch.tensor([seat.prompt.prefill_row for seat in group], device=self._model.device)
@@ -110,6 +115,9 @@ class ActiveRows:
             self._logits_BV = torch.cat([self._logits_BV, logits_BV]) if self._seats else logits_BV
             self._state = _State(*map(torch.cat, zip(self._state, self._new_state(group), strict=True)))
             self._seats += group
+        for seat in seats:
+            if seat.is_last:
+                seat.prompt.prefill = None
 
     @torch.inference_mode()
     def draw(self) -> list[Finished]:
@@ -134,13 +142,17 @@ class ActiveRows:
         start_B, time = self._state.start_B, self._cache.time
         seen = torch.arange(self._cache.low, time + 1, device=start_B.device)
         self._cache.make_room()
-        self._logits_BV = self._model(
-            input_ids=self._tokens_B[:, None],
-            attention_mask=seen >= start_B[:, None],
-            position_ids=(time - start_B)[:, None],
-            past_key_values=self._cache,
-            use_cache=True,
-        ).logits[:, -1]
+        self._logits_BV = (
+            self._model(
+                input_ids=self._tokens_B[:, None],
+                attention_mask=seen >= start_B[:, None],
+                position_ids=(time - start_B)[:, None],
+                past_key_values=self._cache,
+                use_cache=True,
+            )
+            .logits[:, -1]
+            .to(start_B.device)
+        )
         self._cache.advance()
 
     def _new_state(self, seats: Sequence[Seat]) -> _State:
@@ -165,10 +177,10 @@ class ActiveRows:
 
     def _finished(self, over_B: Tensor, ended_B: Tensor, counts_B: Tensor) -> list[Finished]:
         index = over_B.nonzero()[:, 0]
-        columns = zip(index, ended_B[index], counts_B[index], self._state.drawn_BM[index], strict=True)
+        per_row = (index.tolist(), ended_B[index].tolist(), counts_B[index].tolist(), self._state.drawn_BM[index])
         return [
             Finished(self._seats[row], drawn_M[:count].tolist(), "stop" if ended else "length")
-            for row, ended, count, drawn_M in columns
+            for row, ended, count, drawn_M in zip(*per_row, strict=True)
         ]
 
     def _leave(self, over_B: Tensor) -> None:

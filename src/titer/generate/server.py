@@ -59,7 +59,9 @@ class ServerGenerator:
     Thinking is read from `reasoning_content` or `reasoning` where the server splits it off (`text` then has it in
     `<think>` tags again), and from the content's own tags otherwise. Stop strings are never sent, because a server
     applies them inside the thinking too: they are applied here, to the response, so they shorten what is kept and
-    not what is generated. `tokens` is the server's own count, 0 with a note if it gives none.
+    not what is generated. `tokens` is the server's own count, 0 with a note if it gives none. `max_tokens` is not
+    clipped to the context, which only the server knows: vLLM refuses a call whose prompt and `max_tokens` exceed it.
+    `transformers serve` is greedy at every temperature unless the model's generation config has `do_sample`.
 
     A call is repeated with backoff while the server is unreachable, busy (408, 409, 429) or failing (5xx); after
     that its completion has finish_reason "error" and a note, and the others go on.
@@ -182,7 +184,7 @@ class _Session:
     def _refuse_bad_input(self, error: APIStatusError, call: _Call) -> None:
         of_all = error.status_code in _REFUSALS_OF_ALL and not self._answered
         if of_all or (error.status_code in _REFUSALS_OF_ONE and call.first):
-            fault = f"{self._base_url} refuses model {self._model!r} (status {error.status_code}: {_message(error)})"
+            fault = f"{self._base_url} refuses {self._model!r} with status {error.status_code}: {_message(error)}"
             raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
 
 

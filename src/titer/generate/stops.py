@@ -21,16 +21,12 @@ def cut_at_stop(text: str, stop: Sequence[str], *, opener: str = "") -> str | No
     `text` may still be growing. `opener` is the thinking tag that the prompt ended with, "" if it had none.
     """
     start = _response_start(text, opener)
-    if start is None:
-        return None
     found = [at for string in stop if (at := text.find(string, start)) >= 0]
     return text[: min(found)] if found else None
 
 
-def _response_start(text: str, opener: str) -> int | None:
-    """Where the response begins. None inside the thinking, and while the first letters may become its tag."""
-    if not opener and any(tag.startswith(text.strip()) for tag in _OPENERS):
-        return None
-    thought = split_thinking(opener + text)
-    start = text.rfind(thought.response)
-    return start if thought.closed and start >= 0 else None
+def _response_start(text: str, opener: str) -> int:
+    """Where the response begins: at the text's end inside the thinking, and while a tag may be half written."""
+    half_written = not opener and any(tag.startswith(text.strip()) for tag in _OPENERS)
+    response = "" if half_written else split_thinking(opener + text).response
+    return text.rfind(response) if response in text else len(text)

@@ -85,13 +85,13 @@ class TransformersGenerator:
         that comes twice, and a prompt without tokens or longer than the context.
         """
         check_sampling(sampling)
-        seats = _Waiting(
-            Seat(prompt, sample)
-            for request in checked(requests)
-            for prompt in [self._prompt(request, sampling)]
-            for sample in range(request.first, request.first + request.n)
-        )
-        return self._run(seats, sampling)
+        return self._run(_Waiting(self._seats(requests, sampling)), sampling)
+
+    def _seats(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Seat]:
+        for request in checked(requests):
+            prompt = self._prompt(request, sampling)
+            for sample in range(request.first, request.first + request.n):
+                yield Seat(prompt, sample)
 
     def _run(self, waiting: _Waiting, sampling: Sampling) -> Iterator[Completion]:
         was_training = self._model.training
@@ -111,7 +111,8 @@ class TransformersGenerator:
                 if len(rows):
                     rows.forward()
         finally:
-            self._model.train(was_training)
+            if was_training:
+                self._model.train()
 
     def _admitted(self, waiting: _Waiting, rows: ActiveRows, budget: RowBudget) -> list[Seat]:
         """The samples that come in now: none until enough rows are free for them."""
@@ -165,7 +166,7 @@ class TransformersGenerator:
             use_cache=True,
             logits_to_keep=1,
         )
-        return Prefill(output.past_key_values, output.logits[:, -1])
+        return Prefill(output.past_key_values, output.logits[:, -1].to(self._model.device))
 
     def _completion(self, finished: Finished, sampling: Sampling) -> Completion:
         (prompt, sample), ids, reason = finished

@@ -2,23 +2,24 @@
 
     titer lab build --out lab-base
 
-It sees every task. A countdown it sees worked out in short, or answered outright: like a web-scale model, the base can
-work an answer out and mostly does not. It never sees a countdown with a thinking, nor steps in words for it: that form
-is left for fine-tuning to teach.
+It sees every task. Of the countdowns it sees, a share is solved with care and the rest carelessly: the arithmetic is
+right and the target is missed. So it knows how to reach a target and often does not bother, as a model of mixed text
+does. It never sees a countdown with a thinking, nor steps in words for it: that form is left for fine-tuning to teach.
 """
 
 from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from titer.lab.tasks import TASKS, Item, check, compute, held_out
+from titer.lab.arithmetic import derive
+from titer.lab.tasks import TASKS, Item, check, compute, held_out, written
 from titer.lab.words import make_tokenizer
 from titer.recipe import Train
 from titer.records import Trace
@@ -28,33 +29,45 @@ from titer.train import encode, train
 # Share of the documents. The arithmetic of compute and check is what countdown needs; the general and safety
 # tasks are learned in a fraction of the time, so they get less.
 MIXTURE = {
-    "countdown3": 0.32,
-    "countdown4": 0.18,
-    "ordered": 0.07,
-    "subset": 0.08,
-    "sort": 0.07,
-    "reverse": 0.04,
-    "copy": 0.03,
-    "compare": 0.05,
+    "countdown3": 0.42,
+    "countdown4": 0.20,
+    "ordered": 0.06,
+    "subset": 0.06,
+    "sort": 0.06,
+    "reverse": 0.03,
+    "copy": 0.02,
+    "compare": 0.04,
     "layout": 0.02,
-    "guarded": 0.06,
-    "compute": 0.06,
-    "check": 0.02,
+    "guarded": 0.05,
+    "compute": 0.03,
+    "check": 0.01,
 }
 MAKERS: dict[str, Callable[[random.Random], Item]] = {
     **{name: task.make for name, task in TASKS.items()},
     "compute": compute,
     "check": check,
 }
-OUTRIGHT = 0.6  # share of the countdown documents that only give the answer
-DOCUMENTS = 150_000
+
+
+class Phase(NamedTuple):
+    """One pass of pre-training: how long, how fast, on how many documents, and how many countdowns miss the target."""
+
+    updates: int
+    learning_rate: float
+    documents: int
+    careless: float
+
+
+# Mixed text first, cleaner text last, as large models are pre-trained too.
+PHASES = (
+    Phase(updates=1100, learning_rate=3e-3, documents=140_000, careless=0.45),
+    Phase(updates=350, learning_rate=1.5e-3, documents=45_000, careless=0.2),
+)
 SETTINGS = Train(
     optimizer="muon",
-    learning_rate=3e-3,
     betas=(0.9, 0.95),
     weight_decay=0.01,
     batch_size=128,
-    updates=1300,
     micro_tokens=2048,
     warmup=0.05,
     probe_samples=200,
@@ -81,43 +94,52 @@ def new_model(vocabulary: int) -> LlamaForCausalLM:
     )
 
 
-def documents(count: int, seed: int) -> list[Trace]:
-    """Pre-training documents in the shares of MIXTURE, none of a held-out problem."""
+def documents(count: int, seed: int, careless: float) -> list[Trace]:
+    """Pre-training documents in the shares of MIXTURE, none of a held-out problem.
+
+    A share `careless` of the countdowns misses its target; the arithmetic is right in all of them.
+    """
     rng = random.Random(f"documents:{seed}")
     names, weights = list(MIXTURE), list(MIXTURE.values())
     made: list[Trace] = []
     while len(made) < count:
         item = MAKERS[rng.choices(names, weights)[0]](rng)
-        outright = item.problem.domain.startswith("countdown") and rng.random() < OUTRIGHT
+        missed = item.problem.domain.startswith("countdown") and rng.random() < careless
         if not held_out(item.problem):
             made.append(
                 Trace(
                     id=f"{len(made)}:{item.problem.id}",
                     problem_id=item.problem.id,
                     prompt=item.problem.prompt,
-                    response=item.solution.splitlines()[-1] if outright else item.solution,
+                    response=written(derive(rng, item.problem.meta["numbers"])) if missed else item.solution,
                 )
             )
     return made
 
 
 def build(
-    out: Path, *, seed: int = 0, settings: Train = SETTINGS, count: int = DOCUMENTS, progress: bool = True
+    out: Path, *, seed: int = 0, phases: Sequence[Phase] = PHASES, settings: Train = SETTINGS, progress: bool = True
 ) -> Path:
     """Pre-train the base model and write it to `out` in Hugging Face format, weights in bfloat16."""
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     model = new_model(len(tokenizer))
-    samples = [encode(document, tokenizer) for document in documents(count, seed)]
     work = out.with_name(f"{out.name}.build")
-    result = train(model, tokenizer, samples, settings, out=work, seed=seed, progress=progress)
-    _export(model, tokenizer, result.last)
-    publish(result.last, out)
+    for number, phase in enumerate(phases):
+        pretrain(model, tokenizer, phase, work / f"phase-{number}", seed=seed + number, settings=settings, bar=progress)
+    export = work / "export"
+    model.to(torch.bfloat16).save_pretrained(export, safe_serialization=True)
+    tokenizer.save_pretrained(export)
+    publish(export, out)
     shutil.rmtree(work, ignore_errors=True)
     return out
 
 
-def _export(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Half the size, and the rounding is part of the model from here on."""
-    model.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(folder)
+def pretrain(
+    model: Any, tokenizer: Any, phase: Phase, work: Path, *, seed: int, settings: Train = SETTINGS, bar: bool = True
+) -> None:
+    """One phase, in place. The weights end rounded to bfloat16: what a phase starts from is what can be stored."""
+    samples = [encode(document, tokenizer) for document in documents(phase.documents, seed, phase.careless)]
+    how = settings.model_copy(update={"updates": phase.updates, "learning_rate": phase.learning_rate})
+    train(model, tokenizer, samples, how, out=work, seed=seed, progress=bar)
+    model.to(torch.bfloat16).to(torch.float32)

@@ -47,6 +47,7 @@ def load_model(name: str) -> Loaded:
     Raises InputError when it is not there or cannot be read.
     """
     place = locate(name)
+    _hush()
     try:
         if place.endswith(".gguf"):
             return _load_gguf(Path(place))
@@ -71,6 +72,13 @@ def add_lora(model: Any, lora: Lora) -> Any:
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
+
+
+def _hush() -> None:
+    """One bar a file is noise beside titer's own progress."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _load_folder(place: str) -> Loaded:

@@ -19,6 +19,7 @@ from titer.dynamics import Verdict, judge
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise
 from titer.pipeline.data import load_inputs
+from titer.recipe import Recipe, load_recipe
 from titer.records import Decision, Rollout, read_rollouts, read_traces
 from titer.report import (
     Curation,
@@ -37,7 +38,7 @@ from titer.traces import steps
 SHOWN_TRACES = 12
 
 
-def report(run: Path, *, seconds: float | None = None) -> dict[str, Any]:
+def report(run: Path) -> dict[str, Any]:
     """Write `report.html`, `summary.json`, `scores.parquet` and `differences.parquet` into a run directory.
 
     Returns the summary. Raises InputError when the run has not been evaluated yet.
@@ -48,7 +49,7 @@ def report(run: Path, *, seconds: float | None = None) -> dict[str, Any]:
     write_text(run / "report.html", render(data))
     write_table(run / "scores.parquet", [_flat(suite) for suite in data.suites])
     write_table(run / "differences.parquet", [_flat(difference) for difference in data.differences])
-    summary = summarise_run(data, seconds if seconds is not None else _seconds(run))
+    summary = summarise_run(data, seconds=_seconds(run))
     write_json(run / "summary.json", summary)
     return {**summary, "report": str(run / "report.html")}
 
@@ -65,16 +66,17 @@ def gather(run: Path) -> ReportData:
     differences = {_step(name, last): compare(base, part) for name, part in others.items()}
     final = differences.get(last, [])
     inputs = load_inputs(run / "data")
+    training = _training(run / "train" / "log.jsonl")
     answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
     verdicts = judge(differences) if final else []
     return ReportData(
         title=str(manifest["name"]),
-        headline=_headline(final),
+        headline=_headline(load_recipe(run / "recipe.yaml"), training),
         verdicts=verdicts,
         decisions=[*_decisions(run, manifest), *(_verdict_decision(verdict) for verdict in verdicts)],
         suites=summarise([*base, *by_model.get("trained", [])]) if rollouts else [],
         differences=final,
-        training=_training(run / "train" / "log.jsonl"),
+        training=training,
         probes=_probes(run / "train" / "probe.jsonl"),
         checkpoints={
             step: summarise(part) for step, part in {0: base, **{_step(n, last): p for n, p in others.items()}}.items()
@@ -88,8 +90,8 @@ def gather(run: Path) -> ReportData:
     )
 
 
-def summarise_run(data: ReportData, seconds: float) -> dict[str, Any]:
-    """What programs read: per axis base, trained and the paired difference, the verdict, the time."""
+def summarise_run(data: ReportData, *, seconds: float) -> dict[str, Any]:
+    """What programs read: per axis base, trained and the paired difference, the verdict; the stages' seconds."""
     summary: dict[str, Any] = {"seconds": round(seconds, 1)}
     verdicts = {verdict.axis: verdict.label for verdict in data.verdicts}
     for difference in data.differences:
@@ -104,11 +106,11 @@ def summarise_run(data: ReportData, seconds: float) -> dict[str, Any]:
     return summary
 
 
-def _headline(differences: Sequence[Difference]) -> dict[str, str]:
+def _headline(recipe: Recipe, training: Sequence[TrainRow]) -> dict[str, str]:
     return {
-        f"{d.axis.replace('_', '-')} accuracy": f"{d.base_value:.1%} → {d.other_value:.1%}"
-        for d in differences
-        if d.level == "axis" and d.measure == "accuracy"
+        "model": recipe.model,
+        "objective": recipe.train.objective,
+        "training": f"{training[-1].step} updates, {training[-1].epoch:.1f} epochs" if training else "not yet",
     }
 
 

@@ -6,7 +6,6 @@ summary["in_domain"]["difference"]      # [low, mid, high]
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ def run(
 
     `out` defaults to `runs/NAME`. Raises InputError for whatever a stage refuses.
     """
-    began = time.monotonic()
     out = out or Path("runs") / recipe.name
     place = locate(recipe.model)
     folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe))
@@ -78,7 +76,7 @@ def run(
         said=said,
     )
     folder.sweep()
-    return report(out, seconds=time.monotonic() - began)
+    return report(out)
 
 
 def _checkpoints(recipe: Recipe, trained: Path) -> dict[str, str]:

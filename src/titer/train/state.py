@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from accelerate.utils import broadcast_object_list
 from titer.errors import InputError
 from titer.recipe import Train
 from titer.store import publish, write_json, write_text
+
+# accelerate warns about tied weights at every save; it restores them when it loads
+logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
 
 # settings that change speed, memory or reporting, never the weights
 HARMLESS = {"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing"}

@@ -127,8 +127,8 @@ def test_a_prefill_is_kept_no_longer_than_it_is_needed() -> None:
     model = chain_model("w1", "w2", "w3", "<eos>")
     stream = TransformersGenerator(model, TOKENIZER, batch_size=4).stream(requests(3, n=6), Sampling())
     held = [cached_bytes() > 0 for _ in stream]
-    # 18 samples, 4 at a time: the second request's prefill goes with its last sample, and the third's.
-    assert held == [True] * 16 + [False] * 2
+    # 4 samples at a time, 6 per request: after the third and the fifth time no request is half seated.
+    assert held == [True] * 8 + [False] * 4 + [True] * 4 + [False] * 2
 
 
 def test_finished_rows_leave_at_once_and_others_take_their_places() -> None:

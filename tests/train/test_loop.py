@@ -105,3 +105,21 @@ def test_refuses_fewer_samples_an_update_than_processes(tmp_path: Path, monkeypa
     monkeypatch.setattr(loop_module.Accelerator, "num_processes", property(lambda _: 8))
     with pytest.raises(InputError, match="4 samples an update for 8 processes"):
         train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)
+
+
+def test_bf16_keeps_fp32_weights_and_learns(tmp_path: Path) -> None:
+    model = tiny_model()
+    settings = SETTINGS.model_copy(update={"precision": "bf16"})
+    train(model, TOKENIZER, lab_samples(8), settings, out=tmp_path, progress=False)
+    log = read_log(tmp_path / "log.jsonl")
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(tmp_path: Path) -> None:
+    plain, saving = tiny_model(), tiny_model()
+    train(plain, TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path / "plain", progress=False)
+    settings = SETTINGS.model_copy(update={"gradient_checkpointing": True})
+    train(saving, TOKENIZER, lab_samples(8), settings, out=tmp_path / "saving", progress=False)
+    for name, weight in plain.state_dict().items():
+        assert torch.allclose(weight, saving.state_dict()[name], rtol=1e-5, atol=1e-7), name

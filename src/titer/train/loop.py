@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from titer.errors import InputError
@@ -56,6 +57,7 @@ def train(  # noqa: PLR0915 - one flat loop, long on purpose
     micro-batches, so that neither changes it. Raises InputError: fewer samples than processes, a loss that is not
     finite, other settings than those of the state to resume from.
     """
+    AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(mixed_precision=_precision(settings), log_with=_tracker(settings), project_dir=out)
     set_seed(seed)
     rank, world = accelerator.process_index, accelerator.num_processes

@@ -88,6 +88,12 @@ def test_nothing_runs_again_and_only_what_changed_does(finished: Path) -> None:
     run(parse_recipe(MINI), out=finished)
 
 
+def test_a_run_that_drops_no_trace_has_a_report_too(tmp_path: Path) -> None:
+    run(parse_recipe(MINI | {"curate": {"keep": 1.0}, "measure": {"problems": 0}}), out=tmp_path / "run")
+    assert read_table(tmp_path / "run" / "curate" / "reasons.parquet") == []
+    assert (tmp_path / "run" / "report.html").exists()
+
+
 def test_the_report_is_made_from_the_directory_alone(finished: Path) -> None:
     before = json.loads((finished / "summary.json").read_text())
     (finished / "report.html").unlink()

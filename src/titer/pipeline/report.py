@@ -170,7 +170,7 @@ def _traces(folder: Path) -> list[TraceToRead]:
     """Some kept traces and some dropped ones, spread over the tables."""
     reasons = {row["trace_id"]: f"{row['rule']}: {row['reason']}" for row in read_table(folder / "reasons.parquet")}
     shown = []
-    for name in ("kept", "dropped"):
+    for name in ("kept", "dropped") if reasons else ("kept",):
         traces = list(read_traces(folder / f"{name}.parquet"))
         stride = max(1, len(traces) // (SHOWN_TRACES // 2))
         shown += [

@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 
 .PHONY: quickstart test smollm2 test-vllm clean
 
+# one thread: the lab model is too small to gain from more, and the numbers then depend on fewer things
 quickstart: $(VENV)/installed
-	$(BIN)/titer run quickstart
+	OMP_NUM_THREADS=1 $(BIN)/titer run quickstart
 
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

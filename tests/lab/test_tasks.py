@@ -112,11 +112,11 @@ def test_pre_training_holds_no_held_out_problem_and_no_thinking_on_countdown() -
     assert find_overlap(made, evaluation) == []
 
 
-def test_careless_documents_miss_the_target_with_right_arithmetic() -> None:
+def test_most_careless_documents_miss_the_target_and_all_calculate_right() -> None:
     careful, careless = (documents(300, seed=5, careless=share) for share in (0.0, 1.0))
     countdowns = [d for d in careless if d.prompt.startswith("Use")]
     missed = [d for d in countdowns if f"= {d.prompt.split()[-1].rstrip('.')}\n" not in d.response]
-    assert len(missed) > 0.9 * len(countdowns)
+    assert 0.8 * len(countdowns) < len(missed) < len(countdowns)
     for document in missed:
         for line in document.response.splitlines()[:-1]:
             left, operator, right, _, result = line.split()

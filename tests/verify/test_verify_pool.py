@@ -127,6 +127,15 @@ def test_no_worker_starts_for_what_is_graded_inline() -> None:
         assert not grader._staff
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises, also where the suite was started in the background of a shell that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_leaves_no_worker_busy() -> None:
     with Grader(workers=1, timeout=60.0) as grader:
         grader.grade([(math(), r"\boxed{5}")])

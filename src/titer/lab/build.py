@@ -50,7 +50,7 @@ MAKERS: dict[str, Callable[[random.Random], Item]] = {
 
 
 class Phase(NamedTuple):
-    """One pass of pre-training: how long, how fast, on how many documents, and how many countdowns miss the target."""
+    """One pass of pre-training: how long, how fast, on how many documents, and how many countdowns are careless."""
 
     updates: int
     learning_rate: float
@@ -97,7 +97,8 @@ def new_model(vocabulary: int) -> LlamaForCausalLM:
 def documents(count: int, seed: int, careless: float) -> list[Trace]:
     """Pre-training documents in the shares of MIXTURE, none of a held-out problem.
 
-    A share `careless` of the countdowns misses its target; the arithmetic is right in all of them.
+    A share `careless` of the countdowns is derived at random: seven in eight of those miss the target, and the
+    arithmetic is right in all of them.
     """
     rng = random.Random(f"documents:{seed}")
     names, weights = list(MIXTURE), list(MIXTURE.values())

@@ -137,7 +137,7 @@ def test_two_rows_alike_without_ids(tmp_path: Path) -> None:
         ("none.jsonl", None, "no such file or folder"),
         ("empty.jsonl", b"", "the file is empty"),
         ("blank.jsonl", b"\n \n", "the file is empty"),
-        ("empty.jsonl.gz", gzip.compress(b""), "the file is empty"),
+        ("empty.jsonl.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("table.csv", b"a,b\n", "a file of unknown kind"),
         ("false.jsonl.gz", GOOD, "cannot be read at all: Not a gzipped file"),
         ("false.jsonl.zst", GOOD, "cannot be read at all"),

@@ -47,6 +47,7 @@ def in_domain_bands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float
             sampling=Sampling(temperature=0.6, top_p=0.95, max_tokens=64),
             grader=grader,
             out=out,
+            model="lab",
         )
     return dict(band_shares(solve_rates(rollouts).values()))
 

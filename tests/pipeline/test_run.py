@@ -9,6 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +112,21 @@ def test_killed_five_times_it_ends_with_the_same_tables(finished: Path, tmp_path
     recipe.write_text(yaml.safe_dump(MINI))
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "titer.cli.main", "run", str(recipe), "--out", str(out), "--json"]
-    rng, killed_in = random.Random(5), []
-    # from the first stage that takes time to the last; the moments inside each are random
-    for stage in ("measure", "train", "train", "evaluate", "evaluate"):
+    rng = random.Random(5)
+    # five random moments of the run, each further on than the one before: in the sampling before training, in its
+    # first and its second and third epoch (of 3 updates each), and in the evaluation
+    moments: list[Callable[[], bool]] = [
+        partial(has_written, out, "measure", "rollouts.jsonl", rng.randint(8, 16)),
+        partial(has_saved, out, rng.randint(1, 3)),
+        partial(has_saved, out, rng.randint(4, 5)),
+        partial(has_saved, out, rng.randint(6, 7)),
+        partial(has_written, out, "evaluate", "*/*.jsonl", rng.randint(8, 12)),
+    ]
+    for moment in moments:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=quiet())
-        wait_for_work(out, stage, process)
-        time.sleep(rng.uniform(0.1, 1.5))
+        wait_until(moment, process)
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        killed_in.append(sorted(path.name.split("-")[0] for path in (out / "work").glob("*-*")))
-    assert any("train" in stages for stages in killed_in), killed_in
+        assert process.wait() == -signal.SIGKILL
     subprocess.run(command, check=True, capture_output=True, env=quiet())
     assert tables(out) == tables(finished)
 
@@ -127,12 +135,26 @@ def quiet() -> dict[str, str]:
     return {**os.environ, "HF_HUB_OFFLINE": "1"}
 
 
-def wait_for_work(out: Path, stage: str, process: subprocess.Popen[bytes]) -> None:
-    """Until the stage has begun; a run that is already past it is let go on."""
-    deadline = time.monotonic() + 120
-    while not list((out / "work").glob(f"{stage}-*")) and not (out / stage).exists() and process.poll() is None:
-        assert time.monotonic() < deadline, f"{stage} never began"
-        time.sleep(0.02)
+def wait_until(moment: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 180
+    while not moment():
+        assert process.poll() is None, "it ended before the moment came"
+        assert time.monotonic() < deadline, "the moment never came"
+        time.sleep(0.005)
+
+
+def has_written(out: Path, stage: str, pattern: str, lines: int) -> bool:
+    """Whether a stage's files hold that many rollouts by now."""
+    files = (out / "work").glob(f"{stage}-*/{pattern}")
+    return sum(len(file.read_bytes().splitlines()) for file in files) >= lines
+
+
+def has_saved(out: Path, step: int) -> bool:
+    """Whether training would go on from that update or a later one by now."""
+    for file in (out / "work").glob("train-*/state/step.json"):
+        with suppress(FileNotFoundError):  # the state is being replaced
+            return int(json.loads(file.read_text())["step"]) >= step
+    return False
 
 
 PROBLEM = Problem(id="p1", prompt="What is 1 + 1?", answer="2", verifier="exact")
@@ -157,15 +179,32 @@ def test_ordinary_files_are_read(tmp_path: Path) -> None:
     assert [(s.name, s.axis, s.problems) for s in inputs.suites] == [("s", "in_domain", [OTHER])]
 
 
+def test_dropped_rows_are_counted_and_listed_and_take_their_traces_with_them(tmp_path: Path) -> None:
+    recipe = from_files(tmp_path, [PROBLEM, NO_NUMBERS], [TRACE, STRAY], [OTHER])
+    recipe["data"] |= {"on_bad": "drop"}
+    with (tmp_path / "suite.jsonl").open("a") as file:
+        file.write("not JSON\n")
+    heard: list[str] = []
+    run(parse_recipe(recipe | {"measure": {"problems": 0}}), out=tmp_path / "run", said=heard.append)
+    dropped = json.loads((tmp_path / "run" / "data" / "dropped_rows.json").read_text())
+    assert [line.split(":")[0].removeprefix(str(tmp_path) + "/") for line in dropped] == [
+        "suite.jsonl, row 2",
+        "problems.jsonl, row 2, field 'meta.numbers'",
+        "traces.jsonl, row 2, field 'problem_id'",
+    ]
+    assert [line for line in heard if line.startswith("dropped: ")] == [f"dropped: {line}" for line in dropped]
+    assert "3 dropped" in (tmp_path / "run" / "report.html").read_text()
+
+
 STRAY = Trace(id="t", problem_id="p9", prompt="?", response="2")
 WRONG = Trace(id="t", problem_id="p1", prompt="?", response="Answer: 3")
 SAME_IN_OTHER_WORDS = Problem(id="x", prompt="what  is 1 + 1", answer="2", verifier="exact")
-NO_NUMBERS = Problem(id="p1", prompt=PROBLEM.prompt, answer="2", verifier="countdown")
+NO_NUMBERS = Problem(id="p9", prompt=PROBLEM.prompt, answer="2", verifier="countdown")
 REFUSED = {
-    "a trace of an unknown problem": ([PROBLEM], [STRAY], [OTHER], "'p9', which is not"),
+    "a trace of an unknown problem": ([PROBLEM], [STRAY], [OTHER], "traces.jsonl, row 1, .*'p9', which is not"),
     "an evaluation problem among the training ones": ([PROBLEM], [TRACE], [PROBLEM], "(?i)evaluation"),
     "the same after normalising": ([PROBLEM], [TRACE], [SAME_IN_OTHER_WORDS], "(?i)evaluation"),
-    "a problem its verifier cannot take": ([NO_NUMBERS], [TRACE], [OTHER], "numbers"),
+    "a problem its verifier cannot take": ([NO_NUMBERS], [TRACE], [OTHER], "problems.jsonl, row 1, .*numbers"),
     "only wrong traces": ([PROBLEM], [WRONG], [OTHER], "no trace is left"),
 }
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,8 @@ class Adder:
 
 def run(generator: Adder, out: Path, **more: object):
     with Grader(workers=1) as grader:
-        return collect(generator, PROBLEMS, samples=2, sampling=Sampling(), grader=grader, out=out, chunk=8, **more)  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"samples": 2, "sampling": Sampling(), "model": "adder", "chunk": 8, **more}
+        return collect(generator, PROBLEMS, grader=grader, out=out, **settings)
 
 
 def test_rollouts_come_in_the_order_of_the_problems_with_their_grades(tmp_path: Path) -> None:
@@ -69,11 +71,18 @@ def test_what_the_backend_gave_up_on_is_not_wrong(tmp_path: Path) -> None:
     assert [(r.score, r.parsed, r.finish_reason, r.note) for r in broken] == [(None, None, "error", "gave up")] * 2
 
 
+@pytest.mark.parametrize("change", [{"model": "m2"}, {"samples": 4}, {"sampling": Sampling(seed=1)}, {"chunk": 4}])
+def test_refuses_rollouts_that_were_made_otherwise(change: dict[str, Any], tmp_path: Path) -> None:
+    run(Adder(), tmp_path / "r.jsonl")
+    with pytest.raises(InputError, match=f"rollouts made otherwise \\({next(iter(change))} differ"):
+        run(Adder(), tmp_path / "r.jsonl", **change)
+
+
 def test_refuses_rollouts_of_other_problems_and_problems_with_one_id(tmp_path: Path) -> None:
     run(Adder(), tmp_path / "r.jsonl")
     with Grader(workers=1) as grader:
-        settings = {"samples": 2, "sampling": Sampling(), "grader": grader, "chunk": 8}
-        with pytest.raises(InputError, match="holds rollouts of other problems"):
+        settings = {"samples": 2, "sampling": Sampling(), "grader": grader, "chunk": 8, "model": "adder"}
+        with pytest.raises(InputError, match="problems differ"):
             collect(Adder(), PROBLEMS[::-1], out=tmp_path / "r.jsonl", **settings)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="two problems with id 'p0'"):
             collect(Adder(), [PROBLEMS[0]] * 2, out=tmp_path / "x.jsonl", **settings)  # type: ignore[arg-type]

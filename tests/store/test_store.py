@@ -58,14 +58,31 @@ def test_an_interrupted_stage_goes_on_in_its_folder_and_publishes_nothing_before
     assert not (run.path / "work").exists()
 
 
-def test_killed_between_publishing_and_recording_builds_once_more(tmp_path: Path) -> None:
-    run, calls = open_run(tmp_path / "run"), []
-    run.stage("data", {"x": 1}, lambda work: calls.append(work))
-    manifest = run.manifest
-    del manifest["stages"]["data"]
-    write_json(run.path / "manifest.json", manifest)
-    run.stage("data", {"x": 1}, lambda work: calls.append(work))
-    assert len(calls) == 2 and (run.path / "data").exists()
+def test_killed_between_publishing_and_recording_the_folder_says_what_it_is(tmp_path: Path) -> None:
+    run, calls = open_run(tmp_path / "run"), list[str]()
+
+    def ask(x: str) -> str:
+        def build(work: Path) -> None:
+            calls.append(x)
+            (work / "content").write_text(x)
+
+        return (run.stage("data", {"x": x}, build) / "content").read_text()
+
+    ask("a")
+    after_a = run.manifest
+    ask("b")
+    write_json(run.path / "manifest.json", after_a)  # as if killed before b was recorded
+    assert ask("b") == "b" and calls == ["a", "b"]
+    write_json(run.path / "manifest.json", after_a)
+    assert ask("a") == "a" and calls == ["a", "b", "a"]
+
+
+def test_a_stage_that_is_left_out_leaves_nothing(tmp_path: Path) -> None:
+    run = open_run(tmp_path / "run")
+    run.stage("measure", {}, lambda work: None)
+    run.leave_out("measure")
+    assert not (run.path / "measure").exists() and "measure" not in run.manifest["stages"]
+    run.leave_out("measure")
 
 
 def test_refuses_a_folder_that_is_something_else(tmp_path: Path) -> None:

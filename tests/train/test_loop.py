@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def test_a_run_killed_in_the_third_epoch_ends_with_the_same_weights_and_log(
     with pytest.raises(Killed):
         train(tiny_model(), TOKENIZER, samples, SETTINGS, out=tmp_path / "cut", progress=False)
     monkeypatch.setattr(loop_module, "rate", original)
-    resumed = tiny_model(seed=9)  # whatever is loaded, the state decides
+    resumed = tiny_model()
     train(resumed, TOKENIZER, samples, SETTINGS, out=tmp_path / "cut", progress=False)
 
     for name, weight in whole.state_dict().items():
@@ -61,11 +62,22 @@ def test_a_run_killed_in_the_third_epoch_ends_with_the_same_weights_and_log(
         assert kept[0] == kept[1]
 
 
-def test_refuses_to_resume_with_other_settings(tmp_path: Path) -> None:
-    train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)
+def test_refuses_a_folder_that_holds_another_training(tmp_path: Path) -> None:
+    first = train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)
     other = SETTINGS.model_copy(update={"learning_rate": 1e-4})
-    with pytest.raises(InputError, match="other settings stands here \\(learning_rate differ"):
-        train(tiny_model(), TOKENIZER, lab_samples(8), other, out=tmp_path, progress=False)
+    for change, what in (
+        ({"settings": other}, "learning_rate"),
+        ({"seed": 5}, "seed"),
+        ({"model": tiny_model(seed=9)}, "model"),
+        ({"samples": lab_samples(8)[::-1]}, "traces"),
+    ):
+        call: dict[str, Any] = {"model": tiny_model(), "samples": lab_samples(8), "settings": SETTINGS, **change}
+        with pytest.raises(InputError, match=f"another training stands here \\({what} differ"):
+            train(tokenizer=TOKENIZER, out=tmp_path, progress=False, **call)
+    weights = first.last / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False) == first
+    assert weights.stat().st_mtime_ns == before and not (tmp_path / "state").exists()
 
 
 def test_lora_trains_adapters_only_and_loads_merged(tmp_path: Path) -> None:

@@ -6,16 +6,21 @@ inputs = load_inputs(folder)       # reads them back
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from titer.errors import InputError
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
-from titer.recipe import Recipe
-from titer.records import Problem, Trace, read_problems, read_traces, refuse_overlap, write_records
+from titer.pipeline.decisions import write_decisions
+from titer.recipe import Data, Recipe
+from titer.records import Decision, Problem, Trace, read_problems, read_traces, refuse_overlap, write_records
 from titer.store import file_hash, read_table, write_json, write_table
 from titer.verify import validate_problem
+
+LISTED = 20  # dropped rows that the report shows
+OnBad = Literal["stop", "drop"]
 
 
 class Suite(NamedTuple):
@@ -53,9 +58,6 @@ def prepare(recipe: Recipe, work: Path) -> None:
     """
     dropped: list[InputError] = []
     made = _made(recipe, dropped)
-    for problem in (*made.problems, *(problem for suite in made.suites.values() for problem in suite.problems)):
-        validate_problem(problem)
-    refuse_unknown_problems(made.traces, made.problems)
     evaluation = [problem for suite in made.suites.values() for problem in suite.problems]
     refuse_overlap([*made.problems, *made.traces], evaluation)
     write_records(work / "problems.parquet", made.problems)
@@ -64,6 +66,18 @@ def prepare(recipe: Recipe, work: Path) -> None:
         write_records(work / "suites" / f"{name}.parquet", suite.problems)
     write_table(work / "suites.parquet", [{"suite": name, "axis": suite.axis} for name, suite in made.suites.items()])
     write_json(work / "dropped_rows.json", [str(error) for error in dropped])
+    write_decisions(work, [_decision(dropped)] if recipe.data.on_bad == "drop" else [])
+
+
+def _decision(dropped: list[InputError]) -> Decision:
+    return Decision(
+        stage="data",
+        question="Which rows could not be used?",
+        choice=f"{len(dropped)} dropped",
+        rule="the recipe says drop; dropped_rows.json lists all",
+        evidence={f"dropped row {number}": str(error) for number, error in enumerate(dropped[:LISTED], 1)},
+        setting="data.on_bad",
+    )
 
 
 def load_inputs(folder: Path) -> Inputs:
@@ -76,41 +90,38 @@ def load_inputs(folder: Path) -> Inputs:
     return Inputs(problems, list(read_traces(folder / "traces.parquet")), suites)
 
 
-def problems_of(traces: Iterable[Trace]) -> list[Problem]:
-    """The problems that traces with a gold answer carry themselves. Raises InputError for a trace without one."""
-    problems: dict[str, Problem] = {}
-    for trace in traces:
-        if not trace.answer:
-            raise InputError(
-                f"trace {trace.id!r} has no gold answer and there is no problem file",
-                field="answer",
-                remedy="give the problems, or an answer in each trace",
-            )
-        problems.setdefault(
-            trace.problem_id,
-            Problem(
-                id=trace.problem_id,
-                prompt=trace.prompt,
-                answer=trace.answer,
-                verifier=trace.verifier or "math",
-                domain=trace.domain,
-                meta=trace.meta if trace.verifier else {},
-            ),
+def read_dropped(folder: Path) -> list[str]:
+    """The rows that the data stage dropped, a line each."""
+    lines: list[str] = json.loads((folder / "dropped_rows.json").read_text(encoding="utf-8"))
+    return lines
+
+
+def problem_of(trace: Trace) -> Problem:
+    """The problem that a trace with a gold answer carries itself. Raises InputError for a trace without one."""
+    if not trace.answer:
+        raise InputError(
+            f"trace {trace.id!r} has no gold answer and there is no problem file",
+            field="answer",
+            remedy="give the problems, or an answer in each trace",
         )
-    return list(problems.values())
+    return Problem(
+        id=trace.problem_id,
+        prompt=trace.prompt,
+        answer=trace.answer,
+        verifier=trace.verifier or "math",
+        domain=trace.domain,
+        meta=trace.meta if trace.verifier else {},
+    )
 
 
-def refuse_unknown_problems(traces: Sequence[Trace], problems: Sequence[Problem]) -> None:
-    """Raises InputError naming the first trace whose problem is not among `problems`."""
-    known = {problem.id for problem in problems}
-    for row, trace in enumerate(traces, 1):
-        if trace.problem_id not in known:
-            raise InputError(
-                f"trace {trace.id!r} belongs to problem {trace.problem_id!r}, which is not among the problems",
-                row=row,
-                field="problem_id",
-                remedy="add the problem or remove the trace",
-            )
+def refuse_unknown_problem(trace: Trace, known: Container[str]) -> None:
+    """Raises InputError when the trace's problem is not among the `known` ids."""
+    if trace.problem_id not in known:
+        raise InputError(
+            f"trace {trace.id!r} belongs to problem {trace.problem_id!r}, which is not among the problems",
+            field="problem_id",
+            remedy="add the problem or remove the trace",
+        )
 
 
 def _made(recipe: Recipe, dropped: list[InputError]) -> Made:
@@ -134,11 +145,25 @@ def _read(recipe: Recipe, dropped: list[InputError]) -> Made:
     assert data.traces
     if not data.suites:
         raise InputError("no evaluation suite", field="data.suites", remedy="name at least one problem file")
-    traces = list(read_traces(data.traces, on_bad=data.on_bad, dropped=dropped))
-    problems = (
-        list(read_problems(data.problems, on_bad=data.on_bad, dropped=dropped))
-        if data.problems
-        else problems_of(traces)
-    )
-    suites = {name: MadeSuite(suite.axis, list(read_problems(suite.problems))) for name, suite in data.suites.items()}
-    return Made(problems, traces, suites)
+    suites = {
+        name: MadeSuite(suite.axis, _problems(suite.problems, data.on_bad, dropped))
+        for name, suite in data.suites.items()
+    }
+    if data.problems:
+        problems = {problem.id: problem for problem in _problems(data.problems, data.on_bad, dropped)}
+        traces = _traces(data, dropped, lambda trace: refuse_unknown_problem(trace, problems))
+    else:
+        traces = _traces(data, dropped, lambda trace: validate_problem(problem_of(trace)))
+        problems = {}
+        for trace in traces:
+            problems.setdefault(trace.problem_id, problem_of(trace))
+    return Made(list(problems.values()), traces, suites)
+
+
+def _problems(file: str, on_bad: OnBad, dropped: list[InputError]) -> list[Problem]:
+    return list(read_problems(file, on_bad=on_bad, dropped=dropped, check=validate_problem))
+
+
+def _traces(data: Data, dropped: list[InputError], check: Callable[[Trace], None]) -> list[Trace]:
+    assert data.traces
+    return list(read_traces(data.traces, on_bad=data.on_bad, dropped=dropped, check=check))

@@ -12,7 +12,7 @@ from typing import Any
 
 from titer.errors import InputError
 from titer.models import locate
-from titer.pipeline.data import data_inputs, load_inputs, prepare
+from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.report import report
 from titer.pipeline.stages import curate_traces, evaluate_models, measure_base, train_model
 from titer.recipe import Recipe, dump_recipe
@@ -37,6 +37,8 @@ def run(
 
     data = folder.stage("data", data_inputs(recipe), lambda work: prepare(recipe, work), said=said)
     inputs = load_inputs(data)
+    for line in read_dropped(data):
+        said(f"dropped: {line}")
     from_data = {"data": folder.key("data"), **seed}
     if recipe.measure.problems:
         folder.stage(
@@ -50,6 +52,8 @@ def run(
             lambda work: measure_base(recipe, inputs, work, said),
             said=said,
         )
+    else:
+        folder.leave_out("measure")
     kept = folder.stage(
         "curate",
         {**from_data, "settings": recipe.curate.model_dump()},

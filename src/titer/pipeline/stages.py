@@ -22,9 +22,10 @@ from titer.generate.protocol import Generator, Sampling
 from titer.measure import band_shares, solve_rates
 from titer.models import add_lora, load_model
 from titer.pipeline.data import Inputs, Suite
+from titer.pipeline.decisions import write_decisions
 from titer.recipe import Generate, Recipe
 from titer.records import Decision, Problem, Rollout, Trace, write_records
-from titer.rollouts import Progress, collect
+from titer.rollouts import Progress, collect, model_identity
 from titer.stages import route
 from titer.store import write_json, write_table
 from titer.traces import curate
@@ -59,6 +60,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
             sampling=sampling,
             grader=grader,
             out=work / "rollouts.jsonl",
+            model=model_identity(recipe.model),
             chunk=recipe.generate.chunk,
             said=_spoken(said, "measure"),
         )
@@ -145,7 +147,6 @@ def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress
     model = add_lora(loaded.model, recipe.train.lora) if recipe.train.lora else loaded.model
     result = train(model, loaded.tokenizer, samples, recipe.train, out=work, seed=recipe.seed, progress=progress)
     write_json(work / "too_long.json", [str(error) for error in dropped])
-    shutil.rmtree(work / "state", ignore_errors=True)
     decision = Decision(
         stage="train",
         question="How long, and with which objective?",
@@ -173,7 +174,7 @@ def evaluate_models(
     rollouts: list[Rollout] = []
     with Grader() as grader:
         for name, model in checkpoints.items():
-            generator = make_generator(model, recipe.generate, name=name)
+            generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
             for suite in suites:
                 rollouts += collect(
                     generator,
@@ -182,6 +183,7 @@ def evaluate_models(
                     sampling=sampling,
                     grader=grader,
                     out=work / name / f"{suite.name}.jsonl",
+                    model=identity,
                     suite=suite.name,
                     axis=suite.axis,
                     chunk=recipe.generate.chunk,
@@ -202,22 +204,6 @@ def context_length(asked: int | None, model: Any) -> int | None:
     return asked or has
 
 
-def write_decisions(work: Path, decisions: Sequence[Decision]) -> None:
-    """Store a stage's decisions beside its tables."""
-    rows = [
-        {
-            "stage": decision.stage,
-            "question": decision.question,
-            "choice": decision.choice,
-            "rule": decision.rule,
-            "evidence": dict(decision.evidence),
-            "setting": decision.setting,
-        }
-        for decision in decisions
-    ]
-    write_json(work / "decisions.json", rows)
-
-
 def _subset(problems: Sequence[Problem], count: int, seed: int) -> list[Problem]:
     chosen = np.random.default_rng([seed, 2]).permutation(len(problems))[:count]
     return [problems[i] for i in sorted(chosen)]
@@ -226,6 +212,7 @@ def _subset(problems: Sequence[Problem], count: int, seed: int) -> list[Problem]
 def _to_parquet(work: Path, rollouts: Sequence[Rollout]) -> None:
     write_records(work / "rollouts.parquet", rollouts)
     (work / "rollouts.jsonl").unlink()
+    (work / "rollouts.made.json").unlink()
 
 
 def _curation_rule(recipe: Recipe) -> str:

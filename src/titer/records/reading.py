@@ -26,7 +26,12 @@ R = TypeVar("R", Problem, Trace, Rollout)
 
 
 def read_problems(
-    path: str | Path, *, on_bad: OnBad = "stop", dropped: list[InputError] | None = None, verifier: str = "math"
+    path: str | Path,
+    *,
+    on_bad: OnBad = "stop",
+    dropped: list[InputError] | None = None,
+    verifier: str = "math",
+    check: Callable[[Problem], None] | None = None,
 ) -> Iterator[Problem]:
     """Yield the problems of a path. `verifier` is for rows that name none.
 
@@ -35,11 +40,11 @@ def read_problems(
     its prompt (`prompt_id`). Columns of no meaning here go into `meta`.
 
     Raises InputError at the first bad row, with file, row and field; `on_bad="drop"` appends it to `dropped`
-    instead. A file that is missing, empty or damaged as a whole is raised either way.
+    instead. `check` may raise InputError for more rows, which are then bad in the same way. A file that is missing, empty or damaged as a whole is raised either way.
     """
 
     def parse(row: dict[str, Any]) -> Problem:
-        return parse_problem(row, verifier)
+        return _checked(parse_problem(row, verifier), check)
 
     return _read(Path(path), parse, "problem", on_bad, dropped)
 
@@ -50,13 +55,14 @@ def read_traces(
     on_bad: OnBad = "stop",
     dropped: list[InputError] | None = None,
     truncated: Literal["keep", "bad"] = "keep",
+    check: Callable[[Trace], None] | None = None,
 ) -> Iterator[Trace]:
     """Yield the traces of a path: messages, conversations, prompt/completion or problem/reasoning/response.
 
     Thinking is found inside the text (see `split_thinking`) or beside it under reasoning_content, reasoning or
     thinking. Messages before the last user turn go to `meta["messages"]`. A trace without problem id gets the
     `prompt_id` of its prompt, as a problem without id does. `truncated="bad"` makes a cut trace a bad row.
-    For bad rows see `read_problems`.
+    For bad rows and `check` see `read_problems`.
     """
 
     def parse(row: dict[str, Any]) -> Trace:
@@ -64,7 +70,7 @@ def read_traces(
         if trace.truncated and truncated == "bad":
             fault = "the trace is truncated: its thinking never ends, or a length limit cut it"
             raise InputError(fault, remedy="drop it, or sample it again with a higher limit", field="truncated")
-        return trace
+        return _checked(trace, check)
 
     return _read(Path(path), parse, "trace", on_bad, dropped)
 
@@ -108,6 +114,12 @@ def _records(
             dropped.append(fault)
         else:
             yield record
+
+
+def _checked(record: R, check: Callable[[R], None] | None) -> R:
+    if check:
+        check(record)
+    return record
 
 
 def _placed(row: Row, parse: Callable[[dict[str, Any]], R]) -> R:

@@ -5,18 +5,22 @@
 Rollouts are written chunk by chunk, each chunk in one append that is forced to disk. A second call with the same
 file goes on after the last whole chunk. Chunks are cut the same way every time, so that an interrupted collection
 ends with the very rollouts of an uninterrupted one: which rows are decoded together can change the last bit of a
-probability.
+probability. What the rollouts were made with stands beside them (`rollouts.made.json`): a call that would make others
+is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Generator, Request, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
+from titer.store import content_hash, write_json
 from titer.verify import Grader
 
 CHUNK = 512
@@ -39,6 +43,7 @@ def collect(
     sampling: Sampling,
     grader: Grader,
     out: Path,
+    model: str,
     suite: str = "",
     axis: str = "",
     chunk: int = CHUNK,
@@ -46,10 +51,12 @@ def collect(
 ) -> list[Rollout]:
     """`samples` graded rollouts of every problem, in the order of the problems.
 
-    `out` is a JSON lines file; `chunk` bounds the rollouts that a crash can cost. Raises InputError for problems
-    that share an id, or when `out` holds rollouts of other problems.
+    `out` is a JSON lines file; `model` says which weights `generator` samples (`model_identity`); `chunk`
+    bounds the rollouts that a crash can cost. Raises InputError for problems that share an id, or when `out` holds
+    rollouts of another model, other problems or other sampling.
     """
     _refuse_doubles(problems)
+    _claim(out, problems, {"model": model, "sampling": asdict(sampling), "samples": samples, "chunk": chunk})
     chunks = list(_cut(problems, max(1, chunk // samples)))
     rollouts = _resume(out, chunks, samples)
     done = len(rollouts) // samples
@@ -113,6 +120,23 @@ def _rollout(
     )
 
 
+def _claim(out: Path, problems: Sequence[Problem], made_with: Mapping[str, Any]) -> None:
+    """Say beside `out` what its rollouts are made with, or refuse when others stand there."""
+    shown = [[p.id, p.prompt, p.answer, p.verifier, dict(p.meta)] for p in problems]
+    ours = json.loads(json.dumps({**made_with, "problems": content_hash(shown)}))
+    claim = out.with_suffix(".made.json")
+    if not out.exists() or out.stat().st_size == 0:
+        return write_json(claim, ours)
+    theirs = json.loads(claim.read_text(encoding="utf-8")) if claim.exists() else {}
+    if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
+        raise InputError(
+            f"holds rollouts made otherwise ({', '.join(changed)} differ)",
+            file=out,
+            remedy="give another output folder, or remove this file",
+        )
+    return None
+
+
 def _resume(out: Path, chunks: Sequence[Sequence[Problem]], samples: int) -> list[Rollout]:
     """The rollouts of the whole chunks that `out` already holds; what follows them is cut off."""
     if not out.exists() or out.stat().st_size == 0:
@@ -124,9 +148,6 @@ def _resume(out: Path, chunks: Sequence[Sequence[Problem]], samples: int) -> lis
         if kept + len(part) * samples > len(found):
             break
         kept += len(part) * samples
-    expected = [problem.id for part in chunks for problem in part for _ in range(samples)]
-    if [rollout.problem_id for rollout in found[:kept]] != expected[:kept]:
-        raise InputError("holds rollouts of other problems", file=out, remedy="give another output file")
     if kept < len(found):
         write_records(out, found[:kept])
     return found[:kept]

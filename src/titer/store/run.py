@@ -26,6 +26,7 @@ from titer.errors import InputError
 from titer.store.atomic import publish, sync_folder, write_json, write_text
 
 FORMAT = 1
+STAGE = "stage.json"  # in each stage's folder: what made it
 PACKAGES = ("titer", "torch", "transformers", "accelerate", "peft", "math-verify", "reasoning-gym")
 
 
@@ -93,7 +94,10 @@ class Run:
     ) -> Path:
         """The folder of stage `name` for these inputs, built if it is not there. `said` hears what happens."""
         key, final = content_hash([name, inputs]), self.path / name
-        if self.manifest["stages"].get(name, {}).get("key") == key and final.exists():
+        # what the folder says of itself counts: a kill may fall between its publication and the manifest
+        made = json.loads((final / STAGE).read_text(encoding="utf-8")) if (final / STAGE).exists() else {}
+        if made.get("key") == key:
+            self._record(name, made)
             said(f"{name}: unchanged, kept")
             return final
         work = self.path / "work" / f"{name}-{key[:12]}"
@@ -101,9 +105,18 @@ class Run:
         said(f"{name}: running")
         began = time.time()
         build(work)
+        made = _made(key, inputs, began)
+        write_json(work / STAGE, made)
         publish(work, final)
-        self._record(name, key, inputs, began)
+        self._record(name, made)
         return final
+
+    def leave_out(self, name: str) -> None:
+        """Remove a stage that the recipe no longer has, so that no later reader finds it."""
+        manifest = self.manifest
+        if manifest["stages"].pop(name, None):
+            write_json(self.path / "manifest.json", manifest)
+        shutil.rmtree(self.path / name, ignore_errors=True)
 
     def key(self, name: str) -> str:
         """The key of a finished stage: what a later stage names as its input."""
@@ -114,17 +127,23 @@ class Run:
         shutil.rmtree(self.path / "work", ignore_errors=True)
         sync_folder(self.path)
 
-    def _record(self, name: str, key: str, inputs: Mapping[str, Any], began: float) -> None:
+    def _record(self, name: str, made: Mapping[str, Any]) -> None:
         manifest = self.manifest
-        manifest["stages"][name] = {
-            "key": key,
-            "inputs": json.loads(json.dumps(inputs, default=str)),
-            "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-            "seconds": round(time.time() - began, 2),
-            "versions": versions(),
-            "machine": {"platform": platform.platform(), "python": sys.version.split()[0]},
-        }
-        write_json(self.path / "manifest.json", manifest)
+        if manifest["stages"].get(name) != made:
+            manifest["stages"][name] = made
+            write_json(self.path / "manifest.json", manifest)
+
+
+def _made(key: str, inputs: Mapping[str, Any], began: float) -> dict[str, Any]:
+    """What made a stage. `seconds` are those of the attempt that finished it."""
+    return {
+        "key": key,
+        "inputs": json.loads(json.dumps(inputs, default=str)),
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
+        "seconds": round(time.time() - began, 2),
+        "versions": versions(),
+        "machine": {"platform": platform.platform(), "python": sys.version.split()[0]},
+    }
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

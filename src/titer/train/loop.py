@@ -10,6 +10,7 @@ the fixed training subset) and `state/`, from which the same call goes on after 
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from titer.train.encode import Sample
 from titer.train.optimizers import make_optimizers
 from titer.train.progress import Progress
 from titer.train.schedule import log_grid, rate
-from titer.train.state import Log, due, load_state, save_checkpoint, save_state
+from titer.train.state import Log, claim_folder, due, load_state, save_checkpoint, save_state
 
 
 class Result(NamedTuple):
@@ -41,7 +42,7 @@ class Result(NamedTuple):
     updates: int
 
 
-def train(  # noqa: PLR0915 - one flat loop, long on purpose
+def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     model: Any,
     tokenizer: Any,
     samples: Sequence[Sample],
@@ -53,9 +54,11 @@ def train(  # noqa: PLR0915 - one flat loop, long on purpose
 ) -> Result:
     """Fine-tune `model` in place on tokenized samples; goes on from `out/state` when that is there.
 
+    A training that has ended is returned as it stands, and `model` left alone.
+
     The loss of an update is the sum over its trained tokens divided by their number over all processes and
     micro-batches, so that neither changes it. Raises InputError: fewer samples than processes, a loss that is not
-    finite, other settings than those of the state to resume from.
+    finite, an `out` that holds another training.
     """
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(mixed_precision=_precision(settings), log_with=_tracker(settings), project_dir=out)
@@ -73,6 +76,10 @@ def train(  # noqa: PLR0915 - one flat loop, long on purpose
     grid = log_grid(updates)
     probes = sorted({*grid, *(round(updates * i / 8) for i in range(9))})
     subset = probe_subset(samples, settings.probe_samples, seed)
+    checkpoints = {step: checkpoint_path(out, step) for step in grid[1:]}
+    claim_folder(accelerator, out, settings, seed, model, samples)
+    if checkpoints[updates].exists():
+        return Result(checkpoints, checkpoints[updates], updates)
 
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -80,7 +87,7 @@ def train(  # noqa: PLR0915 - one flat loop, long on purpose
     model, *optimizers = accelerator.prepare(model, *make_optimizers(model, settings))
     if settings.tracker != "none":
         accelerator.init_trackers("titer", config=settings.model_dump(mode="json"))
-    first = load_state(accelerator, out, settings)
+    first = load_state(accelerator, out)
     log = Log(out / "log.jsonl", keep_before=first, writes=accelerator.is_main_process)
     probe_log = Log(out / "probe.jsonl", keep_before=first, writes=accelerator.is_main_process)
     bar = Progress(updates, first, shown=progress and accelerator.is_main_process)
@@ -97,7 +104,7 @@ def train(  # noqa: PLR0915 - one flat loop, long on purpose
         if step == updates:
             break
         if due(accelerator, saved_at, settings.save_seconds):
-            save_state(accelerator, out, step, settings)
+            save_state(accelerator, out, step)
             saved_at = time.monotonic()
 
         learning_rate = rate(
@@ -156,7 +163,8 @@ def train(  # noqa: PLR0915 - one flat loop, long on purpose
 
     bar.close()
     accelerator.end_training()
-    checkpoints = {step: checkpoint_path(out, step) for step in grid[1:]}
+    if accelerator.is_main_process:
+        shutil.rmtree(out / "state", ignore_errors=True)
     return Result(checkpoints, checkpoints[updates], updates)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from titer.errors import InputError
 from titer.recipe import Train
 from titer.store import publish, write_json, write_text
+from titer.train.encode import Sample
 
 # accelerate warns about tied weights at every save; it restores them when it loads
 logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
@@ -69,7 +72,7 @@ def save_checkpoint(accelerator: Accelerator, model: Any, tokenizer: Any, path: 
     publish(work, path)
 
 
-def save_state(accelerator: Accelerator, out: Path, step: int, settings: Train) -> None:
+def save_state(accelerator: Accelerator, out: Path, step: int) -> None:
     """Weights, optimizer and random states before update `step`, whole or not at all."""
     work = out / ".state.tmp"
     if accelerator.is_main_process:
@@ -77,29 +80,56 @@ def save_state(accelerator: Accelerator, out: Path, step: int, settings: Train) 
     accelerator.wait_for_everyone()
     accelerator.save_state(str(work))
     if accelerator.is_main_process:
-        write_json(work / "step.json", {"step": step, "settings": _fixed(settings)})
+        write_json(work / "step.json", {"step": step})
         publish(work, out / "state")
     accelerator.wait_for_everyone()
 
 
-def load_state(accelerator: Accelerator, out: Path, settings: Train) -> int:
-    """Load the saved state and return the update to go on with; 0 when there is none.
-
-    Raises InputError when the state was made with settings that lead to other weights.
-    """
+def load_state(accelerator: Accelerator, out: Path) -> int:
+    """Load the saved state and return the update to go on with; 0 when there is none."""
     marker = out / "state" / "step.json"
     if not marker.exists():
         return 0
-    saved = json.loads(marker.read_text(encoding="utf-8"))
-    changed = [key for key, value in _fixed(settings).items() if saved["settings"].get(key) != value]
-    if changed:
+    accelerator.load_state(str(out / "state"))
+    return int(json.loads(marker.read_text(encoding="utf-8"))["step"])
+
+
+def claim_folder(
+    accelerator: Accelerator, out: Path, settings: Train, seed: int, model: Any, samples: Sequence[Sample]
+) -> None:
+    """Say in `out` which training it holds (`training.json`), or refuse when it holds another.
+
+    Raises InputError when the weights would depend on something else than what stands there.
+    """
+    ours = {**_fixed(settings), "seed": seed, "model": _weights_key(model), "traces": _samples_key(samples)}
+    file = out / "training.json"
+    theirs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else ours
+    if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
         raise InputError(
-            f"a training with other settings stands here ({', '.join(changed)} differ)",
+            f"another training stands here ({', '.join(changed)} differ)",
             file=out,
             remedy="give another output folder, or remove this one",
         )
-    accelerator.load_state(str(out / "state"))
-    return int(saved["step"])
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process and not file.exists():
+        write_json(file, ours)
+
+
+def _samples_key(samples: Sequence[Sample]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for sample in samples:
+        digest.update(repr((sample.trace_id, sample.ids, sample.prompt_length)).encode())
+    return digest.hexdigest()
+
+
+def _weights_key(model: Any) -> str:
+    """A hash of a few hundred values of every matrix: no training leaves all of them as they were."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, weight in model.state_dict().items():
+        flat = weight.detach().flatten()
+        some = flat[:: max(1, len(flat) // 256)].to("cpu", torch.float32)
+        digest.update(name.encode() + some.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def due(accelerator: Accelerator, saved_at: float, seconds: float) -> bool:
@@ -111,4 +141,4 @@ def due(accelerator: Accelerator, saved_at: float, seconds: float) -> bool:
 
 
 def _fixed(settings: Train) -> dict[str, Any]:
-    return {key: value for key, value in settings.model_dump(mode="json").items() if key not in HARMLESS}
+    return {key: value for key, value in json.loads(settings.model_dump_json()).items() if key not in HARMLESS}

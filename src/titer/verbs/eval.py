@@ -15,7 +15,7 @@ from titer.evaluate import Difference, SuiteSummary, compare, summarise
 from titer.generate.protocol import Sampling
 from titer.recipe import Evaluate, Generate
 from titer.records import Rollout, read_rollouts
-from titer.rollouts import collect
+from titer.rollouts import collect, model_identity
 from titer.verbs.sampling import checked_problems, open_generator, spoken
 from titer.verify import Grader
 
@@ -50,7 +50,7 @@ def eval(
     )
     problems = {name: checked_problems(file) for name, file in suites.items()}
     generator = open_generator(model, generate, server)
-    rollouts: list[Rollout] = []
+    identity, rollouts = model_identity(model, server), list[Rollout]()
     with Grader() as grader:
         for name, suite in problems.items():
             rollouts += collect(
@@ -61,6 +61,7 @@ def eval(
                 grader=grader,
                 out=folder / f"{name}.rollouts.jsonl",
                 suite=name,
+                model=identity,
                 chunk=generate.chunk,
                 said=spoken(said, name),
             )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from titer.generate.protocol import Sampling
 from titer.measure import Band, SolveRate, band_shares, solve_rates
 from titer.recipe import Generate, Measure
-from titer.rollouts import collect
+from titer.rollouts import collect, model_identity
 from titer.store import write_table
 from titer.verbs.sampling import checked_problems, open_generator, spoken
 from titer.verify import Grader
@@ -54,6 +54,7 @@ def measure(
             sampling=sampling,
             grader=grader,
             out=folder / "rollouts.jsonl",
+            model=model_identity(model, server),
             chunk=generate.chunk,
             said=spoken(said, "measure"),
         )

@@ -1,0 +1,50 @@
+"""A second call with the same `out` goes on, or refuses; it never passes off what it finds as its own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from titer import verbs
+from titer.errors import InputError
+from titer.models import locate
+from titer.recipe import Evaluate, Measure, Train
+from titer.records import read_problems, read_traces, write_records
+
+
+@pytest.fixture
+def other_model(tmp_path: Path) -> str:
+    """The lab's model under another name, with other content."""
+    folder = tmp_path / "other"
+    shutil.copytree(locate("lab"), folder)
+    (folder / "README.md").write_text("changed")
+    return str(folder)
+
+
+def test_eval_and_measure_refuse_another_models_rollouts(lab_files: Path, tmp_path: Path, other_model: str) -> None:
+    problems = tmp_path / "two.jsonl"
+    write_records(problems, list(read_problems(lab_files / "countdown3.jsonl"))[:2])
+    few = Evaluate(samples=1, max_tokens=16)
+    first = verbs.eval("lab", {"two": problems}, out=tmp_path / "eval", settings=few)
+    again = verbs.eval("lab", {"two": problems}, out=tmp_path / "eval", settings=few)
+    assert first.suites == again.suites
+    with pytest.raises(InputError, match="made otherwise .model differ"):
+        verbs.eval(other_model, {"two": problems}, out=tmp_path / "eval", settings=few)
+    with pytest.raises(InputError, match="made otherwise .sampling differ"):
+        verbs.eval("lab", {"two": problems}, out=tmp_path / "eval", settings=Evaluate(samples=1, max_tokens=8))
+    verbs.measure("lab", problems, out=tmp_path / "measured", settings=Measure(samples=1, max_tokens=16))
+    with pytest.raises(InputError, match="made otherwise .model differ"):
+        verbs.measure(other_model, problems, out=tmp_path / "measured", settings=Measure(samples=1, max_tokens=16))
+
+
+def test_sft_refuses_a_folder_that_holds_another_training(lab_files: Path, tmp_path: Path) -> None:
+    traces = list(read_traces(lab_files / "traces.jsonl"))
+    for name, part in {"a": traces[:4], "b": traces[4:8]}.items():
+        write_records(tmp_path / f"{name}.jsonl", part)
+    settings = Train(epochs=1, batch_size=4, probe_samples=2)
+    first = verbs.sft("lab", tmp_path / "a.jsonl", out=tmp_path / "sft", settings=settings)
+    assert verbs.sft("lab", tmp_path / "a.jsonl", out=tmp_path / "sft", settings=settings) == first
+    with pytest.raises(InputError, match="another training stands here .traces differ"):
+        verbs.sft("lab", tmp_path / "b.jsonl", out=tmp_path / "sft", settings=settings)

@@ -1,0 +1,12 @@
+"""Findings of papers, tried in the lab: `titer reproduce branching`.
+
+from titer.reproduce import reproduce, stored
+
+table = reproduce("branching", seeds=5)     # or stored("branching"): the finished table that comes with titer
+"""
+
+from titer.reproduce.engine import JobError, reproduce
+from titer.reproduce.experiment import NAMES
+from titer.reproduce.tables import stored
+
+__all__ = ["NAMES", "JobError", "reproduce", "stored"]

@@ -1,0 +1,62 @@
+"""What a reproduction is: arms, a function that runs one arm with one seed, and the claims held against the results.
+
+    EXPERIMENT = Experiment(name="branching", module=__name__, arms=("a", "b"), settings={}, job=job, claims=(…,))
+
+A finding is one module with an EXPERIMENT in it, and one name in NAMES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from titer.errors import InputError
+
+NAMES = ("branching",)
+
+Measures = dict[str, float]
+
+
+class Claim(NamedTuple):
+    """A statement of a paper, and the difference between arms that speaks for or against it.
+
+    The difference is the sum over `contrast` of weight × the arm's `measure`; the paper has it `direction` zero.
+    """
+
+    claim: str
+    paper: str
+    measure: str
+    contrast: Mapping[str, float]
+    direction: Literal["above", "below"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A reproduction. `module` is where a worker process finds it again, as EXPERIMENT.
+
+    `job(arm, seed, settings, folder)` runs one arm in `folder`, goes on there after a crash, and returns its
+    measures. Folders named `checkpoints` or `state` below it are removed once the result is written.
+    """
+
+    name: str
+    module: str
+    arms: tuple[str, ...]
+    settings: Mapping[str, Any]
+    job: Callable[[str, int, Mapping[str, Any], Path], Measures]
+    claims: tuple[Claim, ...]
+
+
+def find(name: str) -> Experiment:
+    """The reproduction of that name. Raises InputError for an unknown one."""
+    check_name(name)
+    experiment: Experiment = import_module(f"titer.reproduce.{name}").EXPERIMENT
+    return experiment
+
+
+def check_name(name: str) -> None:
+    """Raises InputError for a name that no reproduction has."""
+    if name not in NAMES:
+        raise InputError(f"no reproduction {name!r}", remedy=f"use one of: {', '.join(NAMES)}")

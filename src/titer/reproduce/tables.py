@@ -1,0 +1,91 @@
+"""The table a reproduction ends with, and the finished tables that come with titer.
+
+table = stored("branching")
+table["claims"][0]     # {"claim", "paper", "lab", "interval", "seeds", "verdict"}
+
+`interval` is [low, mid, high] of the difference in the claim's own unit: accuracies from 0 to 1, losses in nats.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from titer.errors import InputError
+from titer.records.results import Interval
+from titer.reproduce.experiment import Claim, Experiment, Measures, check_name
+from titer.reproduce.verdict import INTERVAL, RULE, interval, verdict
+
+TABLES = Path(__file__).parent / "tables"
+
+
+class JobResult(NamedTuple):
+    """What one job left: its measures, the seconds its last process took, the versions it ran with."""
+
+    arm: str
+    seed: int
+    measures: Measures
+    seconds: float
+    versions: dict[str, str]
+
+
+def stored(name: str) -> dict[str, Any]:
+    """The table of `name` that comes with titer. Raises InputError when there is none, without importing torch."""
+    check_name(name)
+    file = TABLES / f"{name}.json"
+    if not file.exists():
+        raise InputError(f"{name} has not yet been run", remedy=f"run: titer reproduce {name}")
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def make_table(experiment: Experiment, results: Sequence[JobResult]) -> dict[str, Any]:
+    """Claims with their verdicts, then every arm's measures: means with intervals, and the seeds' own values."""
+    by_arm = {arm: [result for result in results if result.arm == arm] for arm in experiment.arms}
+    return {
+        "name": experiment.name,
+        "claims": [_claim_row(claim, by_arm) for claim in experiment.claims],
+        "rule": RULE,
+        "intervals": INTERVAL,
+        "arms": {arm: _arm_row(found) for arm, found in by_arm.items()},
+        "settings": dict(experiment.settings),
+        "versions": _versions(results),
+        "seconds": round(sum(result.seconds for result in results), 1),
+    }
+
+
+def _claim_row(claim: Claim, by_arm: Mapping[str, Sequence[JobResult]]) -> dict[str, Any]:
+    values = {arm: [result.measures[claim.measure] for result in by_arm[arm]] for arm in claim.contrast}
+    weights = claim.contrast.values()
+    differences = [sum(w * v for w, v in zip(weights, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    change = interval(differences)
+    means = ", ".join(f"{arm} {sum(found) / len(found):.3f}" for arm, found in values.items())
+    return {
+        "claim": claim.claim,
+        "paper": claim.paper,
+        "lab": f"{claim.measure.replace('_', ' ')}: {means}; difference {change.mid:+.3f}",
+        "interval": _triple(change),
+        "seeds": len(differences),
+        "verdict": verdict(change, claim.direction),
+    }
+
+
+def _arm_row(results: Sequence[JobResult]) -> dict[str, Any]:
+    measured = {name: [result.measures[name] for result in results] for name in results[0].measures}
+    measured["seconds"] = [result.seconds for result in results]
+    return {
+        name: {"mean": _triple(interval(values)), "values": [round(value, 6) for value in values]}
+        for name, values in measured.items()
+    }
+
+
+def _triple(found: Interval) -> list[float | None]:
+    return [None if math.isnan(end) else round(end, 6) for end in found]
+
+
+def _versions(results: Sequence[JobResult]) -> dict[str, str]:
+    """Versions by package; several where jobs of one table ran with several."""
+    names = dict.fromkeys(name for result in results for name in result.versions)
+    return {name: ", ".join(sorted({result.versions.get(name, "none") for result in results})) for name in names}

@@ -1,0 +1,39 @@
+"""One job of a reproduction, in a process of its own.
+
+python -m titer.reproduce.worker MODULE ARM SEED FOLDER SETTINGS     # the engine's own call; SETTINGS is JSON
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+
+from titer.reproduce.experiment import Experiment
+from titer.reproduce.tables import JobResult
+from titer.store import versions, write_json
+
+
+def main() -> None:
+    """Run the job that the arguments name, and write its result.json last."""
+    began = time.monotonic()
+    threading.Thread(target=_end_with_the_engine, daemon=True).start()
+    module, arm, seed, folder, settings = sys.argv[1:]
+    experiment: Experiment = import_module(module).EXPERIMENT
+    measures = experiment.job(arm, int(seed), json.loads(settings), Path(folder))
+    seconds = round(time.monotonic() - began, 2)
+    write_json(Path(folder) / "result.json", JobResult(arm, int(seed), measures, seconds, versions())._asdict())
+
+
+def _end_with_the_engine() -> None:
+    """A second worker in the same folder, which a restarted engine would start, must find this one gone."""
+    os.read(sys.stdin.fileno(), 1)  # unbuffered: a thread inside a buffer's lock aborts the interpreter's end
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

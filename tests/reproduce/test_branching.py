@@ -1,0 +1,91 @@
+"""The arms of the branching experiment, and a tiny one of them from end to end."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from titer.lab.tasks import held_out, items
+from titer.records import read_problems, read_traces
+from titer.reproduce.branching import ARMS, CLAIMS, EXPERIMENT, MATCHED, Settings, Taught, completion_tokens, teach
+from titer.reproduce.engine import run_experiment
+from titer.traces import cue_share
+
+TINY = Settings(
+    problems=12, epochs=1, batch_size=4, countdown3=2, countdown4=1, ordered=2, subset=1, samples=1, max_tokens=16
+)
+
+
+@pytest.fixture(scope="module")
+def taught() -> Taught:
+    return teach(Settings(problems=200), seed=3)
+
+
+def test_the_teachers_explain_the_same_problems(taught: Taught) -> None:
+    ids = [trace.problem_id for trace in taught.convergent]
+    assert ids == [trace.problem_id for trace in taught.divergent] and len(set(ids)) == 200
+    assert Counter(trace.domain for trace in taught.convergent) == {"countdown3": 150, "countdown4": 50}
+    assert len({trace.domain for trace in taught.convergent[:20]}) == 2  # in random order
+    assert teach(Settings(problems=200), seed=3) == taught != teach(Settings(problems=200), seed=4)
+
+
+def test_equal_tokens_are_the_first_problems(taught: Taught) -> None:
+    matched = ARMS[MATCHED](taught)
+    assert matched == taught.divergent[: len(matched)]
+    spent, budget = sum(completion_tokens(matched)), sum(completion_tokens(taught.convergent))
+    assert abs(spent - budget) <= max(completion_tokens(taught.divergent)) / 2
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.5])
+def test_the_filter_has_a_control_of_its_size(taught: Taught, keep: float) -> None:
+    kept, control = ARMS[f"divergent-filtered-{keep}"](taught), ARMS[f"divergent-random-{keep}"](taught)
+    assert len(kept) == len(control) == keep * 200 and kept != control
+    assert mean_cues(kept) < mean_cues(control)
+    places = [taught.divergent.index(trace) for trace in control]
+    assert places == sorted(places)
+    assert ARMS[f"divergent-random-{keep}"](taught) == control
+
+
+def mean_cues(traces: list) -> float:
+    return sum(cue_share(trace.reasoning) for trace in traces) / len(traces)
+
+
+def test_deletion_changes_the_reasoning_alone(taught: Taught) -> None:
+    deleted = ARMS["convergent-deleted"](taught)
+    changed = sum(a.reasoning != b.reasoning for a, b in zip(deleted, taught.convergent, strict=True))
+    assert 30 < changed < 90
+    assert [replace(trace, reasoning="") for trace in deleted] == [replace(t, reasoning="") for t in taught.convergent]
+
+
+def test_claims_speak_of_arms_that_there_are() -> None:
+    assert {arm for claim in CLAIMS for arm in claim.contrast} <= set(EXPERIMENT.arms)
+    assert all(sum(claim.contrast.values()) == 0 for claim in CLAIMS)
+    assert len({claim.claim for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_a_tiny_experiment_from_end_to_end(tmp_path: Path) -> None:
+    tiny = replace(EXPERIMENT, settings=TINY._asdict(), arms=("convergent", MATCHED), claims=(CLAIMS[2],))
+    table = run_experiment(tiny, seeds=1, jobs=2, out=tmp_path)
+    assert table["claims"][0]["verdict"] == "cannot tell" and table["claims"][0]["seeds"] == 1
+    folder, arms = tmp_path / "convergent-seed-0", table["arms"]
+    assert len(list(read_traces(folder / "traces.jsonl"))) == 12 and not list(folder.rglob("checkpoints"))
+    assert arms["convergent"]["updates"]["values"] == [3] and arms["convergent"]["training_loss"]["values"][0] > 0
+    assert arms[MATCHED]["traces"]["values"][0] < 12
+    held = [p for task in ("countdown3", "subset") for p in read_problems(folder / "suites" / f"{task}.jsonl")]
+    assert len(held) == 3 and all(held_out(problem) for problem in held)
+    rows = (folder / "sft" / "log.jsonl").read_text().splitlines()
+    spent = sum(json.loads(row)["trained_tokens"] for row in rows)
+    assert arms["convergent"]["trained_tokens"]["values"] == [spent]
+    assert [problem.id for problem in held[:2]] == [i.problem.id for i in items("countdown3", 2, seed=0, held=True)]
+
+
+def test_the_base_is_only_scored(tmp_path: Path) -> None:
+    measures = EXPERIMENT.job("base", 0, TINY._asdict(), tmp_path)
+    assert {"accuracy_in_domain", "terminated_out_of_domain", "tokens_countdown4", "ungraded"} <= set(measures)
+    assert "training_loss" not in measures and not (tmp_path / "sft").exists()
+    whole = (2 * measures["tokens_countdown3"] + measures["tokens_countdown4"]) / 3  # problems weigh the same
+    assert measures["tokens_in_domain"] == pytest.approx(whole)

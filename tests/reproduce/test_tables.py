@@ -1,0 +1,92 @@
+"""The finished tables that come with titer, and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from titer.errors import InputError
+from titer.reproduce import NAMES, stored, tables
+from titer.reproduce.experiment import find
+
+TABLE: dict[str, Any] = {
+    "name": "branching",
+    "claims": [
+        {
+            "claim": "a [bracket]",
+            "paper": "p",
+            "lab": "l",
+            "interval": [None, 0.5, None],
+            "seeds": 1,
+            "verdict": "cannot tell",
+        }
+    ],
+    "rule": "r",
+    "intervals": "i",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stored_table_has_the_stable_form(name: str) -> None:
+    if not (tables.TABLES / f"{name}.json").exists():
+        pytest.skip(f"{name} has not yet been run: there is no table to check")
+    table, experiment = stored(name), find(name)
+    assert [claim["claim"] for claim in table["claims"]] == [claim.claim for claim in experiment.claims]
+    for claim in table["claims"]:
+        low, mid, high = claim["interval"]
+        assert claim["seeds"] >= 5 and low <= mid <= high and claim["paper"] and claim["lab"]
+        assert (claim["verdict"] == "cannot tell") == (low <= 0 <= high)
+    assert set(table["arms"]) == set(experiment.arms) and table["settings"] == dict(experiment.settings)
+    assert table["versions"]["torch"] and table["seconds"] > 0
+
+
+def test_a_table_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "TABLES", tmp_path)
+    with pytest.raises(InputError, match="branching has not yet been run; run: titer reproduce branching"):
+        stored("branching")
+    with pytest.raises(InputError, match="no reproduction '../branching'"):
+        stored("../branching")
+
+
+SHOWN = """
+import sys
+from pathlib import Path
+from titer.reproduce import tables
+from titer.cli import main
+tables.TABLES = Path(sys.argv.pop(1))
+try:
+    main.main()
+finally:
+    assert "torch" not in sys.modules and "transformers" not in sys.modules
+"""
+
+
+def show(folder: Path, *options: str) -> str:
+    (folder / "branching.json").write_text(json.dumps(TABLE))
+    command = [sys.executable, "-c", SHOWN, str(folder), "reproduce", "branching", "--show", *options]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"}, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_show_prints_the_stored_table_without_torch(tmp_path: Path) -> None:
+    assert json.loads(show(tmp_path, "--json")) == TABLE
+    text = show(tmp_path)
+    assert "a [bracket]" in text and "unknown" in text and "cannot tell" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [(["branchin"], "no reproduction 'branchin'"), (["branching", "--seeds", "0"], "0 for --seeds")],
+)
+def test_refusals_are_one_line(arguments: list[str], fault: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "titer.cli.main", "reproduce", *arguments, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and fault in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,77 +1,175 @@
 """Which traces are trained on, and why the others are not.
 
 curation = curate(traces, keep=0.9)
-curation.kept, curation.dropped[0].reason
+curation.kept, curation.dropped[0].reason, curation.control
+
+The order of the rules: unsound traces go first (cut, empty, wrong, not verified), then those of evaluation problems
+and of near-duplicate problems, then those outside the bounds of length, then the branchiest, and at last what exceeds
+a problem's share. Every trace that goes is listed with the rule and its numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from titer.records import Trace
-from titer.traces.steps import cue_share, steps
+import numpy as np
+from numpy.typing import NDArray
+
+from titer.errors import InputError
+from titer.records import Problem, Trace
+from titer.traces.features import FEATURES, measure_texts
+from titer.traces.near import near_duplicates
+from titer.traces.steps import text_of
+
+Rule = Literal[
+    "truncated", "wrong", "not verified", "empty", "evaluation", "near duplicate", "length", "branching", "per problem"
+]
+STEP_RATIO = "step_ratio"
+RANKINGS = ("none", STEP_RATIO, *FEATURES)
 
 
 class Dropped(NamedTuple):
     """A trace that is not trained on. `rule` names the filter, `reason` the numbers."""
 
     trace: Trace
-    rule: Literal["truncated", "wrong", "not verified", "empty", "branching", "one problem's share"]
+    rule: Rule
     reason: str
 
 
 class Curation(NamedTuple):
-    """Kept traces in their old order, and the dropped ones. `cutoff` is the largest cue share that was kept."""
+    """Kept traces in their old order, and the dropped ones.
+
+    `cutoff` is the largest ranked value that was kept (nan without a ranking). `control` is as many traces as
+    `kept`, drawn at random from those that the rules before the ranking let through: a gain over it is due to the
+    choice, not to the number. `length_overlap` is the share of the traces dropped by rank that dropping as many
+    of the longest would have dropped too (nan where none was dropped).
+    """
 
     kept: list[Trace]
     dropped: list[Dropped]
     cutoff: float
+    control: list[Trace]
+    length_overlap: float
 
 
 def curate(
     traces: Sequence[Trace],
     *,
     keep: float = 0.9,
-    by: Literal["cue_share", "none"] = "cue_share",
+    by: str = "cue_share",
     verified: bool = True,
+    finished: bool = True,
     per_problem: int | None = None,
+    shortest: int | None = None,
+    longest: int | None = None,
+    near: float | None = None,
+    evaluation: Iterable[Problem] = (),
+    paired_with: str = "",
+    seed: int = 0,
 ) -> Curation:
-    """Drop what is unsound, then the branchiest `1 - keep` of the rest, then what exceeds `per_problem`.
+    """Drop what is unsound, then the `1 - keep` of the rest that rank highest, then what exceeds `per_problem`.
 
-    The ranking is the second proxy of arXiv 2604.01702, which keeps 0.9. Among equally branchy traces the longer
-    one goes first (ours: ties are common with short traces).
+    `by` is a feature of `titer.traces.FEATURES` (the default is the second proxy of arXiv 2604.01702, which keeps
+    0.9), `step_ratio` (its first proxy, against the traces of the teacher `paired_with`), or none. Among equals the
+    longer trace goes first (ours: ties are common with short traces). `shortest` and `longest` bound the characters
+    of a trace; `near` drops traces of problems whose prompts resemble an earlier one at that Jaccard similarity, and
+    resemble an `evaluation` problem. Raises InputError for an unknown `by` or a pairing that finds nobody.
     """
-    dropped = [fault for trace in traces if (fault := _fault(trace, verified))]
-    unsound = {drop.trace.id for drop in dropped}
-    sound = [trace for trace in traces if trace.id not in unsound]
-    ranked = sorted(sound, key=_branchiness) if by == "cue_share" else sound
-    kept = ranked[: max(1, round(keep * len(ranked)))] if by == "cue_share" else ranked
-    cutoff = max((cue_share(trace.reasoning) for trace in kept), default=0.0)
+    if by not in RANKINGS:
+        raise InputError(f"no feature {by!r} to rank by", field="by", remedy=f"use one of: {', '.join(RANKINGS)}")
+    rules: list[Callable[[Trace], tuple[Rule, str] | None]] = [
+        lambda trace: _unsound(trace, verified=verified, finished=finished),
+        *([_near_rule(traces, evaluation, near)] if near else []),
+        lambda trace: _bounds(trace, shortest, longest),
+    ]
+    dropped, sound = list[Dropped](), list[Trace]()
+    for trace in traces:
+        fault = next(filter(None, (rule(trace) for rule in rules)), None)
+        dropped.append(Dropped(trace, *fault)) if fault else sound.append(trace)
+    values, lengths = _rank_values(sound, by, paired_with), [len(text_of(trace)) for trace in sound]
+    order = sorted(range(len(sound)), key=lambda i: (values[i], lengths[i], sound[i].id))
+    count = len(sound) if by == "none" else max(min(1, len(sound)), round(keep * len(sound)))
+    by_rank = order[count:]
+    cutoff = float(values[order[count - 1]]) if by != "none" and count else float("nan")
     dropped += [
-        Dropped(trace, "branching", f"cue share {cue_share(trace.reasoning):.3f} ranks behind the kept {keep:.0%}")
-        for trace in ranked[len(kept) :]
+        Dropped(sound[i], "branching", f"{by} {values[i]:.3f} ranks behind the kept {keep:.0%}") for i in by_rank
     ]
     if per_problem:
-        dropped += list(_crowded(sorted(kept, key=_branchiness), per_problem))
+        dropped += _crowded([sound[i] for i in order[:count]], per_problem)
     gone = {drop.trace.id for drop in dropped}
-    return Curation([trace for trace in traces if trace.id not in gone], dropped, cutoff)
+    kept = [trace for trace in traces if trace.id not in gone]
+    return Curation(kept, dropped, cutoff, _control(sound, len(kept), seed), _length_overlap(lengths, by_rank))
 
 
-def _fault(trace: Trace, verified: bool) -> Dropped | None:
-    if trace.truncated:
-        return Dropped(trace, "truncated", "the thinking never closed, or the length limit cut it")
-    if not trace.response.strip():
-        return Dropped(trace, "empty", "there is no response after the thinking")
+def step_ratios(traces: Sequence[Trace], paired_with: str) -> NDArray[np.float64]:
+    """Proxy 1 of arXiv 2604.01702: (steps − steps of the paired teacher's trace) / those, per trace.
+
+    nan for the paired teacher's own traces, and for problems that it has no trace of. How the paper writes the ratio
+    is not published; the normalisation is ours.
+    """
+    steps = measure_texts([text_of(trace) for trace in traces])["steps"]
+    paired = {
+        trace.problem_id: n for trace, n in zip(traces, steps, strict=True) if paired_with in trace.teacher and n > 0
+    }
+    if not paired_with or not paired:
+        raise InputError(
+            f"no trace by a teacher like {paired_with!r} to pair with",
+            field="paired_with",
+            remedy="name the convergent teacher whose traces of the same problems stand in the file",
+        )
+    mates = np.array([np.nan if paired_with in t.teacher else paired.get(t.problem_id, np.nan) for t in traces])
+    return np.asarray((steps - mates) / mates)
+
+
+def _rank_values(traces: Sequence[Trace], by: str, paired_with: str) -> NDArray[np.float64]:
+    """What the traces are ranked by; what cannot be ranked counts as least."""
+    if by == "none" or not traces:
+        return np.zeros(len(traces))
+    if by == STEP_RATIO:
+        return np.nan_to_num(step_ratios(traces, paired_with), nan=-np.inf)
+    return np.nan_to_num(measure_texts([text_of(trace) for trace in traces])[by], nan=0.0)
+
+
+def _unsound(trace: Trace, *, verified: bool, finished: bool) -> tuple[Rule, str] | None:
+    if finished and trace.truncated:
+        return "truncated", "the thinking never closed, or the length limit cut it"
+    if finished and not trace.response.strip():
+        return "empty", "there is no response after the thinking"
     if verified and trace.correct is None:
-        return Dropped(trace, "not verified", "its answer could not be graded")
+        return "not verified", "its answer could not be graded"
     if verified and not trace.correct:
-        return Dropped(trace, "wrong", "its answer does not verify")
+        return "wrong", "its answer does not verify"
     return None
 
 
-def _branchiness(trace: Trace) -> tuple[float, int, str]:
-    return cue_share(trace.reasoning), len(steps(trace.reasoning)), trace.id
+def _bounds(trace: Trace, shortest: int | None, longest: int | None) -> tuple[Rule, str] | None:
+    length = len(text_of(trace))
+    if shortest is not None and length < shortest:
+        return "length", f"{length} characters, fewer than {shortest}"
+    if longest is not None and length > longest:
+        return "length", f"{length} characters, more than {longest}"
+    return None
+
+
+def _near_rule(
+    traces: Sequence[Trace], evaluation: Iterable[Problem], threshold: float
+) -> Callable[[Trace], tuple[Rule, str] | None]:
+    prompts = {trace.problem_id: trace.prompt for trace in reversed(traces)}
+    ordered = {trace.problem_id: prompts[trace.problem_id] for trace in traces}
+    found = near_duplicates(ordered, threshold=threshold, against={p.id: p.prompt for p in evaluation})
+
+    def rule(trace: Trace) -> tuple[Rule, str] | None:
+        twin = found.get(trace.problem_id)
+        if twin is None:
+            return None
+        what = "evaluation problem" if twin.evaluation else "earlier problem"
+        return "evaluation" if twin.evaluation else "near duplicate", (
+            f"its problem resembles {what} {twin.id!r} (Jaccard {twin.similarity:.2f})"
+        )
+
+    return rule
 
 
 def _crowded(ranked: Sequence[Trace], most: int) -> Iterator[Dropped]:
@@ -80,4 +178,16 @@ def _crowded(ranked: Sequence[Trace], most: int) -> Iterator[Dropped]:
     for trace in ranked:
         counts[trace.problem_id] = counts.get(trace.problem_id, 0) + 1
         if counts[trace.problem_id] > most:
-            yield Dropped(trace, "one problem's share", f"{most} less branching traces of {trace.problem_id} are kept")
+            yield Dropped(trace, "per problem", f"{most} better ranked traces of {trace.problem_id} are kept")
+
+
+def _control(sound: Sequence[Trace], count: int, seed: int) -> list[Trace]:
+    chosen = set(random.Random(f"control:{seed}").sample(range(len(sound)), count))
+    return [trace for i, trace in enumerate(sound) if i in chosen]
+
+
+def _length_overlap(lengths: Sequence[int], by_rank: Sequence[int]) -> float:
+    if not by_rank:
+        return float("nan")
+    longest = sorted(range(len(lengths)), key=lambda i: -lengths[i])[: len(by_rank)]
+    return len(set(longest) & set(by_rank)) / len(by_rank)

@@ -1,24 +1,68 @@
-"""Steps of a reasoning, and the cue words that open a new line of attack.
+"""One text cut into steps, with what each does.
 
-steps("First, …\\n\\nPerhaps …")         # ["First, …", "Perhaps …"]
-cue_share("First, …\\n\\nPerhaps …")     # 0.5
+    for step in read_steps("First, 3 + 4 = 7.\n\nPerhaps 3 * 4?"):
+        step.text, step.start, step.behaviour, step.line, step.dead
+
+Thin views of `cut`, `rules` and `graph`, which work on many texts at once: for a million traces use `features`.
 """
 
 from __future__ import annotations
 
-import re
+import math
+from typing import NamedTuple
 
-# arXiv 2604.01702, second proxy: the words themselves are the paper's
-CUES = re.compile(r"\b(perhaps|another|alternatively)\b", re.IGNORECASE)
-
-
-def steps(reasoning: str) -> list[str]:
-    """Paragraphs, or lines where there are no paragraphs. Ours: the paper publishes no segmentation rule."""
-    parts = re.split(r"\n\s*\n", reasoning) if re.search(r"\n\s*\n", reasoning) else reasoning.split("\n")
-    return [part.strip() for part in parts if part.strip()]
+from titer.records import Trace
+from titer.traces.cues import BEHAVIOURS
+from titer.traces.cut import cut, join
+from titer.traces.features import measure_texts, read
+from titer.traces.graph import walk
 
 
-def cue_share(reasoning: str) -> float:
+class Step(NamedTuple):
+    """A piece of a text: the pieces joined give the text back.
+
+    `start` and `end` count characters. `line` is the line of attack that the step is in (0: the trunk), `dead` says
+    that the answer does not rest on that line.
+    """
+
+    start: int
+    end: int
+    text: str
+    behaviour: str
+    line: int
+    dead: bool
+
+
+def text_of(trace: Trace) -> str:
+    """What is read of a trace: its reasoning, or the response of a trace that has none."""
+    return trace.reasoning if trace.reasoning.strip() else trace.response
+
+
+def cut_text(text: str) -> list[str]:
+    """The steps of a text as pieces of it, white space included."""
+    raw = text.encode("utf-8", "surrogatepass")
+    joined = join([raw])
+    return _pieces(raw, (cut(joined) - joined.starts[0]).tolist())
+
+
+def read_steps(text: str) -> list[Step]:
+    """The steps of a text with their behaviours and lines of attack."""
+    reading = read([text])
+    lines = walk(*reading.judged)
+    pieces = _pieces(text.encode("utf-8", "surrogatepass"), (reading.start_S - reading.text.starts[0]).tolist())
+    found, place = [], 0
+    for piece, behaviour, line in zip(pieces, reading.judged.behaviour_S, lines.of_step, strict=True):
+        end = place + len(piece)
+        found.append(Step(place, end, piece, BEHAVIOURS[behaviour], int(line), bool(lines.dead[line])))
+        place = end
+    return found
+
+
+def cue_share(text: str) -> float:
     """Share of steps that contain Perhaps, Another or Alternatively (arXiv 2604.01702, proxy 2); 0 without steps."""
-    found = steps(reasoning)
-    return sum(bool(CUES.search(step)) for step in found) / len(found) if found else 0.0
+    share = float(measure_texts([text])["cue_share"][0])
+    return 0.0 if math.isnan(share) else share
+
+
+def _pieces(raw: bytes, starts: list[int]) -> list[str]:
+    return [raw[i:j].decode("utf-8", "surrogatepass") for i, j in zip(starts, [*starts[1:], len(raw)], strict=True)]

@@ -1,0 +1,214 @@
+"""What can be counted in a trace, for many traces at once.
+
+    table = measure_texts(["First, …", …])
+    table["propose_share"]          # one number a text, nan where there is nothing to count
+
+All of it is arithmetic on bytes: no model, no tokenizer. Shares "of the text" are shares of its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from titer.traces.cues import BEHAVIOURS
+from titer.traces.cut import Places, Text, cut, join
+from titer.traces.graph import walk
+from titer.traces.rules import DEDUCE, PROPOSE, RECAP, VERIFY, Judged, judge
+from titer.traces.words import Words, find_words
+
+Column = NDArray[np.float64]
+Table = dict[str, Column]
+
+NGRAM = 4  # words
+SLOT_BITS = 18  # a table that stays in a core's cache
+ODD = 0x9E3779B1  # of the polynomial hash; odd, so that it has an inverse
+MIX = np.uint64(0x9E3779B97F4A7C15)
+PROXY = ("perhaps", "another", "alternatively")  # arXiv 2604.01702, second proxy: the words are the paper's
+
+DESCRIPTIONS = {
+    "steps": "number of steps",
+    "characters": "length of the text in bytes",
+    **{f"{name}_share": f"share of steps that {name}" for name in BEHAVIOURS},
+    "forward_share": "share of steps that deduce or recap: deductions in a taxonomy without recaps",
+    "propose_to_propose": "share of proposals that are followed by another proposal",
+    "deduce_to_deduce": "share of deductions that are followed by another deduction",
+    "cue_share": "share of steps with Perhaps, Another or Alternatively (arXiv 2604.01702, proxy 2)",
+    "lines": "lines of attack that were opened",
+    "depth": "most lines of attack that build on one another",
+    "given_up": "lines that a step gives up",
+    "dead_end_share": "share of the text in lines that the answer does not rest on",
+    "checks": "runs of verifying steps",
+    "checks_after_answer": "runs of verifying steps after the first recap or answer",
+    "repeated_share": f"share of {NGRAM}-word sequences that the text has had before",
+    "language_switches": "changes between Latin and other script from step to step",
+}
+FEATURES = tuple(DESCRIPTIONS)
+
+
+class Reading(NamedTuple):
+    """Texts cut and judged: step s is of text `owner_S[s]` and begins at byte `start_S[s]` of the buffer."""
+
+    text: Text
+    start_S: Places
+    end_S: Places
+    owner_S: Places
+    judged: Judged
+
+
+def read(texts: Sequence[str]) -> Reading:
+    """Cut texts into steps and judge them. Lone surrogates are read as they are."""
+    text = join([one.encode("utf-8", "surrogatepass") for one in texts])
+    start_S = cut(text)
+    owner_S = np.searchsorted(text.starts, start_S, side="right") - 1
+    end_S = np.minimum(np.append(start_S[1:], 0 if not len(start_S) else text.ends[-1]), text.ends[owner_S])
+    return Reading(text, start_S, end_S, owner_S, judge(text, start_S))
+
+
+def measure_texts(texts: Sequence[str]) -> Table:
+    """Every feature of every text, a column each, in the order of FEATURES."""
+    return measure(read(texts)) if texts else {name: np.zeros(0) for name in FEATURES}
+
+
+def measure(reading: Reading) -> Table:
+    """Every feature of texts that have been read."""
+    count = len(reading.text.starts)
+    steps = np.bincount(reading.owner_S, minlength=count).astype(float)
+    table: Table = {"steps": steps, "characters": (reading.text.ends - reading.text.starts).astype(float)}
+    for index, name in enumerate(BEHAVIOURS):
+        table[f"{name}_share"] = _share(reading.judged.behaviour_S == index, reading, steps)
+    table["forward_share"] = table["deduce_share"] + table["recap_share"]
+    table["propose_to_propose"] = _transition(reading, PROPOSE, count)
+    table["deduce_to_deduce"] = _transition(reading, DEDUCE, count)
+    table["cue_share"] = _share(_has_proxy_cue(reading), reading, steps)
+    table |= _lines(reading, count)
+    table |= _checks(reading, count)
+    table["repeated_share"] = repeated_share(reading.text)
+    table["language_switches"] = _language_switches(reading, count)
+    return {name: table[name] for name in FEATURES}
+
+
+def transitions(reading: Reading) -> NDArray[np.int64]:
+    """How often each behaviour follows each, (texts, from, to)."""
+    kinds, count = len(BEHAVIOURS), len(reading.text.starts)
+    behaviour = reading.judged.behaviour_S.astype(np.int64)
+    pair = reading.owner_S[1:] == reading.owner_S[:-1]
+    flat = (reading.owner_S[1:] * kinds + behaviour[:-1]) * kinds + behaviour[1:]
+    return np.bincount(flat[pair], minlength=count * kinds * kinds).reshape(count, kinds, kinds)
+
+
+def _share(which_S: NDArray[np.bool_], reading: Reading, steps: Column) -> Column:
+    return _ratio(np.bincount(reading.owner_S[which_S], minlength=len(steps)), steps)
+
+
+def _ratio(part: NDArray[np.float64] | NDArray[np.int64], whole: NDArray[np.float64] | NDArray[np.int64]) -> Column:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _transition(reading: Reading, behaviour: int, count: int) -> Column:
+    same = reading.judged.behaviour_S == behaviour
+    followed = same[:-1] & (reading.owner_S[1:] == reading.owner_S[:-1])
+    again = followed & same[1:]
+    owner = reading.owner_S[:-1]
+    return _ratio(np.bincount(owner[again], minlength=count), np.bincount(owner[followed], minlength=count))
+
+
+def _has_proxy_cue(reading: Reading) -> NDArray[np.bool_]:
+    matches = find_words(_proxy_words(), reading.text)
+    return np.bincount(matches.step_of(reading.start_S), minlength=len(reading.start_S)) > 0
+
+
+@cache
+def _proxy_words() -> Words:
+    return Words.of(dict.fromkeys(PROXY, True))
+
+
+def _lines(reading: Reading, count: int) -> Table:
+    names = ("lines", "depth", "given_up", "dead_end_share")
+    table = {name: np.zeros(count) for name in names}
+    first = np.searchsorted(reading.owner_S, np.arange(count + 1))
+    length_S = reading.end_S - reading.start_S
+    for i in range(count):
+        part = slice(first[i], first[i + 1])
+        lines = walk(reading.judged.behaviour_S[part], reading.judged.anew_S[part])
+        table["lines"][i] = len(lines.parent) - 1
+        table["depth"][i] = max(lines.depth)
+        table["given_up"][i] = sum(lines.given_up)
+        lengths = np.bincount(lines.of_step, weights=length_S[part], minlength=1)
+        table["dead_end_share"][i] = lengths @ lines.dead[: len(lengths)] / lengths.sum() if lengths.sum() else np.nan
+    return table
+
+
+def _checks(reading: Reading, count: int) -> Table:
+    verify = reading.judged.behaviour_S == VERIFY
+    begins = verify & ~np.append(False, verify[:-1] & (reading.owner_S[1:] == reading.owner_S[:-1]))
+    recaps = np.flatnonzero(reading.judged.behaviour_S == RECAP)
+    first_recap = np.full(count, len(verify))
+    np.minimum.at(first_recap, reading.owner_S[recaps], recaps)
+    late = begins & (np.arange(len(verify)) > first_recap[reading.owner_S])
+    return {
+        "checks": np.bincount(reading.owner_S[begins], minlength=count).astype(float),
+        "checks_after_answer": np.bincount(reading.owner_S[late], minlength=count).astype(float),
+    }
+
+
+@cache
+def _powers(size: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Powers of an odd number and of its inverse modulo 2**32."""
+    up, down = (np.full(size, number, dtype=np.uint32) for number in (ODD, pow(ODD, -1, 1 << 32)))
+    return np.cumprod(up, dtype=np.uint32), np.cumprod(down, dtype=np.uint32)
+
+
+def repeated_share(text: Text) -> Column:
+    """Share of each text's n-grams of words that have stood in it before; nan for fewer words than one n-gram.
+
+    Letter case does not count; white space does. N-grams are told apart by a 32-bit polynomial hash of their bytes,
+    which takes about one in 4,000,000,000 pairs for equal.
+    """
+    lower_B = text.lower_B
+    up, down = _powers(1 << max(len(lower_B) - 1, 1).bit_length())
+    starts, ends = text.gaps.ends[:-1], text.gaps.starts[1:]  # of the words
+    sums = np.cumsum(lower_B * up[: len(lower_B)], dtype=np.uint32)
+    first, last = starts[: max(len(starts) - NGRAM + 1, 0)], ends[NGRAM - 1 :]
+    grams = (sums[last - 1] - sums[first - 1]) * down[first]
+    words = np.diff(np.searchsorted(starts, [*text.starts, len(lower_B)]))
+    owner = np.repeat(np.arange(len(text.starts)), words)
+    inside = owner[: len(grams)] == owner[NGRAM - 1 :]
+    return _repeated(grams[inside], owner[: len(grams)][inside], len(text.starts))
+
+
+def _repeated(grams: NDArray[np.uint32], owner: Places, count: int) -> Column:
+    keys = grams.astype(np.uint64) | (owner.astype(np.uint64) << np.uint64(32))
+    return _ratio(np.bincount(owner[_stood_before(keys)], minlength=count), np.bincount(owner, minlength=count))
+
+
+def _stood_before(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether each key stands earlier in the array too. A table of slots settles most of them without a sort."""
+    slot = (keys * MIX >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
+    place, first = np.arange(len(keys), dtype=np.int32), np.empty(1 << SLOT_BITS, dtype=np.int32)
+    first[slot[::-1]] = place[::-1]  # of those that share a slot, the first
+    holder = first[slot]
+    again = (holder != place) & (keys[holder] == keys)
+    rest = np.flatnonzero(keys[holder] != keys)  # every occurrence of a key is here, or none
+    order = np.argsort(keys[rest], kind="stable")
+    same = np.append(False, keys[rest][order][1:] == keys[rest][order][:-1])
+    again[rest[order[same]]] = True
+    return again
+
+
+def _language_switches(reading: Reading, count: int) -> Column:
+    """Steps count as of other script when a third of their bytes are (beyond Latin, signs and emoji)."""
+    buffer = reading.text.buffer_B
+    lead = np.flatnonzero(((buffer >= 0xE3) & (buffer <= 0xED)) | ((buffer >= 0xCE) & (buffer <= 0xDF)))
+    if not len(lead):
+        return np.zeros(count)
+    width = np.where(buffer[lead] >= 0xE0, 3, 2)
+    step = np.searchsorted(reading.start_S, lead, side="right") - 1
+    foreign = np.bincount(step, weights=width, minlength=len(reading.start_S))
+    other = 3 * foreign >= reading.end_S - reading.start_S
+    change = (other[1:] != other[:-1]) & (reading.owner_S[1:] == reading.owner_S[:-1])
+    return np.bincount(reading.owner_S[1:][change], minlength=count).astype(float)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +145,8 @@ def _lines(reading: Reading, count: int) -> Table:
 
 def _checks(reading: Reading, count: int) -> Table:
     verify = reading.judged.behaviour_S == VERIFY
-    begins = verify & ~np.append(False, verify[:-1] & (reading.owner_S[1:] == reading.owner_S[:-1]))
+    begins = verify.copy()
+    begins[1:] &= ~(verify[:-1] & _as_before(reading.owner_S)[1:])
     recaps = np.flatnonzero(reading.judged.behaviour_S == RECAP)
     first_recap = np.full(count, len(verify))
     np.minimum.at(first_recap, reading.owner_S[recaps], recaps)
@@ -195,9 +196,15 @@ def _stood_before(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
     again = (holder != place) & (keys[holder] == keys)
     rest = np.flatnonzero(keys[holder] != keys)  # every occurrence of a key is here, or none
     order = np.argsort(keys[rest], kind="stable")
-    same = np.append(False, keys[rest][order][1:] == keys[rest][order][:-1])
-    again[rest[order[same]]] = True
+    again[rest[order[_as_before(keys[rest[order]])]]] = True
     return again
+
+
+def _as_before(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each value equals the one before it."""
+    same = np.zeros(len(values), dtype=bool)
+    same[1:] = values[1:] == values[:-1]
+    return same
 
 
 def _language_switches(reading: Reading, count: int) -> Column:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from titer.models.load import LAB
 from titer.records import Rollout, write_records
 
 
-def titer(*arguments: str | Path, check: int = 0) -> subprocess.CompletedProcess[str]:
+def titer(
+    *arguments: str | Path, check: int = 0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "titer.cli.main", *map(str, arguments)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     assert done.returncode == check, done.stdout + done.stderr
     return done
 
@@ -30,7 +36,7 @@ def refused(*arguments: str | Path) -> str:
     return lines[0]
 
 
-VERBS = ["run", "report", "sft", "measure", "eval", "lab build", "lab make"]
+VERBS = ["run", "report", "sft", "measure", "eval", "reproduce", "lab build", "lab make"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -60,7 +66,7 @@ def test_help_needs_no_torch() -> None:
 def test_sft_eval_and_measure_work_one_by_one_on_ordinary_files(lab_files: Path, tmp_path: Path) -> None:
     traces, suite = lab_files / "traces.jsonl", lab_files / "countdown3.jsonl"
     shown = titer("sft", "lab", traces, "--show").stdout
-    assert "We·need" in shown
+    assert "<|assistant|>⟦<think>" in shown and "We·need" in shown and shown.strip().endswith("<|end|>⟧")
 
     trained = json.loads(
         titer(
@@ -145,9 +151,77 @@ def test_bad_traces(tmp_path: Path) -> None:
     assert result["traces"] == 1 and "row 2" in result["dropped"][0]
     long = write(tmp_path / "long.jsonl", good, good.replace('"a"', '"c"').replace("need 1", "need" + " 1" * 2000))
     assert "'c' has 2" in refused("sft", "lab", long, "--out", tmp_path / "s2")
-    silent = write(tmp_path / "silent.jsonl", '{"id": "a", "prompt": "?", "reasoning": "", "response": ""}')
-    refused("sft", "lab", silent, "--out", tmp_path / "s3")
     assert "'skip' for --on-bad" in refused("sft", "lab", file, "--on-bad", "skip")
+
+
+def lab_with_template(folder: Path, old: str, new: str) -> Path:
+    """The lab's model with another chat template."""
+    shutil.copytree(LAB, folder)
+    template = folder / "chat_template.jinja"
+    assert old in template.read_text()
+    template.write_text(template.read_text().replace(old, new))
+    return folder
+
+
+def test_nothing_to_train_on_or_a_prompt_that_is_no_prefix(tmp_path: Path) -> None:
+    trace = write(tmp_path / "t.jsonl", '{"id": "a", "prompt": "What is 1?", "response": "Answer: 1"}')
+    silent = lab_with_template(
+        tmp_path / "silent", "message['content']", "(message['content'] if message['role'] == 'user' else '')"
+    )
+    counts = lab_with_template(tmp_path / "counts", "{% for", "{{ messages | length }} {% for")
+    for more in ([], ["--show"]):
+        assert "'a' has no trainable token" in refused("sft", silent, trace, "--out", tmp_path / "s", *more)
+        assert "'a' is not a prefix" in refused("sft", counts, trace, "--out", tmp_path / "s", *more)
+
+
+def test_show_refuses_and_drops_what_training_does(tmp_path: Path) -> None:
+    cut = '{"id": "cut", "prompt": "?", "response": "<think>We need"}'
+    long = '{"id": "long", "prompt": "?", "response": "Answer:%s"}' % (" 1" * 50)
+    good = '{"id": "good", "prompt": "What is 1?", "reasoning": "We need 1.", "response": "Answer: 1"}'
+    file = write(tmp_path / "t.jsonl", cut, long, good)
+    assert "row 1, field 'truncated'" in refused("sft", "lab", file, "--show")
+    show = ("sft", "lab", file, "--show", "--on-bad", "drop")
+    assert "'long' has" in refused(*show, "max_length=40")
+    assert "did you mean 'max_length'" in refused(*show, "max_lenght=40")
+    assert "positions" in refused(*show, "max_length=1000000")
+    done = titer(*show, "max_length=40", "too_long=drop", "--json")
+    shown = json.loads(done.stdout)
+    assert shown.keys() == {"prompt", "trained", "tokens", "trained_tokens"}
+    assert shown["trained"].startswith("<think>") and shown["trained"].endswith("Answer: 1 <|end|>")
+    assert shown["prompt"].endswith("<|assistant|>") and 0 < shown["trained_tokens"] < shown["tokens"] <= 40
+    assert done.stderr.count("dropped: ") == 2
+
+
+WEIGHTLESS = """
+import sys
+from titer.verbs import show_sample
+
+print(show_sample(sys.argv[1], sys.argv[2]).trained)
+"""
+
+
+def test_show_loads_no_weights(tmp_path: Path) -> None:
+    folder = lab_with_template(tmp_path / "m", "{% for", "{% for")
+    (folder / "model.safetensors").unlink()
+    trace = write(tmp_path / "t.jsonl", '{"id": "a", "prompt": "What is 1?", "response": "Answer: 1"}')
+    done = subprocess.run([sys.executable, "-c", WEIGHTLESS, folder, trace], capture_output=True, text=True, check=True)
+    assert done.stdout == "Answer: 1 <|end|>\n"
+
+
+def test_bad_problems_are_dropped_and_listed_when_asked(tmp_path: Path) -> None:
+    rows = [GOOD, '{"id": "p2", "prompt": "?"}', GOOD.replace("p1", "p3").replace("exact", "countdown"), '{"id": ']
+    file = write(tmp_path / "s.jsonl", *rows)
+    small = {"measure": ("samples=1", "max_tokens=4"), "eval": ("--set", "samples=1", "--set", "max_tokens=4")}
+    for verb, settings in small.items():
+        call = (verb, "lab", file, *settings, "--out", tmp_path / verb)
+        assert "s.jsonl, row 2, field 'answer'" in refused(*call)
+        done = titer(*call, "--on-bad", "drop", "--json")
+        dropped = json.loads(done.stdout)["dropped"]
+        assert [line.split(":")[0].split(", ")[1] for line in dropped] == ["row 2", "row 3", "row 4"]
+        assert "'p3'" in dropped[1] and done.stderr.count("dropped: ") == 3
+        assert "'skip' for --on-bad" in refused(*call, "--on-bad", "skip")
+    none = write(tmp_path / "none.jsonl", rows[1])
+    assert "no problem is left" in refused("eval", "lab", none, "--on-bad", "drop", "--out", tmp_path / "n")
 
 
 def test_bad_settings(lab_files: Path, tmp_path: Path) -> None:
@@ -167,24 +241,81 @@ def test_a_full_disk_is_one_line(lab_files: Path, tmp_path: Path) -> None:
     assert "space" in line
 
 
-def test_evaluations_without_a_common_problem(tmp_path: Path) -> None:
+def test_comparisons_that_cannot_be_made_are_refused_before_anything_is_sampled(tmp_path: Path) -> None:
+    """The model is not there, and the refusal is not about it."""
     suite = write(tmp_path / "s.jsonl", GOOD)
     other = Rollout(
         problem_id="x", sample=0, model="m", prompt="?", reasoning="", response="1", finish_reason="stop", tokens=1,
         score=1.0, parsed="1", suite="s",
     )  # fmt: skip
     write_records(tmp_path / "old" / "s.rollouts.jsonl", [other])
-    line = refused(
-        "eval",
-        "lab",
-        suite,
-        "--set",
-        "samples=1",
-        "--set",
-        "max_tokens=8",
-        "--out",
-        tmp_path / "e",
-        "--against",
-        tmp_path / "old",
-    )
-    assert "problem" in line
+    call = ("eval", "./nothing", suite, "--out", tmp_path / "e", "--against")
+    assert "old: holds none of these problems" in refused(*call, tmp_path / "old")
+    assert "none: holds no rollouts of s" in refused(*call, tmp_path / "none")
+
+
+def test_two_suites_of_one_name(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "s.jsonl", GOOD), tmp_path / "d" / "s.jsonl"
+    line = refused("eval", "lab", first, second, "--out", tmp_path / "e")
+    assert f"{first} and {second} are both suite 's'; rename" in line
+
+
+WRONG_USE = {
+    "an unknown option": (["sft", "--nonsense"], r"no such option: --nonsense.*; see titer sft --help"),
+    "a missing argument": (["sft", "lab"], r"missing argument 'traces'; see titer sft --help"),
+    "an unknown verb": (["sfd"], r"no such command 'sfd'.*; see titer --help"),
+    "a value of another type": (["measure", "lab", "p.jsonl", "--seed", "one"], r"--seed.*; see titer measure --help"),
+    "an impossible seed": (["measure", "lab", "p.jsonl", "--seed", "-1"], r"--seed.*; see titer measure --help"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_USE)
+def test_wrong_use_is_one_line(case: str) -> None:
+    arguments, line = WRONG_USE[case]
+    done = titer(*arguments, check=2)
+    assert re.fullmatch(rf"titer: .*{line}\n", done.stderr, re.IGNORECASE) and done.stdout == ""
+
+
+def test_no_arguments_show_the_help() -> None:
+    done = titer(check=2)
+    assert "Usage" in done.stdout + done.stderr and "titer: " not in done.stderr
+
+
+VERBS_WITH_OUT = {
+    "run": ["quickstart"],
+    "sft": ["lab", "traces.jsonl"],
+    "eval": ["lab", "sort.jsonl"],
+    "measure": ["lab", "sort.jsonl"],
+    "lab make": [],
+}
+
+
+@pytest.mark.parametrize("verb", VERBS_WITH_OUT)
+def test_out_that_is_a_file(verb: str, lab_files: Path, tmp_path: Path) -> None:
+    taken = write(tmp_path / "taken")
+    inputs = [lab_files / name if ".jsonl" in name else name for name in VERBS_WITH_OUT[verb]]
+    assert "taken' is a file" in refused(*verb.split(), *inputs, "--out", taken)
+    assert "taken" in refused(*verb.split(), *inputs, "--out", taken / "below")
+
+
+def test_a_hub_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    """Nothing listens there; the loaders alone would try for a minute and say so twenty times."""
+    problems = write(tmp_path / "p.jsonl", GOOD)
+    hub = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf")}
+    done = titer("measure", "nobody/nothing", problems, "--out", tmp_path / "m", check=2, environment=hub)
+    assert re.fullmatch(r"titer: .*cannot load model 'nobody/nothing': http://127.0.0.1:9.*\n", done.stderr)
+
+
+def test_a_tracker_that_is_not_installed(lab_files: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("trackio"):
+        pytest.skip("trackio is installed")
+    out = tmp_path / "s"
+    line = refused("sft", "lab", lab_files / "traces.jsonl", "tracker=trackio", "--out", out)
+    assert "field 'train.tracker': the package trackio is not installed; pip install trackio" in line
+    assert not out.exists()
+
+
+def test_adapters_on_modules_that_are_not_there(lab_files: Path, tmp_path: Path) -> None:
+    sft = ("sft", "lab", lab_files / "traces.jsonl", "--out", tmp_path / "s")
+    assert "field 'train.lora.targets'" in refused(*sft, "lora.targets=nonsense")
+    assert "lora and optimizer=muon" in refused(*sft, "lora.rank=2", "optimizer=muon")

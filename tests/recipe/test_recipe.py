@@ -39,6 +39,26 @@ BAD = {
     "train.warmup=2": r"field 'train.warmup': .*less than or equal to 1",
     "train.objective=nlll": r"field 'train.objective': .*'nll'",
     "epochs": r"'epochs' is not key=value",
+    "train.batch_size=true": r"field 'train.batch_size': .*integer, got True",
+    'train.batch_size="8"': r"field 'train.batch_size': .*integer, got '8'",
+    "train.epochs=true": r"field 'train.epochs': .*number, got True",
+    'train.packing="yes"': r"field 'train.packing': .*boolean",
+    "train.learning_rate=.inf": r"field 'train.learning_rate': .*finite",
+    "evaluate.temperature=.nan": r"field 'evaluate.temperature': .*finite",
+    "train.epochs=1e400": r"field 'train.epochs': .*finite",
+    "train.betas=[1.5, 2]": r"field 'train.betas': .*less than 1, got 1.5",
+    "train.betas=[0.9, 1]": r"field 'train.betas': .*less than 1",
+    "train.betas=0.9": r"field 'train.betas': .*list, got 0.9",
+    "train.lora={rank": r"'train.lora={rank': what follows = is not YAML",
+    "seed=2024-13-45": r"'seed=2024-13-45': what follows = is not YAML",
+    "seed=-1": r"field 'seed': .*greater than or equal to 0",
+    "train={lora: {}, optimizer: muon}": r"field 'train': lora and optimizer=muon exclude each other",
+    "train.lora.targets=[q_proj, 5]": r"field 'train.lora.targets': .*string",
+    "data.suites.s.axes=general": r"field 'data.suites.s.axes': unknown key, did you mean 'axis'\?; .*problems, axis",
+    "name=../x": r"field 'name': not a folder's name",
+    "name=a/b": r"field 'name': not a folder's name",
+    "name=.hidden": r"field 'name': not a folder's name",
+    'name=""': r"field 'name': not a folder's name",
 }
 
 
@@ -47,6 +67,16 @@ def test_mistakes_are_one_line_with_the_key_and_a_remedy(override: str) -> None:
     with pytest.raises(InputError, match=BAD[override]) as caught:
         load_recipe("quickstart", [override])
     assert "\n" not in str(caught.value)
+
+
+def test_lists_whole_numbers_and_1e_3_are_taken_for_what_they_mean(tmp_path: Path) -> None:
+    """YAML has no tuples, an epoch count needs no point, and YAML 1.1 takes 1e-3 for text."""
+    file = tmp_path / "r.yaml"
+    file.write_text("model: lab\ndata: {traces: t.jsonl}\ntrain: {learning_rate: 1e-3, epochs: 2, betas: [0, 0.95]}\n")
+    recipe = load_recipe(file, ["train.lora.targets=[q_proj, v_proj]", "data.gym.tasks.chain_sum={x: [a], y: 2E+1}"])
+    assert (recipe.train.learning_rate, recipe.train.epochs, recipe.train.betas) == (1e-3, 2.0, (0.0, 0.95))
+    assert recipe.train.lora is not None and recipe.train.lora.targets == ("q_proj", "v_proj")
+    assert recipe.data.gym is not None and recipe.data.gym.tasks["chain_sum"] == {"x": ("a",), "y": 20.0}
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
@@ -63,6 +93,12 @@ def test_broken_files(text: str, fault: str, tmp_path: Path) -> None:
         load_recipe(tmp_path / "bad.yaml")
     with pytest.raises(InputError, match="no such file"):
         load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_bytes("name: Größe".encode("latin-1"))
+    with pytest.raises(InputError, match=r"bad\.yaml: not UTF-8"):
+        load_recipe(tmp_path / "bad.yaml")
 
 
 def blocks(block: type[Block]) -> set[type[Block]]:

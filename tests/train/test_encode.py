@@ -72,6 +72,11 @@ def test_refuses_a_prompt_that_is_not_a_prefix_of_the_whole() -> None:
 def test_refuses_a_trace_without_trainable_tokens() -> None:
     with pytest.raises(InputError, match="'t1' has no trainable token"):
         encode(replace(TRACE, reasoning="", response=" "), TOKENIZER)
+    swallowed = TOKENIZER.chat_template.replace(
+        "message['content']", "('' if message['role'] == 'assistant' else 'Hm')"
+    )
+    with pytest.raises(InputError, match="'t1' has no trainable token"):
+        encode(replace(TRACE, reasoning=""), with_template(swallowed))
 
 
 def test_never_cuts_a_sample_that_is_too_long() -> None:
@@ -91,7 +96,9 @@ def test_drops_and_lists_what_is_too_long_when_asked() -> None:
         encode_all([TRACE], TOKENIZER, max_length=20, too_long="drop", dropped=dropped)
 
 
-def test_show_marks_the_trained_tokens() -> None:
-    text = show(encode(TRACE, TOKENIZER), TOKENIZER)
-    prompt, _, trained = text.partition("[/dim]")
-    assert "Use 3, 9 and 5" in prompt and "First·,·9" in trained
+def test_show_marks_the_trained_tokens_without_colour_too() -> None:
+    sample = encode(replace(TRACE, prompt="[red]9 :smile:"), TOKENIZER)
+    prompt, _, trained = show(sample, TOKENIZER).plain.partition("⟦")
+    assert "9" in prompt and "First·,·9" in trained
+    assert prompt == TOKENIZER.decode(sample.ids[: sample.prompt_length])
+    assert trained.endswith("<|end|>⟧") and trained.count("·") == sample.trained - 1

@@ -99,3 +99,22 @@ def test_time_grows_with_length_and_not_with_its_square(piece: str) -> None:
     text = r"\boxed{" + piece * 4_000
     short, long = min(seconds(text) for _ in range(3)), min(seconds(text * 8) for _ in range(3))
     assert long < 40 * short + 0.05  # 8 if linear, 64 if quadratic
+
+
+class Copied(str):
+    """Text that counts the characters of the slices taken from it."""
+
+    count = 0
+
+    def __getitem__(self, key):
+        piece = Copied(super().__getitem__(key))
+        Copied.count += len(piece)
+        return piece
+
+
+def test_unclosed_boxes_are_not_copied_again_and_again() -> None:
+    """Copies are so fast that a clock notices their square only in minutes."""
+    Copied.count = 0
+    text = Copied(r"\boxed{" * 2_000)
+    assert last_boxed(text) is None and Copied.count <= len(text)
+    assert last_boxed(r"\boxed{7}" + r"\boxed{" * 200_000) == "7"

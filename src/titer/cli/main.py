@@ -6,14 +6,16 @@ Tables go to stdout for people, `--json` for programs; progress goes to stderr. 
 
 from __future__ import annotations
 
-import errno
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from titer.cli import traces
+from titer.cli.faults import UsageError, system_fault, usage_line
+from titer.cli.printing import on_bad_choice, print_json, print_pairs, say, say_dropped
+from titer.cli.types import Json, OnBad, Out, Seed, Server, Settings
 from titer.errors import InputError
 
 app = typer.Typer(
@@ -25,22 +27,14 @@ app = typer.Typer(
 )
 lab = typer.Typer(no_args_is_help=True, help="The lab: a tiny model, its tasks and two synthetic teachers.")
 app.add_typer(lab, name="lab")
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; a second call goes on there.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Server = Annotated[
-    str | None,
-    typer.Option(help="Base URL of an OpenAI-compatible server that serves MODEL, e.g. http://127.0.0.1:8000/v1."),
-]
-Settings = Annotated[list[str] | None, typer.Argument(help="Settings as key=value.", metavar="[KEY=VALUE]...")]
+app.add_typer(traces.app, name="traces")
 
 
 @app.command()
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or a built-in: quickstart, smollm2.")] = "quickstart",
     overrides: Settings = None,
-    out: Annotated[Path | None, typer.Option(help="Run directory; by default runs/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option(file_okay=False, help="Run directory; by default runs/NAME.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure, curate, train, evaluate, judge and report; goes on where it stopped.
@@ -52,7 +46,7 @@ def run(
 
     resolved = load_recipe(recipe, overrides or [])
     folder = out or Path("runs") / resolved.name
-    summary = verbs.run(resolved, out=folder, said=_say, progress=True)
+    summary = verbs.run(resolved, out=folder, said=say, progress=True)
     _print_report(folder, summary, as_json)
 
 
@@ -79,9 +73,10 @@ def sft(
     settings: Settings = None,
     out: Out = Path("sft"),
     show: Annotated[
-        bool, typer.Option("--show", help="Show one rendered sample with trained tokens in green, and stop.")
+        bool,
+        typer.Option("--show", help="Show one rendered sample, its trained tokens green between ⟦ and ⟧, and stop."),
     ] = False,
-    on_bad: Annotated[str, typer.Option(help="What a bad row does: stop or drop (dropped rows are listed).")] = "stop",
+    on_bad: OnBad = "stop",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -92,22 +87,14 @@ def sft(
     from titer import verbs
     from titer.recipe import parse_block
 
+    block, bad = parse_block("train", settings or []), on_bad_choice(on_bad)
     if show:
-        return _print_markup(verbs.show_sample(model, traces))
-    result = verbs.sft(
-        model,
-        traces,
-        out=out,
-        settings=parse_block("train", settings or []),
-        seed=seed,
-        on_bad=_choice(on_bad, "--on-bad", "stop", "drop"),
-        progress=True,
-    )
-    for line in result.dropped:
-        _say(f"dropped: {line}")
+        return _print_shown(verbs.show_sample(model, traces, settings=block, on_bad=bad), as_json)
+    result = verbs.sft(model, traces, out=out, settings=block, seed=seed, on_bad=bad, progress=True)
+    say_dropped(result.dropped)
     if as_json:
-        return _print_json(result._asdict())
-    _print_pairs(result._asdict() | {"dropped": len(result.dropped)})
+        return print_json(result._asdict())
+    print_pairs(result._asdict() | {"dropped": len(result.dropped)})
 
 
 @app.command()
@@ -117,6 +104,7 @@ def measure(
     settings: Settings = None,
     out: Out = Path("measured"),
     server: Server = None,
+    on_bad: OnBad = "stop",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -128,15 +116,18 @@ def measure(
     from titer.recipe import parse_block
 
     block = parse_block("measure", settings or [])
-    result = verbs.measure(model, problems, out=out, settings=block, server=server, seed=seed, said=_say)
+    result = verbs.measure(
+        model, problems, out=out, settings=block, server=server, seed=seed, on_bad=on_bad_choice(on_bad), said=say
+    )
+    say_dropped(result.dropped)
     if as_json:
-        rates = [rate._asdict() for rate in result.rates.values()]
-        return _print_json({"bands": result.bands, "ungraded": result.ungraded, "rates": rates})
-    _print_pairs(
+        return print_json(result._asdict() | {"rates": [rate._asdict() for rate in result.rates.values()]})
+    print_pairs(
         {
             "problems": len(result.rates),
             **{f"{b} problems": f"{s:.1%}" for b, s in result.bands.items()},
             "ungraded": result.ungraded,
+            "dropped": len(result.dropped),
         }
     )
 
@@ -151,6 +142,7 @@ def evaluate(
         Path | None, typer.Option(help="The --out of an earlier eval to compare with, problem by problem.")
     ] = None,
     server: Server = None,
+    on_bad: OnBad = "stop",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -165,24 +157,55 @@ def evaluate(
 
     result = verbs.eval(
         model,
-        {_suite_name(path): path for path in suites},
+        _suites(suites),
         out=out,
         settings=parse_block("evaluate", settings or []),
         server=server,
         against=against,
         seed=seed,
-        said=_say,
+        on_bad=on_bad_choice(on_bad),
+        said=say,
     )
+    say_dropped(result.dropped)
     if as_json:
-        return _print_json(
-            {"suites": [asdict(s) for s in result.suites], "differences": [asdict(d) for d in result.differences]}
-        )
+        tables = {"suites": [asdict(s) for s in result.suites], "differences": [asdict(d) for d in result.differences]}
+        return print_json(tables | {"dropped": result.dropped})
     _print_scores(result)
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(help="The finding: branching.")],
+    seeds: Annotated[int, typer.Option(help="Repetitions, each with its own problems and samples.")] = 5,
+    jobs: Annotated[int | None, typer.Option(help="Processes at a time; by default as many as cores.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the jobs, by default runs/reproduce-NAME; a second call goes on there."),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the finished table that comes with titer, and stop.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Try a paper's finding in the lab: each claim with the difference found, its interval and a verdict.
+
+    Example: `titer reproduce branching --seeds 5 --jobs 2`
+    """
+    from titer import reproduce as room
+
+    try:
+        table = room.stored(name) if show else room.reproduce(name, seeds=seeds, jobs=jobs, out=out, said=say)
+    except room.JobError as error:
+        say(f"titer: {error}")
+        raise typer.Exit(1) from None
+    if as_json:
+        return print_json(table)
+    _print_table(table)
 
 
 @lab.command("build")
 def lab_build(
-    out: Annotated[Path, typer.Option(help="Folder of the model.")] = Path("lab-base"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the model.")] = Path("lab-base"),
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -193,12 +216,12 @@ def lab_build(
     from titer.lab.build import build
 
     folder = build(out, seed=seed)
-    _print_json({"model": str(folder)}) if as_json else _print_pairs({"model": folder})
+    print_json({"model": str(folder)}) if as_json else print_pairs({"model": folder})
 
 
 @lab.command("make")
 def lab_make(
-    out: Annotated[Path, typer.Option(help="Folder of the files.")] = Path("lab-data"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the files.")] = Path("lab-data"),
     problems: Annotated[int, typer.Option(help="Training problems, three quarters with three numbers.")] = 1000,
     evaluation: Annotated[int, typer.Option(help="Held-out problems of each task.")] = 100,
     seed: Seed = 0,
@@ -211,19 +234,25 @@ def lab_make(
     from titer.lab import make
 
     files = make(out, problems=problems, evaluation=evaluation, seed=seed)
-    _print_json({"files": [str(file) for file in files]}) if as_json else _print_pairs({f.name: f for f in files})
+    print_json({"files": [str(file) for file in files]}) if as_json else print_pairs({f.name: f for f in files})
 
 
 def main() -> None:
     """Run the command line and turn errors into exit codes."""
     try:
-        app(standalone_mode=True)
+        code = app(prog_name="titer", standalone_mode=False)
     except InputError as error:
         _fail(str(error))
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except UsageError as error:
+        line = usage_line(error)
+        _fail(line) if line else sys.exit(2)
+    except Exception as error:
+        line = system_fault(error)
+        if line is None:
             raise
-        _fail(f"{error.filename or 'disk'}: no space left; free some and run the same command again, it goes on")
+        _fail(line)
+    else:
+        sys.exit(code)  # None after a verb, 130 after Ctrl-C
 
 
 def _fail(line: str) -> None:
@@ -231,41 +260,37 @@ def _fail(line: str) -> None:
     raise SystemExit(2)
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _suites(files: list[Path]) -> dict[str, Path]:
+    """The files by the name of their suite, which two must not share."""
+    suites: dict[str, Path] = {}
+    for file in files:
+        name = file.name.split(".")[0]
+        if name in suites:
+            raise InputError(f"{suites[name]} and {file} are both suite {name!r}", remedy="rename one of the files")
+        suites[name] = file
+    return suites
 
 
-def _choice(value: str, option: str, *allowed: str) -> Any:
-    if value not in allowed:
-        raise InputError(f"{value!r} for {option}", remedy=f"use one of: {', '.join(allowed)}")
-    return value
-
-
-def _suite_name(path: Path) -> str:
-    return path.name.split(".")[0]
-
-
-def _print_json(value: Any) -> None:
-    from titer.cli.plain import plain
-
-    print(json.dumps(plain(value), ensure_ascii=False))
-
-
-def _print_pairs(pairs: dict[str, Any]) -> None:
-    width = max(len(name) for name in pairs)
-    for name, value in pairs.items():
-        print(f"{name.replace('_', ' '):<{width}}  {value}")
-
-
-def _print_markup(text: str) -> None:
+def _print_shown(shown: Any, as_json: bool) -> None:
+    say_dropped(shown.dropped)
+    if as_json:
+        return print_json({name: value for name, value in shown._asdict().items() if name not in {"text", "dropped"}})
     from rich.console import Console
 
-    Console().print(text, soft_wrap=True)
+    Console().print(shown.text, soft_wrap=True)
+
+
+def _print_table(table: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from titer.reproduce.terminal import show
+
+    show(table, Console())
 
 
 def _print_report(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        return _print_json(summary)
+        return print_json(summary)
     from rich.console import Console
 
     from titer.pipeline.report import gather

@@ -7,13 +7,16 @@ loaded.model, loaded.tokenizer
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from titer.errors import InputError
 from titer.recipe import Lora
 
 LAB = Path(__file__).parent.parent / "lab" / "base"
+T = TypeVar("T", "Loaded", "Described")
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -21,6 +24,13 @@ class Loaded(NamedTuple):
     """A causal language model in float32 and its tokenizer."""
 
     model: Any
+    tokenizer: Any
+
+
+class Described(NamedTuple):
+    """What can be known of a model without its weights: its configuration and its tokenizer."""
+
+    config: Any
     tokenizer: Any
 
 
@@ -46,21 +56,20 @@ def load_model(name: str) -> Loaded:
 
     Raises InputError when it is not there or cannot be read.
     """
-    place = locate(name)
-    _hush()
-    try:
-        if place.endswith(".gguf"):
-            return _load_gguf(Path(place))
-        if (Path(place) / "adapter_config.json").exists():
-            return _load_adapter(place)
-        return _load_folder(place)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"cannot load model {name!r}: {reason}", field="model", remedy="check the name") from error
+    return _opened(name, _load)
 
 
-def add_lora(model: Any, lora: Lora) -> Any:
-    """The model with fresh adapters, everything else frozen."""
+def describe_model(name: str) -> Described:
+    """Load a model's configuration and tokenizer only. Raises InputError as `load_model` does."""
+    return _opened(name, _describe)
+
+
+def add_lora(model: Any, lora: Lora, *, seed: int = 0) -> Any:
+    """The model with fresh adapters, drawn from `seed`, everything else frozen.
+
+    Raises InputError for targets that are not in the model or that cannot be adapted.
+    """
+    import torch
     from peft import LoraConfig, get_peft_model
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
@@ -71,7 +80,78 @@ def add_lora(model: Any, lora: Lora) -> Any:
         target_modules=targets,
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    torch.manual_seed(seed)
+    try:
+        return get_peft_model(model, config)
+    except (ValueError, re.error) as error:
+        raise InputError(
+            _first_line(error),
+            field="train.lora.targets",
+            remedy="use all-linear, a list such as [q_proj, v_proj], or a pattern of whole module names",
+        ) from None
+
+
+def _opened(name: str, load: Callable[[str], T]) -> T:
+    from safetensors import SafetensorError
+
+    place = locate(name)
+    _hush()
+    try:
+        if not Path(place).exists():
+            _refuse_unreachable(place)
+        return load(place)
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = _first_line(error)
+        raise InputError(f"cannot load model {name!r}: {reason}", field="model", remedy="check the name") from error
+
+
+def _refuse_unreachable(hub_id: str) -> None:
+    """One question to the hub, which the loaders would repeat for a minute; none for what was loaded before.
+
+    Raises OSError.
+    """
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    if constants.HF_HUB_OFFLINE or isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
+        return
+    try:
+        HfApi().model_info(hub_id, timeout=10)
+    except Exception as error:  # of whatever HTTP client the hub's library uses
+        raise OSError(f"{constants.ENDPOINT}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _load(place: str) -> Loaded:
+    if place.endswith(".gguf"):
+        return _load_gguf(Path(place))
+    if (Path(place) / "adapter_config.json").exists():
+        return _load_adapter(place)
+    return _load_folder(place)
+
+
+def _describe(place: str) -> Described:
+    from transformers import AutoConfig, AutoTokenizer
+
+    if place.endswith(".gguf"):
+        folder, file = _gguf(Path(place))
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+        return Described(AutoConfig.from_pretrained(folder, gguf_file=file), tokenizer)
+    return Described(
+        AutoConfig.from_pretrained(_base_of(place), trust_remote_code=False),
+        AutoTokenizer.from_pretrained(place, trust_remote_code=False),
+    )
+
+
+def _base_of(place: str) -> str:
+    """The model that an adapter folder was trained on; any other place itself."""
+    if not (Path(place) / "adapter_config.json").exists():
+        return place
+    from peft import PeftConfig
+
+    return str(PeftConfig.from_pretrained(place).base_model_name_or_path)
 
 
 def _hush() -> None:
@@ -100,14 +180,20 @@ def _load_adapter(place: str) -> Loaded:
     return Loaded(model.merge_and_unload(), AutoTokenizer.from_pretrained(place))
 
 
+def _gguf(path: Path) -> tuple[Path, str]:
+    """Folder and file name, as transformers wants them."""
+    if importlib.util.find_spec("gguf") is None:
+        raise InputError("GGUF files need the gguf package", file=path, remedy="pip install 'titer[gguf]'")
+    return path.parent, path.name
+
+
 def _load_gguf(path: Path) -> Loaded:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if importlib.util.find_spec("gguf") is None:
-        raise InputError("GGUF files need the gguf package", file=path, remedy="pip install 'titer[gguf]'")
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    folder, file = _gguf(path)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
     # transformers keeps calling the dequantized model quantized, and then refuses to save it
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -95,12 +95,19 @@ def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
         by=recipe.curate.by,
         verified=recipe.curate.verified,
         per_problem=recipe.curate.per_problem,
+        paired_with=recipe.curate.paired_with,
+        shortest=recipe.curate.shortest,
+        longest=recipe.curate.longest,
+        near=recipe.curate.near,
+        evaluation=[problem for suite in inputs.suites for problem in suite.problems],
+        seed=recipe.seed,
     )
     if not curation.kept:
         raise InputError(
             "no trace is left after curation", field="curate", remedy="look at dropped.parquet, or loosen it"
         )
     write_records(work / "kept.parquet", curation.kept)
+    write_records(work / "control.parquet", curation.control)
     write_records(work / "dropped.parquet", [drop.trace for drop in curation.dropped])
     write_table(
         work / "reasons.parquet",
@@ -114,7 +121,9 @@ def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
         rule=_curation_rule(recipe),
         evidence={
             **{f"dropped: {rule}": number for rule, number in rules.items()},
-            "largest cue share kept": round(curation.cutoff, 4),
+            f"largest {recipe.curate.by} kept": round(curation.cutoff, 4),
+            "also dropped by length alone": f"{curation.length_overlap:.0%} of those dropped for branching",
+            "random control of the same size": len(curation.control),
             **{f"kept of {teacher}": n for teacher, n in sorted(Counter(t.teacher for t in curation.kept).items())},
         },
         setting="curate",
@@ -144,7 +153,7 @@ def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress
         too_long=recipe.train.too_long,
         dropped=dropped,
     )
-    model = add_lora(loaded.model, recipe.train.lora) if recipe.train.lora else loaded.model
+    model = add_lora(loaded.model, recipe.train.lora, seed=recipe.seed) if recipe.train.lora else loaded.model
     result = train(model, loaded.tokenizer, samples, recipe.train, out=work, seed=recipe.seed, progress=progress)
     write_json(work / "too_long.json", [str(error) for error in dropped])
     decision = Decision(
@@ -219,8 +228,9 @@ def _curation_rule(recipe: Recipe) -> str:
     parts = ["finished"]
     if recipe.curate.verified:
         parts.append("verified")
-    if recipe.curate.by == "cue_share":
-        parts.append(f"the {recipe.curate.keep:.0%} with the least share of branching cues (arXiv 2604.01702, proxy 2)")
+    if (by := recipe.curate.by) != "none":
+        source = {"cue_share": " (arXiv 2604.01702, proxy 2)", "step_ratio": " (arXiv 2604.01702, proxy 1)"}.get(by, "")
+        parts.append(f"the {recipe.curate.keep:.0%} with the least {by}{source}")
     if recipe.curate.per_problem:
         parts.append(f"at most {recipe.curate.per_problem} a problem")
     return ", ".join(parts)

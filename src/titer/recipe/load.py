@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import yaml
@@ -14,6 +15,17 @@ from pydantic import BaseModel, ValidationError
 
 from titer.errors import InputError
 from titer.recipe.schema import Recipe
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 in which 1e-3 is a number, as it is everywhere else."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
 def builtin_names() -> list[str]:
@@ -29,8 +41,8 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     text, place = _text(source)
     try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        tree = _parsed(text)
+    except ValueError as error:
         raise InputError(f"not YAML: {error}", file=place, remedy="mend the file") from None
     if not isinstance(tree, dict):
         raise InputError("not a mapping of keys to values", file=place, remedy="start from a built-in recipe")
@@ -68,7 +80,10 @@ def _text(source: str | Path) -> tuple[str, str]:
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if not path.is_file():
             raise InputError("no such file", file=path, remedy="give the path of a recipe")
-        return path.read_text(encoding="utf-8"), str(path)
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except UnicodeDecodeError:
+            raise InputError("not UTF-8 text", file=path, remedy="save the recipe as UTF-8") from None
     names = builtin_names()
     if str(source) not in names:
         raise InputError(
@@ -89,53 +104,73 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         if not isinstance(node.get(block), dict):
             node[block] = {}
         node = node[block]
-    node[last] = _scalar(value)
+    node[last] = _scalar(override, value)
 
 
-def _scalar(value: str) -> Any:
-    """A YAML value; 1e-3 is a number here as it is everywhere but in YAML 1.1."""
+def _scalar(override: str, value: str) -> Any:
     try:
-        return float(value) if "e" in value.lower() and not value.lower().startswith("0x") else yaml.safe_load(value)
-    except (ValueError, yaml.YAMLError):
-        return yaml.safe_load(value)
+        return _parsed(value)
+    except ValueError:
+        raise InputError(
+            f"{override[:60]!r}: what follows = is not YAML",
+            remedy="quote it, or write for example train.lora={rank: 8}",
+        ) from None
+
+
+def _parsed(text: str) -> Any:
+    """A YAML value. Raises ValueError: broken YAML, an impossible date, a number of thousands of digits."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error) or "nested too deeply") from None
 
 
 def _explain(error: ValidationError, place: str) -> InputError:
-    """The first mistake as one line."""
-    first = error.errors()[0]
+    """The first mistake as one line; a misspelt key before the missing one that it stands for."""
+    mistakes = error.errors()
+    first = next((mistake for mistake in mistakes if mistake["type"] == "extra_forbidden"), mistakes[0])
     path = [str(part) for part in first["loc"]]
-    key = ".".join(path)
+    key = ".".join(path[: _depth(path)])
     if first["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
+        known = list(_annotation_at(path[:-1]).model_fields)
         return InputError(
             f"unknown key{_nearest(path[-1], known)}",
             file=place,
-            field=key,
+            field=".".join(path),
             remedy=f"known here: {', '.join(known)}",
         )
-    given = repr(first["input"])[:60]
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return InputError(f"{message}, got {given}", file=place, field=key, remedy="change this value")
+    given = "" if isinstance(first["input"], dict) else f", got {repr(first['input'])[:60]}"
+    message = (first["msg"][0].lower() + first["msg"][1:]).replace("valid tuple", "list")  # as YAML calls it
+    return InputError(f"{message}{given}", file=place, field=key, remedy="change this value")
 
 
-def _fields_at(path: Sequence[str]) -> list[str]:
-    """The keys that the block at `path` has."""
-    block: type[BaseModel] = Recipe
+def _depth(path: Sequence[str]) -> int:
+    """How much of a pydantic location names keys; the members of a union stand behind them."""
+    return next((i for i in range(len(path)) if _annotation_at(path[:i]) is None), len(path))
+
+
+def _annotation_at(path: Sequence[str]) -> Any:
+    """The type that the recipe has at `path`: a block, a mapping, or None for a value without parts."""
+    here: Any = Recipe
     for part in path:
-        field = block.model_fields.get(part)
-        inner = _block_of(field.annotation) if field else None
-        if inner is None:
-            return []
-        block = inner
-    return list(block.model_fields)
+        here = _with_parts(_part(here, part))
+    return here
 
 
-def _block_of(annotation: Any) -> type[BaseModel] | None:
-    """The recipe block inside an annotation such as `Lora | None` or `dict[str, Suite]`."""
-    if get_origin(annotation) in (Union, UnionType, dict):
-        found = [_block_of(part) for part in get_args(annotation) if part is not NoneType]
-        return next((part for part in found if part), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+def _part(annotation: Any, key: str) -> Any:
+    """The type of `key` in a block, or of any value of a mapping."""
+    if get_origin(annotation) is dict:
+        return get_args(annotation)[1]
+    field = annotation.model_fields.get(key) if annotation else None
+    return field.annotation if field else None
+
+
+def _with_parts(annotation: Any) -> Any:
+    """The block or mapping in an annotation such as `Lora | None`, else None."""
+    if get_origin(annotation) in (Union, UnionType):
+        return next((found for part in get_args(annotation) if (found := _with_parts(part))), None)
+    is_block = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_block or get_origin(annotation) is dict else None
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

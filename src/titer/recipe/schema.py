@@ -6,19 +6,34 @@ recipe.train.epochs
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _folder_name(name: str) -> str:
+    """Refuses what would lead out of `runs/` or name nothing."""
+    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
+        raise PydanticCustomError("name", "not a folder's name: no / or \\, and no dot in front")
+    return name
+
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+AverageShare = Annotated[float, Field(ge=0.0, lt=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
+# YAML has lists, Python tuples
+Names = Annotated[tuple[str, ...], Strict(False)]
 Axis = Literal["in_domain", "out_of_domain", "general", "safety"]
 
 
 class Block(BaseModel):
-    """A part of the recipe: frozen, no unknown keys, field docstrings as descriptions."""
+    """A part of the recipe: frozen, no unknown keys, no value of another type, field docstrings as descriptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, strict=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
+    )
 
 
 class LabData(Block):
@@ -26,7 +41,7 @@ class LabData(Block):
 
     problems: dict[str, int] = {"countdown3": 600, "countdown4": 300}
     """Training problems to make, by lab task."""
-    teachers: tuple[Literal["convergent", "divergent"], ...] = ("convergent", "divergent")
+    teachers: Annotated[tuple[Literal["convergent", "divergent"], ...], Strict(False)] = ("convergent", "divergent")
     """Which synthetic teachers explain each problem."""
     branch_rate: Share = 0.35
     """Chance that `divergent` opens a dead branch before a step."""
@@ -37,11 +52,11 @@ class LabData(Block):
 class GymData(Block):
     """Problems and suites made by reasoning-gym, traces made for them by titer."""
 
-    tasks: dict[str, dict[str, int | float | str | bool | tuple[str, ...]]] = {}
+    tasks: dict[str, dict[str, int | float | str | bool | Names]] = {}
     """Training tasks with their reasoning-gym settings. Traces can be made for `chain_sum`."""
     problems: Annotated[int, Field(gt=0)] = 400
     """Training problems of each task."""
-    suites: dict[str, dict[str, int | float | str | bool | tuple[str, ...]]] = {}
+    suites: dict[str, dict[str, int | float | str | bool | Names]] = {}
     """Evaluation tasks with their settings."""
     axes: dict[str, Axis] = {}
     """Axis of each suite; `in_domain` for the training tasks and `out_of_domain` otherwise."""
@@ -104,10 +119,20 @@ class Curate(Block):
     """Keep only traces whose answer verifies."""
     keep: PositiveShare = 0.9
     """Share kept after ranking by `by`; the branchiest are dropped (arXiv 2604.01702 keeps 0.9)."""
-    by: Literal["cue_share", "none"] = "cue_share"
-    """Ranking: share of steps with Perhaps / Another / Alternatively (the paper's second proxy), or none."""
+    by: str = "cue_share"
+    """Ranking: a feature that `titer traces measure` counts (cue_share is the paper's second proxy), step_ratio (its
+    first, against `paired_with`), or none."""
+    paired_with: str = ""
+    """Part of the name of the convergent teacher that step_ratio compares with."""
     per_problem: Annotated[int, Field(gt=0)] | None = None
     """At most this many traces of one problem, least branching first."""
+    shortest: Annotated[int, Field(gt=0)] | None = None
+    """Fewest characters of reasoning."""
+    longest: Annotated[int, Field(gt=0)] | None = None
+    """Most characters of reasoning."""
+    near: PositiveShare | None = None
+    """Drop traces of problems whose prompts resemble, at this Jaccard similarity of their three-word sequences, an
+    earlier problem's or an evaluation problem's."""
 
 
 class Lora(Block):
@@ -119,7 +144,7 @@ class Lora(Block):
     """Scale; the update is alpha/rank times the product."""
     dropout: Share = 0.0
     """Dropout on the adapters' input."""
-    targets: str | tuple[str, ...] = "all-linear"
+    targets: str | Names = "all-linear"
     """Modules to adapt, as peft names them."""
 
 
@@ -152,7 +177,7 @@ class Train(Block):
     """Share of the updates that the constant schedule cools down in."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """adamw, or muon for the matrices inside the layers with adamw for the rest (for training from scratch)."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: Annotated[tuple[AverageShare, AverageShare], Strict(False)] = (0.9, 0.999)
     """AdamW's averages."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Decay of matrices; vectors (norms, biases) are not decayed."""
@@ -170,6 +195,12 @@ class Train(Block):
     """Least time between two saved states to resume from."""
     tracker: Literal["none", "tensorboard", "wandb", "trackio", "mlflow"] = "none"
     """Where else the log goes, through accelerate."""
+
+    @model_validator(mode="after")
+    def _one_way_to_be_small(self) -> Self:
+        if self.lora and self.optimizer == "muon":
+            raise PydanticCustomError("lora_muon", "lora and optimizer=muon exclude each other")
+        return self
 
 
 class Evaluate(Block):
@@ -190,11 +221,11 @@ class Evaluate(Block):
 class Recipe(Block):
     """A run."""
 
-    name: str = "run"
+    name: Annotated[str, AfterValidator(_folder_name)] = "run"
     """Name of the run directory."""
     model: str
     """`lab`, `smollm2`, a model directory, a .gguf file or a hub id."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of everything random."""
     data: Data
     """Problems, traces, suites."""

@@ -10,11 +10,14 @@ too long a sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, join_thinking
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 class Sample(NamedTuple):
@@ -60,8 +63,12 @@ def encode(trace: Trace, tokenizer: Any, max_length: int | None = None) -> Sampl
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = prompt_ids + tokenizer(completion, add_special_tokens=False)["input_ids"]
     # an end-of-turn alone would teach the model to say nothing
-    if not join_thinking(trace.reasoning, trace.response).strip() or len(ids) == len(prompt_ids):
-        raise InputError(f"trace {trace.id!r} has no trainable token", field="response", remedy="drop this trace")
+    if not _spoken(completion, tokenizer).strip() or len(ids) == len(prompt_ids):
+        raise InputError(
+            f"trace {trace.id!r} has no trainable token",
+            field="response",
+            remedy="drop this trace, or mend the chat template if it swallows the response",
+        )
     if max_length and len(ids) > max_length:
         raise InputError(
             f"trace {trace.id!r} has {len(ids)} tokens, more than {max_length}",
@@ -74,30 +81,33 @@ def encode(trace: Trace, tokenizer: Any, max_length: int | None = None) -> Sampl
 def encode_all(
     traces: Iterable[Trace], tokenizer: Any, *, max_length: int | None, too_long: str, dropped: list[InputError]
 ) -> list[Sample]:
-    """All samples in order. With `too_long="drop"` the overlong ones go to `dropped`; any other fault is raised.
-
-    Raises InputError when nothing is left to train on.
-    """
-    samples = []
-    for trace in traces:
-        try:
-            samples.append(encode(trace, tokenizer, max_length))
-        except InputError as error:
-            if too_long != "drop" or error.field != "train.max_length":
-                raise
-            dropped.append(error)
+    """All samples of `encode_each`. Raises InputError when nothing is left to train on."""
+    samples = list(encode_each(traces, tokenizer, max_length=max_length, too_long=too_long, dropped=dropped))
     if not samples:
         raise InputError("no trace is left to train on", field="traces", remedy="give more traces or drop fewer")
     return samples
 
 
-def show(sample: Sample, tokenizer: Any) -> str:
-    """The sample as text for a terminal (rich markup): the prompt dim, the trained tokens green, separated by ·."""
-    from rich.markup import escape
+def encode_each(
+    traces: Iterable[Trace], tokenizer: Any, *, max_length: int | None, too_long: str, dropped: list[InputError]
+) -> Iterator[Sample]:
+    """Samples in order. With `too_long="drop"` the overlong ones go to `dropped`; any other fault is raised."""
+    for trace in traces:
+        try:
+            yield encode(trace, tokenizer, max_length)
+        except InputError as error:
+            if too_long != "drop" or error.field != "train.max_length":
+                raise
+            dropped.append(error)
 
-    prompt = escape(tokenizer.decode(sample.ids[: sample.prompt_length]))
-    trained = "·".join(escape(tokenizer.decode([i])) for i in sample.ids[sample.prompt_length :])
-    return f"[dim]{prompt}[/dim][green]{trained}[/green]"
+
+def show(sample: Sample, tokenizer: Any) -> Text:
+    """The sample for a terminal: the prompt dim, the trained tokens green, between ⟦ and ⟧, separated by ·."""
+    from rich.text import Text
+
+    first = len(sample.ids) - sample.trained
+    trained = "·".join(tokenizer.decode([i]) for i in sample.ids[first:])
+    return Text.assemble((tokenizer.decode(sample.ids[:first]), "dim"), (f"⟦{trained}⟧", "green"))
 
 
 def _assistant_turns(trace: Trace) -> Iterable[dict[str, str]]:
@@ -110,7 +120,17 @@ def _assistant_turns(trace: Trace) -> Iterable[dict[str, str]]:
 
 def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
     """Templates may write after the end-of-turn token (a line break); nothing after it is ever generated."""
-    for end in (tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>"):
-        if end and end in completion:
+    for end in _ends(tokenizer):
+        if end in completion:
             return completion[: completion.rindex(end) + len(end)]
     return completion + (tokenizer.eos_token or "")
+
+
+def _spoken(completion: str, tokenizer: Any) -> str:
+    """The completion without its end-of-turn token."""
+    end = next((end for end in _ends(tokenizer) if completion.endswith(end)), "")
+    return completion.removesuffix(end)
+
+
+def _ends(tokenizer: Any) -> list[str]:
+    return [end for end in (tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>") if end]

@@ -32,6 +32,7 @@ from titer.train.optimizers import make_optimizers
 from titer.train.progress import Progress
 from titer.train.schedule import log_grid, rate
 from titer.train.state import Log, claim_folder, due, load_state, save_checkpoint, save_state
+from titer.train.trackers import require_tracker, tracked_settings
 
 
 class Result(NamedTuple):
@@ -58,8 +59,9 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
 
     The loss of an update is the sum over its trained tokens divided by their number over all processes and
     micro-batches, so that neither changes it. Raises InputError: fewer samples than processes, a loss that is not
-    finite, an `out` that holds another training.
+    finite, an `out` that holds another training, a tracker that is not installed.
     """
+    require_tracker(settings)
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(mixed_precision=_precision(settings), log_with=_tracker(settings), project_dir=out)
     set_seed(seed)
@@ -86,7 +88,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     model.train()
     model, *optimizers = accelerator.prepare(model, *make_optimizers(model, settings))
     if settings.tracker != "none":
-        accelerator.init_trackers("titer", config=settings.model_dump(mode="json"))
+        accelerator.init_trackers("titer", config=tracked_settings(settings))
     first = load_state(accelerator, out)
     log = Log(out / "log.jsonl", keep_before=first, writes=accelerator.is_main_process)
     probe_log = Log(out / "probe.jsonl", keep_before=first, writes=accelerator.is_main_process)

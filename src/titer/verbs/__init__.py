@@ -7,6 +7,17 @@ from titer.pipeline.report import report
 from titer.pipeline.run import run
 from titer.verbs.eval import EvalResult, eval
 from titer.verbs.measure import MeasureResult, measure
-from titer.verbs.sft import SftResult, sft, show_sample
+from titer.verbs.sft import SftResult, Shown, sft, show_sample
 
-__all__ = ["EvalResult", "MeasureResult", "SftResult", "eval", "measure", "report", "run", "sft", "show_sample"]
+__all__ = [
+    "EvalResult",
+    "MeasureResult",
+    "SftResult",
+    "Shown",
+    "eval",
+    "measure",
+    "report",
+    "run",
+    "sft",
+    "show_sample",
+]

@@ -6,7 +6,7 @@ result.suites[0].accuracy, result.differences[0].change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,17 +14,18 @@ from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise
 from titer.generate.protocol import Sampling
 from titer.recipe import Evaluate, Generate
-from titer.records import Rollout, read_rollouts
+from titer.records import Problem, Rollout, read_rollouts
 from titer.rollouts import collect, model_identity
-from titer.verbs.sampling import checked_problems, open_generator, spoken
+from titer.verbs.sampling import OnBad, checked_problems, open_generator, spoken
 from titer.verify import Grader
 
 
 class EvalResult(NamedTuple):
-    """A summary a suite, and the differences from the evaluation it was held against."""
+    """A summary a suite, the differences from the evaluation it was held against, dropped rows."""
 
     suites: list[SuiteSummary]
     differences: list[Difference]
+    dropped: list[str]
 
 
 def eval(
@@ -37,18 +38,22 @@ def eval(
     server: str | None = None,
     against: str | Path | None = None,
     seed: int = 0,
+    on_bad: OnBad = "stop",
     said: Callable[[str], None] = lambda _: None,
 ) -> EvalResult:
     """Sample and grade every suite (name → problem file), writing `SUITE.rollouts.jsonl` into `out`; resumes there.
 
     `against` is the `out` of another evaluation of the same suites. Raises InputError for what `read_problems`
-    and the verifiers refuse, and when the two evaluations share no problem.
+    and the verifiers refuse (with `on_bad="drop"` such rows are listed in the result), and, before anything is
+    sampled, when the two evaluations share no problem.
     """
     settings, generate, folder = settings or Evaluate(), generate or Generate(), Path(out)
     sampling = Sampling(
         temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
     )
-    problems = {name: checked_problems(file) for name, file in suites.items()}
+    dropped: list[InputError] = []
+    problems = {name: checked_problems(file, on_bad, dropped) for name, file in suites.items()}
+    earlier = _earlier(Path(against), problems) if against else []
     generator = open_generator(model, generate, server)
     identity, rollouts = model_identity(model, server), list[Rollout]()
     with Grader() as grader:
@@ -65,15 +70,17 @@ def eval(
                 chunk=generate.chunk,
                 said=spoken(said, name),
             )
-    differences = compare(_earlier(Path(against), list(suites)), rollouts) if against else []
-    return EvalResult(summarise(rollouts), [d for d in differences if d.level == "suite"])
+    differences = compare(earlier, rollouts) if against else []
+    suitewise = [difference for difference in differences if difference.level == "suite"]
+    return EvalResult(summarise(rollouts), suitewise, [str(error) for error in dropped])
 
 
-def _earlier(folder: Path, suites: list[str]) -> list[Rollout]:
+def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]]) -> list[Rollout]:
+    """The rollouts of an earlier evaluation. Raises InputError when there are none of these problems."""
     files = [folder / f"{name}.rollouts.jsonl" for name in suites]
     found = [rollout for file in files if file.exists() for rollout in read_rollouts(file)]
-    if not found:
-        raise InputError(
-            f"holds no rollouts of {', '.join(suites)}", file=folder, remedy="give the --out of another titer eval"
-        )
+    ours = {problem.id for problems in suites.values() for problem in problems}
+    if not any(rollout.problem_id in ours for rollout in found):
+        what = "none of these problems" if found else f"no rollouts of {', '.join(suites)}"
+        raise InputError(f"holds {what}", file=folder, remedy="give the --out of another titer eval")
     return found

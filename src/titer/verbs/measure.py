@@ -10,21 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from titer.errors import InputError
 from titer.generate.protocol import Sampling
 from titer.measure import Band, SolveRate, band_shares, solve_rates
 from titer.recipe import Generate, Measure
 from titer.rollouts import collect, model_identity
 from titer.store import write_table
-from titer.verbs.sampling import checked_problems, open_generator, spoken
+from titer.verbs.sampling import OnBad, checked_problems, open_generator, spoken
 from titer.verify import Grader
 
 
 class MeasureResult(NamedTuple):
-    """Solve rates by problem, the share of problems in each band, rollouts that could not be graded."""
+    """Solve rates by problem, the share of problems in each band, ungraded rollouts, dropped rows."""
 
     rates: dict[str, SolveRate]
     bands: dict[Band, float]
     ungraded: int
+    dropped: list[str]
 
 
 def measure(
@@ -36,20 +38,23 @@ def measure(
     generate: Generate | None = None,
     server: str | None = None,
     seed: int = 0,
+    on_bad: OnBad = "stop",
     said: Callable[[str], None] = lambda _: None,
 ) -> MeasureResult:
     """Sample every problem of a file and write `rollouts.jsonl` and `solve_rates.parquet` into `out`; resumes
     there.
 
     `server` is the base URL of an OpenAI-compatible server; `model` is then the name it serves. Raises InputError
-    for what `read_problems` and the verifiers refuse.
+    for what `read_problems` and the verifiers refuse; with `on_bad="drop"` such rows are listed in the result.
     """
     settings, generate, folder = settings or Measure(), generate or Generate(), Path(out)
     sampling = Sampling(temperature=settings.temperature, top_p=1.0, max_tokens=settings.max_tokens, seed=seed)
+    dropped: list[InputError] = []
+    rows = checked_problems(problems, on_bad, dropped)
     with Grader() as grader:
         rollouts = collect(
             open_generator(model, generate, server),
-            checked_problems(problems),
+            rows,
             samples=settings.samples,
             sampling=sampling,
             grader=grader,
@@ -60,4 +65,5 @@ def measure(
         )
     rates = solve_rates(rollouts)
     write_table(folder / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
-    return MeasureResult(rates, band_shares(rates.values()), sum(rollout.score is None for rollout in rollouts))
+    ungraded = sum(rollout.score is None for rollout in rollouts)
+    return MeasureResult(rates, band_shares(rates.values()), ungraded, [str(error) for error in dropped])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+from titer.errors import InputError
 from titer.generate.protocol import Generator
 from titer.recipe import Generate
 from titer.records import Problem, read_problems
 from titer.rollouts import Progress
 from titer.verify import validate_problem
+
+OnBad = Literal["stop", "drop"]
 
 
 def open_generator(model: str, settings: Generate, server: str | None) -> Generator:
@@ -23,11 +27,16 @@ def open_generator(model: str, settings: Generate, server: str | None) -> Genera
     return make_generator(model, settings, name=model)
 
 
-def checked_problems(file: str | Path) -> list[Problem]:
-    """All problems of a file, each fit for its verifier. Raises InputError naming the first that is not."""
-    problems = list(read_problems(file))
-    for problem in problems:
-        validate_problem(problem)
+def checked_problems(
+    file: str | Path, on_bad: OnBad = "stop", dropped: list[InputError] | None = None
+) -> list[Problem]:
+    """All problems of a file, each fit for its verifier; with `on_bad="drop"` the other rows go to `dropped`.
+
+    Raises InputError naming the first bad row, and when no problem is left.
+    """
+    problems = list(read_problems(file, on_bad=on_bad, dropped=dropped, check=validate_problem))
+    if not problems:
+        raise InputError("no problem is left", file=file, remedy="give a file with usable problems")
     return problems
 
 

@@ -7,11 +7,14 @@ result.checkpoint
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from titer.errors import InputError
 from titer.recipe import Train
 from titer.records import Trace, read_traces
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 class SftResult(NamedTuple):
@@ -21,6 +24,17 @@ class SftResult(NamedTuple):
     updates: int
     token_accuracy: float | None
     traces: int
+    dropped: list[str]
+
+
+class Shown(NamedTuple):
+    """One sample: prompt and trained text, numbers of tokens, both texts in colour, rows dropped on the way to it."""
+
+    prompt: str
+    trained: str
+    tokens: int
+    trained_tokens: int
+    text: Text
     dropped: list[str]
 
 
@@ -43,9 +57,10 @@ def sft(
 
     from titer.models import add_lora, load_model
     from titer.pipeline.stages import context_length
-    from titer.train import encode_all, train
+    from titer.train import encode_all, require_tracker, train
 
     settings = settings or Train()
+    require_tracker(settings)
     dropped: list[InputError] = []
     rows = _traces(traces, on_bad, dropped)
     loaded = load_model(model)
@@ -56,24 +71,55 @@ def sft(
         too_long=settings.too_long,
         dropped=dropped,
     )
-    student = add_lora(loaded.model, settings.lora) if settings.lora else loaded.model
+    student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
     result = train(student, loaded.tokenizer, samples, settings, out=Path(out), seed=seed, progress=progress)
     probes = (Path(out) / "probe.jsonl").read_text(encoding="utf-8").splitlines()
     accuracy = json.loads(probes[-1])["token_accuracy"] if probes else None
     return SftResult(str(result.last), result.updates, accuracy, len(samples), [str(error) for error in dropped])
 
 
-def show_sample(model: str, traces: str | Path) -> str:
-    """The first trace as it will be trained on, in rich markup: the prompt dim, the trained tokens green."""
-    from titer.models import load_model
-    from titer.train import encode, show
+def show_sample(
+    model: str, traces: str | Path, *, settings: Train | None = None, on_bad: Literal["stop", "drop"] = "stop"
+) -> Shown:
+    """The first usable trace as `sft` with the same arguments would train on it; loads no weights.
 
-    tokenizer = load_model(model).tokenizer
-    return show(encode(next(read_traces(traces)), tokenizer), tokenizer)
+    Raises InputError for whatever `sft` refuses in the rows up to this trace.
+    """
+    from titer.models import describe_model
+    from titer.pipeline.stages import context_length
+    from titer.train import encode_each, show
+
+    settings = settings or Train()
+    described = describe_model(model)
+    tokenizer = described.tokenizer
+    dropped: list[InputError] = []
+    samples = encode_each(
+        read_traces(traces, on_bad=on_bad, dropped=dropped, truncated="bad"),
+        tokenizer,
+        max_length=context_length(settings.max_length, described),
+        too_long=settings.too_long,
+        dropped=dropped,
+    )
+    sample = next(samples, None)
+    if sample is None:
+        raise _nothing_left(traces)
+    first = len(sample.ids) - sample.trained
+    return Shown(
+        tokenizer.decode(sample.ids[:first]),
+        tokenizer.decode(sample.ids[first:]),
+        len(sample.ids),
+        sample.trained,
+        show(sample, tokenizer),
+        [str(error) for error in dropped],
+    )
 
 
 def _traces(file: str | Path, on_bad: Literal["stop", "drop"], dropped: list[InputError]) -> list[Trace]:
     rows = list(read_traces(file, on_bad=on_bad, dropped=dropped, truncated="bad"))
     if not rows:
-        raise InputError("no trace is left to train on", file=file, remedy="give a file with usable traces")
+        raise _nothing_left(file)
     return rows
+
+
+def _nothing_left(file: str | Path) -> InputError:
+    return InputError("no trace is left to train on", file=file, remedy="give a file with usable traces")

@@ -24,11 +24,12 @@ _SENTENCE_END = re.compile(r"\.?(?:\*\*)?\.?$")
 
 def last_boxed(text: str) -> str | None:
     r"""Give the content of the last `\boxed{…}` (or `\fbox{…}`) whose braces close."""
+    limit = len(text)
     for box in reversed(list(_BOX.finditer(text))):
-        end = _closing_brace(text, box.end())
+        end = _closing_brace(text, box.end(), limit)
         if end is not None:
             return text[box.end() : end].strip()
-        text = text[: box.start()]  # what an unclosed box swallowed is not searched again
+        limit = box.start()  # what an unclosed box swallowed is not searched again
     return None
 
 
@@ -71,9 +72,9 @@ def require_answer(problem: Problem) -> None:
         raise InputError(fault, field="answer", remedy="add the gold answer, or drop the problem")
 
 
-def _closing_brace(text: str, start: int) -> int | None:
+def _closing_brace(text: str, start: int, limit: int) -> int | None:
     depth = 1
-    for brace in _BRACE.finditer(text, start):
+    for brace in _BRACE.finditer(text, start, limit):
         depth += {"{": 1, "}": -1}.get(brace.group(), 0)
         if depth == 0:
             return brace.start()

@@ -125,7 +125,7 @@ class _Reader:
 
     def __init__(self, text: str, *, signs: bool) -> None:
         tokens = (_SIGNS.get(token, token) for token in _TOKEN.findall(text))
-        self.tokens = [token for token in tokens if token.strip()] + [""]  # "" marks the end
+        self.tokens: list[str] = [token for token in tokens if token.strip()] + [""]  # "" marks the end
         self.place = 0
         self.depth = 0
         self.signs = signs

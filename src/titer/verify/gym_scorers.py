@@ -76,7 +76,8 @@ def make_dataset(task: str, config: Mapping[str, Any]) -> Any:
 
 @lru_cache(maxsize=256)
 def _scorer(task: str, config: str) -> Callable[[str, Entry], float]:
-    return make_dataset(task, json.loads(config)).score_answer
+    scorer: Callable[[str, Entry], float] = make_dataset(task, json.loads(config)).score_answer
+    return scorer
 
 
 def _prepare(task: str, entry: Entry) -> Entry:

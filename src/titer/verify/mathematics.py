@@ -64,7 +64,8 @@ def _parse(text: str) -> list[Any]:
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its timeouts are off
     targets = [LatexExtractionConfig(), ExprExtractionConfig()]
-    return parse(_THOUSANDS.sub("", text), targets, parsing_timeout=None)  # [] for what it cannot read
+    readings: list[Any] = parse(_THOUSANDS.sub("", text), targets, parsing_timeout=None)  # [] if it cannot be read
+    return readings
 
 
 def _text_of(readings: list[Any]) -> str | None:

@@ -1,0 +1,46 @@
+"""How every verb says and prints: tables and JSON on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from titer.errors import InputError
+
+
+def say(line: str) -> None:
+    """One line for people, on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def choice(value: str, option: str, *allowed: str) -> Any:
+    """The value of an option that knows few. Raises InputError."""
+    if value not in allowed:
+        raise InputError(f"{value!r} for {option}", remedy=f"use one of: {', '.join(allowed)}")
+    return value
+
+
+def on_bad_choice(value: str) -> Any:
+    """What `--on-bad` says."""
+    return choice(value, "--on-bad", "stop", "drop")
+
+
+def say_dropped(rows: list[str]) -> None:
+    """The dropped rows, a line each."""
+    for row in rows:
+        say(f"dropped: {row}")
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on stdout."""
+    from titer.cli.plain import plain
+
+    print(json.dumps(plain(value), ensure_ascii=False))
+
+
+def print_pairs(pairs: dict[str, Any]) -> None:
+    """Names and values, a line each."""
+    width = max(len(name) for name in pairs)
+    for name, value in pairs.items():
+        print(f"{name.replace('_', ' '):<{width}}  {value}")

@@ -1,0 +1,195 @@
+"""`titer traces …`: what a file of traces holds, and which of them to keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from titer.cli.printing import choice, on_bad_choice, print_json, print_pairs, say_dropped
+from titer.cli.types import Json, OnBad, Seed
+
+app = typer.Typer(no_args_is_help=True, help="Look into reasoning traces, and choose among them.")
+
+File = Annotated[Path, typer.Argument(help="Traces: .jsonl[.gz|.zst], .parquet or a Hugging Face dataset folder.")]
+Problems = Annotated[Path | None, typer.Option(help="Problems with answers, to verify the traces by.")]
+
+
+@app.command()
+def measure(
+    file: File,
+    out: Annotated[Path | None, typer.Option(help="Parquet file for a row of features a trace.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    on_bad: OnBad = "stop",
+    as_json: Json = False,
+) -> None:
+    """Count steps, behaviours, branches, dead ends and repetitions of every trace; means by teacher.
+
+    Example: `titer traces measure traces.jsonl --out features.parquet`
+    """
+    from titer.traces import DESCRIPTIONS
+    from titer.verbs import traces
+
+    result = traces.measure(file, out=out, workers=workers, on_bad=on_bad_choice(on_bad))
+    say_dropped(result.dropped)
+    if as_json:
+        return print_json(result._asdict() | {"dropped": len(result.dropped)})
+    rows = [[name, *(means[name] for means in result.means.values())] for name in DESCRIPTIONS]
+    _print_table(f"{result.traces} traces", ["mean of", *(name or "all" for name in result.means)], rows)
+
+
+@app.command("filter")
+def filter_(
+    file: File,
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for kept, control and dropped traces.")],
+    by: Annotated[str, typer.Option(help="What to rank by: a feature, step_ratio, or none.")] = "cue_share",
+    keep: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share kept after ranking.")] = 0.9,
+    problems: Problems = None,
+    verified: Annotated[bool, typer.Option("--verified", help="Keep only traces whose answer verifies.")] = False,
+    finished: Annotated[bool, typer.Option(help="Drop cut and empty traces.")] = True,
+    per_problem: Annotated[int | None, typer.Option(min=1, help="At most this many traces a problem.")] = None,
+    shortest: Annotated[int | None, typer.Option(min=1, help="Fewest characters of reasoning.")] = None,
+    longest: Annotated[int | None, typer.Option(min=1, help="Most characters of reasoning.")] = None,
+    near: Annotated[
+        float | None, typer.Option(min=0.05, max=1.0, help="Drop near-duplicate problems at this Jaccard similarity.")
+    ] = None,
+    evaluation: Annotated[
+        list[Path] | None, typer.Option(help="Evaluation problems; traces of problems like them are dropped.")
+    ] = None,
+    paired_with: Annotated[str, typer.Option(help="Convergent teacher that step_ratio compares with.")] = "",
+    seed: Seed = 0,
+    on_bad: OnBad = "stop",
+    as_json: Json = False,
+) -> None:
+    """Keep the traces that teach; list every other with its reason; draw a random control of the same size.
+
+    Example: `titer traces filter traces.jsonl --by cue_share --keep 0.9 --out kept`
+    """
+    from titer.verbs import traces
+
+    result = traces.filter(
+        file,
+        out=out,
+        by=by,
+        keep=keep,
+        problems=problems,
+        verified=verified,
+        finished=finished,
+        per_problem=per_problem,
+        shortest=shortest,
+        longest=longest,
+        near=near,
+        evaluation=evaluation or [],
+        paired_with=paired_with,
+        seed=seed,
+        on_bad=on_bad_choice(on_bad),
+    )
+    say_dropped(result.dropped)
+    if as_json:
+        return print_json(result._asdict() | {"dropped": len(result.dropped)})
+    lines: dict[str, Any] = {"kept": result.kept, **{f"dropped: {rule}": n for rule, n in result.rules.items()}}
+    if result.cutoff is not None:
+        lines[f"largest {by} kept"] = f"{result.cutoff:.3f}"
+    if result.length_overlap is not None:
+        lines["by length alone too"] = f"{result.length_overlap:.0%} of those dropped for branching"
+    lines["random control"] = f"{result.kept} traces in {result.files[1]}"
+    print_pairs(lines)
+
+
+@app.command()
+def compare(
+    file: File,
+    a: Annotated[str, typer.Option(help="One teacher: its name or a part of it.")],
+    b: Annotated[str, typer.Option(help="The other teacher.")],
+    only: Annotated[str, typer.Option(help="solved: problems that both solved; all: every shared problem.")] = "solved",
+    model: Annotated[
+        str | None, typer.Option(help="Compare this model's token losses on the traces too: lab, a folder, a hub id.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the comparison with pictures as one HTML page.")] = None,
+    seed: Seed = 0,
+    on_bad: OnBad = "stop",
+    as_json: Json = False,
+) -> None:
+    """Compare two teachers, paired over the problems they share: every feature with its interval.
+
+    Example: `titer traces compare traces.jsonl --a R1-Distill --b gpt-oss`
+    """
+    from titer.verbs import traces
+
+    result = traces.compare(
+        file,
+        a=a,
+        b=b,
+        only=choice(only, "--only", "solved", "all"),
+        model=model,
+        html=html,
+        seed=seed,
+        on_bad=on_bad_choice(on_bad),
+    )
+    if as_json:
+        return print_json(traces.comparison_json(result))
+    from rich.console import Console
+
+    from titer.report.terminal import show_comparison
+
+    show_comparison(traces.comparison_data(result), Console())
+    if html:
+        print(f"\npage: {html}")
+
+
+@app.command()
+def show(
+    file: File,
+    id: Annotated[str | None, typer.Option(help="Show the first trace whose id contains this.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="Show the first trace by a teacher like this.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show one trace, its steps coloured by what they do, abandoned lines dimmed.
+
+    Example: `titer traces show traces.jsonl --teacher R1`
+    """
+    from titer.verbs import traces
+
+    shown = traces.show(file, id=id, teacher=teacher)
+    if as_json:
+        return print_json({"id": shown.trace.id, "steps": [step._asdict() for step in shown.steps]})
+    from rich.console import Console
+
+    from titer.report.terminal import show_steps
+
+    title = f"{shown.trace.id}  {shown.trace.teacher}".strip()
+    show_steps(title, traces.steps_to_read(shown.steps), Console())
+
+
+@app.command()
+def prune(
+    file: File,
+    out: Annotated[Path, typer.Option(help="File for the candidates.")],
+    problems: Problems = None,
+    on_bad: OnBad = "stop",
+    as_json: Json = False,
+) -> None:
+    """Write candidates without abandoned lines, where nothing that stays refers to them and the answer verifies.
+
+    Example: `titer traces prune traces.jsonl --out pruned.jsonl`
+    """
+    from titer.verbs import traces
+
+    result = traces.prune(file, out=out, problems=problems, on_bad=on_bad_choice(on_bad))
+    if as_json:
+        return print_json(result._asdict())
+    refusals = {f"none: {reason}": count for reason, count in result.refused.items()}
+    print_pairs({"candidates": result.candidates, "none: answer does not verify": result.wrong, **refusals})
+
+
+def _print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", overflow="fold")
+    for name, *values in rows:
+        table.add_row(name, *(f"{value:.3f}" if value < 100 else f"{value:.0f}" for value in values))
+    Console().print(table)

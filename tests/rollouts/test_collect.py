@@ -9,6 +9,7 @@ import pytest
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.records import Problem, read_rollouts
+from titer.records.schema import FinishReason
 from titer.rollouts import Progress, collect
 from titer.verify import Grader
 
@@ -16,12 +17,12 @@ PROBLEMS = [Problem(id=f"p{i}", prompt=f"What is {i} + 1?", answer=str(i + 1), v
 
 
 class Adder:
-    """A generator that adds; sample 1 is wrong, request `broken` fails, and it counts what it was asked."""
+    """A generator that adds; sample 1 is wrong, request `broken` fails, `cut` is cut, and it counts what it was asked."""
 
     name = "adder"
 
-    def __init__(self, *, dies_at: str = "", broken: str = "") -> None:
-        self.dies_at, self.broken, self.asked = dies_at, broken, 0
+    def __init__(self, *, dies_at: str = "", broken: str = "", cut: str = "") -> None:
+        self.dies_at, self.broken, self.cut, self.asked = dies_at, broken, cut, 0
 
     def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         for request in reversed(list(requests)):  # completions arrive in any order
@@ -30,7 +31,8 @@ class Adder:
             for sample in range(request.n):
                 self.asked += 1
                 answer = int(request.id[1:]) + 1 + (sample == 1)
-                reason = "error" if request.id == self.broken else "stop"
+                reason: FinishReason = "error" if request.id == self.broken else "stop"
+                reason = "length" if request.id == self.cut else reason
                 yield Completion(
                     request.id, sample, "", "", f"Answer: {answer}", reason, 3, "gave up" * (reason == "error")
                 )
@@ -64,6 +66,11 @@ def test_goes_on_after_the_last_whole_chunk(tmp_path: Path) -> None:
     assert run(again, out) == whole and again.asked == 12
     assert list(read_rollouts(out)) == whole
     assert run(again, out) == whole and again.asked == 12
+
+
+def test_what_a_cut_completion_ends_in_is_no_answer_unless_it_is_right(tmp_path: Path) -> None:
+    cut = [r for r in run(Adder(cut="p3"), tmp_path / "r.jsonl") if r.problem_id == "p3"]
+    assert [(r.score, r.parsed, r.finish_reason) for r in cut] == [(1.0, "4", "length"), (0.0, None, "length")]
 
 
 def test_what_the_backend_gave_up_on_is_not_wrong(tmp_path: Path) -> None:

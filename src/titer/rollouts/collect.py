@@ -21,7 +21,7 @@ from titer.errors import InputError
 from titer.generate.protocol import Completion, Generator, Request, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
 from titer.store import content_hash, write_json
-from titer.verify import Grader
+from titer.verify import Grade, Grader
 
 CHUNK = 512
 
@@ -88,9 +88,16 @@ def _one_chunk(
     return [
         _rollout(problem, completion, generator.name, suite, axis)
         if completion.finish_reason == "error"  # nothing came back: not a wrong answer
-        else _rollout(problem, completion, generator.name, suite, axis, grade.score, grade.parsed, grade.note)
+        else _rollout(
+            problem, completion, generator.name, suite, axis, grade.score, _parsed(completion, grade), grade.note
+        )
         for (problem, completion), grade in zip(pairs, grades, strict=True)
     ]
+
+
+def _parsed(completion: Completion, grade: Grade) -> str | None:
+    """The answer that was read. What a completion that was cut happens to end in is none, unless it is right."""
+    return None if completion.finish_reason == "length" and grade.score != 1.0 else grade.parsed
 
 
 def _rollout(

@@ -17,7 +17,7 @@ PROBLEMS = [Problem(id=f"p{i}", prompt=f"What is {i} + 1?", answer=str(i + 1), v
 
 
 class Adder:
-    """A generator that adds; sample 1 is wrong, request `broken` fails, `cut` is cut, and it counts what it was asked."""
+    """A generator that adds; sample 1 is wrong, request `broken` fails, `cut` is cut. Counts what it was asked."""
 
     name = "adder"
 

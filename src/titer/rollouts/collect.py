@@ -85,13 +85,11 @@ def _one_chunk(
     completions = {(c.request_id, c.sample): c for c in generator.stream(requests, sampling)}
     pairs = [(problem, completions[problem.id, i]) for problem in problems for i in range(samples)]
     grades = grader.grade([(problem, completion.response) for problem, completion in pairs])
+    nothing = Grade(None, None, "")
     return [
-        _rollout(problem, completion, generator.name, suite, axis)
-        if completion.finish_reason == "error"  # nothing came back: not a wrong answer
-        else _rollout(
-            problem, completion, generator.name, suite, axis, grade.score, _parsed(completion, grade), grade.note
-        )
-        for (problem, completion), grade in zip(pairs, grades, strict=True)
+        # an error brought nothing back, which is not a wrong answer
+        _rollout(problem, done, generator.name, suite, axis, nothing if done.finish_reason == "error" else grade)
+        for (problem, done), grade in zip(pairs, grades, strict=True)
     ]
 
 
@@ -106,9 +104,7 @@ def _rollout(
     model: str,
     suite: str,
     axis: str,
-    score: float | None = None,
-    parsed: str | None = None,
-    note: str = "",
+    grade: Grade,
 ) -> Rollout:
     return Rollout(
         problem_id=problem.id,
@@ -119,11 +115,11 @@ def _rollout(
         response=completion.response,
         finish_reason=completion.finish_reason,
         tokens=completion.tokens,
-        score=score,
-        parsed=parsed,
+        score=grade.score,
+        parsed=_parsed(completion, grade),
         suite=suite,
         axis=axis,
-        note=note or completion.note,
+        note=grade.note or completion.note,
     )
 
 

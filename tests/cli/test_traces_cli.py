@@ -92,6 +92,16 @@ def test_show_gives_steps_that_join_to_the_text(titer: Any, lab_files: Path) -> 
     assert status == 0 and "We need" in text
 
 
+def test_label_writes_a_behaviour_a_step(titer: Any, lab_files: Path, tmp_path: Path) -> None:
+    status, text, _ = titer("label", lab_files / "traces.jsonl", "--out", tmp_path / "steps.jsonl", "--json")
+    result = json.loads(text)
+    rows = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    assert status == 0 and len(rows) == result["traces"] == 48
+    assert sum(result["behaviours"].values()) == result["steps"] == sum(len(row["steps"]) for row in rows)
+    first = next(iter(read_traces(lab_files / "traces.jsonl")))
+    assert "".join(step["text"] for step in rows[0]["steps"]) == first.reasoning
+
+
 def test_prune_writes_marked_candidates_whose_answers_verify(titer: Any, lab_files: Path, tmp_path: Path) -> None:
     out = tmp_path / "pruned.jsonl"
     args = ("prune", lab_files / "traces.jsonl", "--problems", lab_files / "problems.jsonl", "--out", out, "--json")
@@ -111,6 +121,7 @@ BAD = {
     "no such trace": (("show", "{traces}", "--id", "nothing"), "no such trace"),
     "a table of another kind": (("measure", "{traces}", "--out", "{tmp}/x.csv"), "Parquet"),
     "nothing to verify by": (("filter", "{traces}", "--verified", "--out", "{tmp}/x"), "verify"),
+    "a judge without a name": (("label", "{traces}", "--out", "{tmp}/x", "--server", "http://127.0.0.1:9/v1"), "name"),
     "no such file": (("measure", "{tmp}/none.jsonl"), "no such file"),
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from titer.cli.printing import choice, on_bad_choice, print_json, print_pairs, say_dropped
+from titer.cli.printing import choice, on_bad_choice, print_json, print_pairs, say, say_dropped
 from titer.cli.types import Json, OnBad, Seed
 
 app = typer.Typer(no_args_is_help=True, help="Look into reasoning traces, and choose among them.")
@@ -89,9 +90,9 @@ def filter_(
     if as_json:
         return print_json(result._asdict() | {"dropped": len(result.dropped)})
     lines: dict[str, Any] = {"kept": result.kept, **{f"dropped: {rule}": n for rule, n in result.rules.items()}}
-    if result.cutoff is not None:
+    if by != "none":
         lines[f"largest {by} kept"] = f"{result.cutoff:.3f}"
-    if result.length_overlap is not None:
+    if not math.isnan(result.length_overlap):
         lines["by length alone too"] = f"{result.length_overlap:.0%} of those dropped for branching"
     lines["random control"] = f"{result.kept} traces in {result.files[1]}"
     print_pairs(lines)
@@ -136,6 +137,34 @@ def compare(
     show_comparison(traces.comparison_data(result), Console())
     if html:
         print(f"\npage: {html}")
+
+
+@app.command()
+def label(
+    file: File,
+    out: Annotated[Path, typer.Option(help="JSON lines: id and steps of each trace, with what each step does.")],
+    server: Annotated[
+        str | None, typer.Option(help="Base URL of an OpenAI-compatible server to judge the steps; else rules do.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="The model that the server serves.")] = "",
+    on_bad: OnBad = "stop",
+    as_json: Json = False,
+) -> None:
+    """Say what every step of every trace does, by rules or by an LLM judge, and how far the two agree.
+
+    Example: `titer traces label traces.jsonl --out steps.jsonl --server http://127.0.0.1:8000/v1 --model Qwen3-32B`
+    """
+    from titer.verbs import traces
+
+    bad = on_bad_choice(on_bad)
+    result = traces.label(file, out=out, server=server, model=model, on_bad=bad, said=say)
+    if as_json:
+        return print_json(result._asdict())
+    pairs: dict[str, Any] = {"traces": result.traces, "steps": result.steps, **result.behaviours}
+    if result.agreement is not None:
+        pairs |= {"unreadable": result.unreadable, "agreement with rules": f"{result.agreement:.1%}"}
+        pairs |= {"kappa": f"{result.kappa:.2f}"}
+    print_pairs(pairs)
 
 
 @app.command()

@@ -6,9 +6,12 @@ tokenizer.decode(tokenizer("Use 3, 9 and 5 to make 42.")["input_ids"])
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerFast
+from typing import TYPE_CHECKING
 
 from titer.lab.arithmetic import LARGEST
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PAD, USER, ASSISTANT, END, UNKNOWN = "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>", "<|unk|>"
 
@@ -65,7 +68,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
     Text with single spaces and no space before `,.:?!` survives a round trip.
     """
+    # not above: making problems and traces needs none of it
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
 
     ids = {token: i for i, token in enumerate(vocabulary())}
     core = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))

@@ -1,0 +1,30 @@
+"""Verbs on files of traces: measure, filter, compare, label, show, prune.
+
+from titer.verbs import traces
+
+traces.measure("traces.jsonl", out="features.parquet").means["R1"]["propose_share"]
+traces.filter("traces.jsonl", out="kept", by="cue_share", keep=0.9).kept
+traces.compare("traces.jsonl", a="R1", b="gpt-oss").features["propose_share"]
+"""
+
+from titer.verbs.traces.choose import Filtered, PrunedFile, filter, prune
+from titer.verbs.traces.compare import compare, comparison_data, comparison_json
+from titer.verbs.traces.look import Labelled, Shown, label, show, steps_to_read
+from titer.verbs.traces.measure import Measured, measure
+
+__all__ = [
+    "Filtered",
+    "Labelled",
+    "Measured",
+    "PrunedFile",
+    "Shown",
+    "compare",
+    "comparison_data",
+    "comparison_json",
+    "filter",
+    "label",
+    "measure",
+    "prune",
+    "show",
+    "steps_to_read",
+]

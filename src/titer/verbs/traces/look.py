@@ -1,0 +1,104 @@
+"""One trace to read, and what every step of every trace does.
+
+show("traces.jsonl", teacher="R1").steps
+label("traces.jsonl", out="steps.jsonl").behaviours
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from titer.errors import InputError
+from titer.records import Trace, read_traces
+from titer.report import ReadStep
+from titer.store import write_text
+from titer.traces import BEHAVIOURS, cut_text, read_steps, text_of
+from titer.traces.judge import ModelLabeller, RuleLabeller, agreement
+from titer.traces.steps import Step
+
+OnBad = Literal["stop", "drop"]
+
+
+class Labelled(NamedTuple):
+    """How many steps were labelled, how often as what, and how far a judge agrees with the rules (None without one).
+
+    `unreadable` counts steps of which the judge gave no readable verdict.
+    """
+
+    traces: int
+    steps: int
+    behaviours: dict[str, int]
+    unreadable: int
+    agreement: float | None
+    kappa: float | None
+    file: Path
+
+
+class Shown(NamedTuple):
+    """A trace with its steps."""
+
+    trace: Trace
+    steps: list[Step]
+
+
+def show(file: str | Path, *, id: str | None = None, teacher: str | None = None) -> Shown:
+    """One trace with its steps: the first, or the first whose id or teacher contains what is asked for."""
+    for trace in read_traces(file):
+        if (id is None or id in trace.id) and (teacher is None or teacher.lower() in trace.teacher.lower()):
+            return Shown(trace, read_steps(text_of(trace)))
+    raise InputError("no such trace here", file=file, remedy="look at the ids and teachers of the file")
+
+
+def steps_to_read(steps: Sequence[Step]) -> list[ReadStep]:
+    """Steps as the report shows them."""
+    return [ReadStep(text=step.text, behaviour=step.behaviour, line=step.line, dead=step.dead) for step in steps]
+
+
+def label(
+    file: str | Path,
+    *,
+    out: str | Path,
+    server: str | None = None,
+    model: str = "",
+    on_bad: OnBad = "stop",
+    said: Callable[[str], None] = lambda _: None,
+) -> Labelled:
+    """Write every trace's steps with their behaviours: a line of JSON a trace, `{"id", "steps": [{text, behaviour}]}`.
+
+    The rules label, or the `model` behind the OpenAI-compatible `server`, whose verdicts are kept beside `out` (ending
+    .verdicts.jsonl): the same call goes on where it stopped. The taxonomy is ours; arXiv 2604.01702 publishes none.
+    """
+    if server and not model:
+        raise InputError("a judge needs its name", field="model", remedy="say which model the server serves")
+    traces = list(read_traces(file, on_bad=on_bad, dropped=[]))
+    steps = [cut_text(text_of(trace)) for trace in traces]
+    rules = RuleLabeller().label(steps)
+    labels: list[list[str | None]] = rules
+    if server:
+        from titer.generate import ServerGenerator
+
+        judge = ModelLabeller(
+            ServerGenerator(server, model),
+            cache=Path(out).with_suffix(".verdicts.jsonl"),
+            said=lambda p: said(f"judge: {p.done}/{p.total} answers, {p.failed} failed"),
+        )
+        labels = judge.label(steps)
+    rows = [
+        {"id": trace.id, "steps": [{"text": t, "behaviour": b} for t, b in zip(parts, found, strict=True)]}
+        for trace, parts, found in zip(traces, steps, labels, strict=True)
+    ]
+    write_text(Path(out), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    flat = [name for found in labels for name in found]
+    agreed = agreement(rules, labels) if server else None
+    return Labelled(
+        len(traces),
+        len(flat),
+        {name: flat.count(name) for name in BEHAVIOURS},
+        flat.count(None),
+        agreed.share if agreed else None,
+        agreed.kappa if agreed else None,
+        Path(out),
+    )

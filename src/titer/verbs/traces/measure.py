@@ -1,0 +1,69 @@
+"""Features of a file of traces, and their means.
+
+measure("traces.jsonl", out="features.parquet").means["R1"]["propose_share"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from titer.errors import InputError
+from titer.records import read_traces
+from titer.traces import FEATURES
+from titer.traces.stream import Row, measure_stream
+from titer.traces.table import write_stream
+
+OnBad = Literal["stop", "drop"]
+
+
+class Measured(NamedTuple):
+    """How many traces were measured, each feature's mean per teacher ("" for all together), and dropped rows."""
+
+    traces: int
+    means: dict[str, dict[str, float]]
+    dropped: list[str]
+
+
+def measure(
+    file: str | Path, *, out: str | Path | None = None, workers: int | None = None, on_bad: OnBad = "stop"
+) -> Measured:
+    """Every feature of every trace of a file, in constant memory; `out` (.parquet) gets a row a trace.
+
+    Raises InputError for what `read_traces` refuses.
+    """
+    dropped: list[InputError] = []
+    totals: dict[str, _Means] = {}
+    rows = _tallied(measure_stream(read_traces(file, on_bad=on_bad, dropped=dropped), workers=workers), totals)
+    count = write_stream(Path(out), rows) if out else sum(len(batch) for batch in rows)
+    means = {teacher: total.means() for teacher, total in sorted(totals.items())}
+    return Measured(count, means, [str(error) for error in dropped])
+
+
+class _Means:
+    """Running means of the features, nan left out."""
+
+    def __init__(self) -> None:
+        self.total, self.count = np.zeros(len(FEATURES)), np.zeros(len(FEATURES))
+
+    def add(self, row: Row) -> None:
+        values = np.array([row[name] for name in FEATURES], dtype=float)
+        there = ~np.isnan(values)
+        self.total[there] += values[there]
+        self.count[there] += 1
+
+    def means(self) -> dict[str, float]:
+        return {
+            name: float(total / count) if count else float("nan")
+            for name, total, count in zip(FEATURES, self.total, self.count, strict=True)
+        }
+
+
+def _tallied(batches: Iterable[list[Row]], totals: dict[str, _Means]) -> Iterator[list[Row]]:
+    for batch in batches:
+        for row in batch:
+            totals.setdefault(row["teacher"], _Means()).add(row)
+        yield batch

@@ -37,7 +37,7 @@ def measure(
     if as_json:
         return print_json(result._asdict() | {"dropped": len(result.dropped)})
     rows = [[name, *(means[name] for means in result.means.values())] for name in DESCRIPTIONS]
-    _print_table(f"{result.traces} traces", ["mean of", *(name or "all" for name in result.means)], rows)
+    _print_table(f"{result.traces} traces", ["mean of", *(name.rpartition("/")[2] or "all" for name in result.means)], rows)
 
 
 @app.command("filter")
@@ -218,7 +218,7 @@ def _print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", overflow="fold")
+        table.add_column(column, justify="right" if i else "left", overflow="fold", no_wrap=i == 0)
     for name, *values in rows:
         table.add_row(name, *(f"{value:.3f}" if value < 100 else f"{value:.0f}" for value in values))
     Console().print(table)

@@ -16,6 +16,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 from titer.records import Trace, read_traces, write_records
@@ -34,7 +36,7 @@ def plain(text: str) -> dict[str, float]:
     steps = [step for step in BOUNDARY.split(text) if step.strip()]
     labels = [plain_label(step) for step in steps]
     count = max(1, len(steps))
-    after = [b for a, b in zip(labels, labels[1:], strict=False) if a == "propose"]
+    after = [b for a, b in pairwise(labels) if a == "propose"]
     shares = {name: labels.count(name) / count for name in BEHAVIOURS}
     return shares | {"propose_to_propose": after.count("propose") / max(1, len(after))}
 
@@ -70,8 +72,6 @@ def sample(path: Path, megabytes: float) -> list[Trace]:
 
 def write_sample(traces: list[Trace], path: Path) -> None:
     """The sample as JSON lines with ids of their own."""
-    from dataclasses import replace
-
     write_records(path, (replace(trace, id=f"t{i}") for i, trace in enumerate(traces)))
 
 

@@ -65,7 +65,8 @@ def test_a_run_leaves_what_it_promises(finished: Path) -> None:
     low, mid, high = summary["in_domain"]["difference"]
     assert low <= mid <= high and mid == pytest.approx(summary["in_domain"]["trained"] - summary["in_domain"]["base"])
     assert summary["seconds"] > 0 and set(summary) >= {"in_domain", "out_of_domain"}
-    assert "<html" in (finished / "report.html").read_text()
+    page = (finished / "report.html").read_text()
+    assert "<html" in page and '<section id="teachers">' in page and 'id="trace-pairs-12"' in page
     assert yaml.safe_load((finished / "recipe.yaml").read_text())["train"]["batch_size"] == 16
     assert not (finished / "work").exists()
 

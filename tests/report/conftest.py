@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from report_sample import degenerate_report, hostile_report, sample_report
+from report_sample import degenerate_report, hostile_report, sample_report, trace_pairs
 
 from titer.report import ReportData
 
@@ -9,6 +11,11 @@ from titer.report import ReportData
 @pytest.fixture(scope="session")
 def sample() -> ReportData:
     return sample_report()
+
+
+@pytest.fixture(scope="session")
+def two_teachers(sample: ReportData) -> ReportData:
+    return replace(sample, traces=(), trace_pairs=trace_pairs())
 
 
 @pytest.fixture(scope="session")

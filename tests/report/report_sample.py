@@ -14,10 +14,14 @@ from titer.evaluate.metrics import summarise
 from titer.records.schema import Decision, Rollout, Trace
 from titer.report.data import (
     Curation,
+    FeatureRow,
     Manifest,
     ProbeRow,
+    ReadStep,
     ReportData,
     StageRow,
+    TeacherComparison,
+    TracePair,
     TraceToRead,
     TrainRow,
 )
@@ -104,17 +108,21 @@ def _rollout(
     )
 
 
+def _step(behaviour: str, text: str, line: int = 0) -> ReadStep:
+    return ReadStep(text=text, behaviour=behaviour, line=line, dead=line > 0)
+
+
 def _trace(number: int, teacher: str) -> TraceToRead:
     a, b, c = 4 + number % 5, 6 + number % 4, 1 + number % 3
     steps = [
-        f"We need {a * b + c} from {a}, {b} and {c}, each used once.",
-        f"The largest product of two is {a} * {b} = {a * b}, which leaves {c} to place.",
-        f"{a * b} + {c} = {a * b + c}. That is the target, with every number used.",
+        _step("setup", f"We need {a * b + c} from {a}, {b} and {c}, each used once.\n"),
+        _step("deduce", f"The largest product of two is {a} * {b} = {a * b}, which leaves {c} to place.\n"),
+        _step("recap", f"{a * b} + {c} = {a * b + c}. That is the target, with every number used."),
     ]
     wander = [
-        f"Perhaps {a} + {b} + {c} = {a + b + c} works? No, too small.",
-        f"Alternatively ({a} + {c}) * {b} = {(a + c) * b}. Too large. Hmm, let me check that again.",
-        "Another idea is to subtract first, but then the product falls short.",
+        _step("propose", f"Perhaps {a} + {b} + {c} = {a + b + c} works? No, too small.\n", 1),
+        _step("propose", f"Alternatively ({a} + {c}) * {b} = {(a + c) * b}. Too large. Let me check that again.\n", 2),
+        _step("backtrack", "Another idea is to subtract first, but then the product falls short.\n", 2),
     ]
     branchy = teacher == "divergent"
     trace = Trace(
@@ -127,6 +135,57 @@ def _trace(number: int, teacher: str) -> TraceToRead:
     )
     cut = "branchy: 3 of 6 steps open a branch (.50, limit .31)" if branchy and number % 2 else ""
     return TraceToRead(trace=trace, steps=[steps[0], *(wander if branchy else []), *steps[1:]], dropped=cut)
+
+
+BEHAVIOURS = {
+    "propose": "opens a line of attack.",
+    "deduce": "moves it forward.",
+    "verify": "checks it.",
+    "backtrack": "gives it up.",
+    "recap": "restates a result.",
+    "setup": "restates the problem.",
+}
+
+
+def _row(name: str, a: float, b: float, half: float, *, share: bool = True, problems: int = 90) -> FeatureRow:
+    low, mid, high = a - b - half, a - b, a - b + half
+    text = f"what {name} is"
+    return FeatureRow(
+        name=name, description=text, a=a, b=b, low=low, mid=mid, high=high, share=share, problems=problems
+    )
+
+
+def teacher_comparison() -> TeacherComparison:
+    """A branchy teacher and a straight one: clear differences both ways, unclear ones, one that nothing has."""
+    shares = dict(
+        zip(BEHAVIOURS, [(0.3, 0.1), (0.4, 0.6), (0.1, 0.1), (0.1, 0), (0.05, 0.1), (0.05, 0.1)], strict=True)
+    )
+    return TeacherComparison(
+        a="lab/divergent",
+        b="convergent",
+        problems=90,
+        shared=100,
+        rows=[
+            _row("steps", 31.5, 9.25, 4.0, share=False),
+            *(_row(f"{name}_share", *values, 0.02) for name, values in shares.items()),
+            _row("propose_to_propose", 0.25, 0.245, 0.001, problems=17),
+            _row("language_switches", 0.0, 0.0, 0.0, share=False),
+            _row("checks", math.nan, math.nan, math.nan, share=False, problems=0),
+        ],
+        transitions_a={name: dict.fromkeys(BEHAVIOURS, 1 / 6) for name in BEHAVIOURS},
+        transitions_b={name: {to: float(to == name) for to in BEHAVIOURS} for name in BEHAVIOURS},
+        correct_a=0.97,
+        note="Only the first 90 of them were looked at.",
+    )
+
+
+def trace_pairs() -> list[TracePair]:
+    """Problems as both teachers solved them; the divergent one's even trace is kept, its odd one dropped."""
+    both = [(_trace(n, "divergent"), _trace(n, "convergent")) for n in range(5)]
+    return [
+        TracePair(problem_id=left.trace.problem_id, prompt=left.trace.prompt, left=left, right=right)
+        for left, right in both
+    ]
 
 
 def _training() -> list[TrainRow]:
@@ -207,6 +266,8 @@ def sample_report() -> ReportData:
         ],
         checkpoints=checkpoints,
         curation=Curation(kept=1_843, dropped={"branchy": 205, "wrong answer": 31, "truncated": 12}),
+        teachers=teacher_comparison(),
+        behaviours=BEHAVIOURS,
         traces=[_trace(n, teacher) for n in range(6) for teacher in ("convergent", "divergent")],
         pairs=pick_pairs(rollouts[0], rollouts[320], answers={f"countdown-{n:04d}": "see prompt" for n in range(120)}),
         manifest=Manifest(
@@ -256,6 +317,12 @@ def hostile_report(sample: ReportData) -> ReportData:
     """The sample with an attack in every text that comes from a file or a model."""
     attack = " ".join(ATTACKS)
     shown = sample.traces[0]
+    spoiled_trace = replace(
+        shown,
+        steps=[ReadStep(text=attack, behaviour=attack), ReadStep(text=attack, behaviour="propose", line=1, dead=True)],
+        dropped=attack,
+        trace=replace(shown.trace, problem_id=attack, prompt=attack, response=attack, teacher=attack),
+    )
     pair = sample.pairs[0]
     spoiled = {"prompt": attack, "reasoning": attack, "response": attack, "model": attack, "parsed": attack}
     return replace(
@@ -271,14 +338,20 @@ def hostile_report(sample: ReportData) -> ReportData:
             for step, summaries in sample.checkpoints.items()
         },
         curation=Curation(kept=1, dropped={attack: 1}),
-        traces=[
-            replace(
-                shown,
-                steps=[attack],
-                dropped=attack,
-                trace=replace(shown.trace, problem_id=attack, prompt=attack, response=attack, teacher=attack),
-            )
-        ],
+        teachers=replace(
+            teacher_comparison(),
+            a=attack,
+            b=attack,
+            note=attack,
+            rows=[
+                replace(row, description=attack, name=attack if row.name == "checks" else row.name)
+                for row in teacher_comparison().rows
+            ],
+            transitions_a={attack: {attack: 1.0}, "propose": {}},
+        ),
+        behaviours={attack: attack},
+        traces=[spoiled_trace],
+        trace_pairs=[TracePair(problem_id=attack, prompt=attack, left=spoiled_trace, right=spoiled_trace)],
         pairs=[
             replace(pair, base=replace(pair.base, **spoiled), trained=replace(pair.trained, **spoiled), answer=attack)
         ],

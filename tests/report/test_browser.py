@@ -152,9 +152,16 @@ def page(sample: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def pairs_page(two_teachers: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "pairs.html"
+    path.write_text(render(two_teachers), encoding="utf-8")
+    return path
+
+
 CHARTS = (
     "Object.fromEntries([...document.querySelectorAll('[data-figure]')].map("
-    "plot => [plot.dataset.figure, plot.querySelectorAll('.scatterlayer .trace').length]))"
+    "plot => [plot.dataset.figure, plot.querySelectorAll('.scatterlayer .trace, .barlayer .trace').length]))"
 )
 
 
@@ -170,6 +177,7 @@ def test_every_chart_is_drawn_without_a_word_on_the_console(browser: Browser, pa
         "length_path": 5,
         "termination_path": 5,
         "parts": 3,
+        "behaviours": 2,
     }
     assert browser.complaints() == []
 
@@ -185,6 +193,43 @@ def test_no_width_makes_the_page_scroll_sideways(browser: Browser, page: Path, w
     assert browser.run("document.documentElement.scrollWidth") == width
     charts = "[...document.querySelectorAll('.js-plotly-plot .main-svg')]"
     assert browser.run(f"{charts}.every(chart => chart.clientWidth > 0 && chart.clientWidth < {width})")
+
+
+@pytest.mark.parametrize("width", [320, 400])
+def test_traces_side_by_side_fit_a_phone_one_above_the_other(browser: Browser, pairs_page: Path, width: int) -> None:
+    browser.open(pairs_page, width=width)
+    browser.run("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    assert browser.run("document.documentElement.scrollWidth") == width
+    sides = "[...document.querySelectorAll('#trace-pairs-1 .side')].map(side => side.getBoundingClientRect())"
+    assert browser.run(f"(([left, right]) => left.bottom <= right.top)({sides})")
+    browser.open(pairs_page)
+    assert browser.run(f"(([left, right]) => left.right <= right.left)({sides})")
+
+
+def test_picking_a_problem_shows_both_teachers_and_unfolds(browser: Browser, pairs_page: Path) -> None:
+    shown = "[...document.querySelectorAll('#traces article')].filter(a => !a.hidden).map(a => a.id)"
+    browser.open(pairs_page)
+    assert browser.run(shown) == ["trace-pairs-1"]
+    browser.run("document.querySelectorAll('#traces .list a')[2].click()")
+    assert browser.run(shown) == ["trace-pairs-3"]
+    assert browser.run("[...document.querySelectorAll('#trace-pairs-3 .side h4')].map(h => h.textContent)[0]") == (
+        "divergent"
+    )
+    unfolded = "document.querySelector('#trace-pairs-3 details li').checkVisibility()"
+    assert browser.run(unfolded) is False
+    browser.run("document.querySelector('#trace-pairs-3 summary').click()")
+    assert browser.run(unfolded) is True
+    assert browser.complaints() == []
+
+
+def test_behaviours_differ_without_colour(browser: Browser, pairs_page: Path) -> None:
+    looks = (
+        "[...document.querySelectorAll('.legend .text')].map(text => { const s = getComputedStyle(text);"
+        " return [s.borderLeftStyle, s.borderLeftWidth, s.borderImageSource !== 'none'].join() })"
+    )
+    browser.open(pairs_page)
+    found = browser.run(looks)
+    assert isinstance(found, list) and len(set(found)) == len(found) == 6
 
 
 def test_dark_mode_recolours_page_and_charts(browser: Browser, page: Path) -> None:

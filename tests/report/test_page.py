@@ -8,11 +8,12 @@ from html.parser import HTMLParser
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_sample import ATTACKS
+from report_sample import ATTACKS, BEHAVIOURS, teacher_comparison
 
 from titer.records.results import Interval
-from titer.report import ReportData, render
-from titer.report.page import LONGEST_TEXT, MOST_ITEMS, cut, safe_json, whisker
+from titer.report import ReadStep, ReportData, render, render_comparison
+from titer.report.page import MOST_ITEMS, cut, safe_json, whisker
+from titer.report.reader import LONGEST_TEXT, MOST_STEPS
 
 VOID = {"meta", "input", "line", "br"}
 
@@ -71,6 +72,7 @@ def test_sections_come_in_order_and_the_verdict_first(sample: ReportData) -> Non
         "Scores",
         "Training",
         "Lengths and termination",
+        "Teachers compared",
         "Traces to read",
         "Rollouts to read",
         "How it was made",
@@ -107,6 +109,44 @@ def test_hostile_text_stays_text(sample: ReportData, hostile: ReportData) -> Non
     text = "".join(attacked.text)
     for attack in ATTACKS[:6]:
         assert attack in text
+
+
+def test_a_comparison_has_a_page_of_its_own() -> None:
+    page = render_comparison(teacher_comparison())
+    outline = Outline(page)
+    text = " ".join("".join(outline.text).split())
+    assert headings(page) == ["Teachers compared"] and outline.tags["nav"] == 0
+    assert "over 90 of the 100 problems that both have traces of." in text
+    assert "97.0 % (A) and – (B) are right." in text and "Only the first 90 of them were looked at." in text
+    assert text.count("A more") == 4 and text.count("B more") == 3
+    assert "propose_to_propose, over 17 problems" in text and "+0.50 [+0.40, +0.60]" in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_every_step_says_what_it_does_and_abandoned_ones_fold(two_teachers: ReportData) -> None:
+    page = render(two_teachers)
+    outline = Outline(page)
+    pairs = two_teachers.trace_pairs
+    steps = [step for pair in pairs for side in (pair.left, pair.right) for step in side.steps]
+    for name in BEHAVIOURS:
+        found = page.count(f'<li class="step b-{name}">')
+        assert found == sum(step.behaviour == name for step in steps) == page.count(f'<span class="does">{name}<')
+    assert page.count("<summary>2 abandoned lines, 3 steps ") == len(pairs)
+    assert outline.tags["article"] == len(pairs) + len(two_teachers.pairs) + len(two_teachers.verdicts)
+
+
+def test_the_legend_says_what_each_behaviour_is(two_teachers: ReportData) -> None:
+    text = "".join(Outline(render(two_teachers)).text)
+    assert all(meaning in text for meaning in BEHAVIOURS.values())
+
+
+def test_a_trace_of_very_many_steps_is_cut_and_says_so(sample: ReportData) -> None:
+    steps = [ReadStep(text="x", behaviour="deduce")] * (MOST_STEPS + 7)
+    page = render(ReportData(title="long", traces=[replace(sample.traces[0], steps=steps)]))
+    assert page.count('<li class="step') == MOST_STEPS and "7 more steps are not shown" in page
+    steps = [ReadStep(text="x" * 9_000, behaviour="deduce")] * 3
+    page = render(ReportData(title="long", traces=[replace(sample.traces[0], steps=steps)]))
+    assert page.count('<li class="step') == 2 and "1 more steps are not shown" in page
 
 
 def test_lone_surrogates_of_model_text_can_be_written(hostile: ReportData) -> None:

@@ -7,12 +7,13 @@ import math
 from dataclasses import replace
 
 import pytest
-from report_sample import simulated
+from report_sample import ATTACKS, simulated, teacher_comparison, trace_pairs
 from rich.console import Console
 
 from titer.records.results import Interval
-from titer.report import ReportData, pick_pairs, show
+from titer.report import ReadStep, ReportData, pick_pairs, show, show_comparison, show_steps
 from titer.report import numbers as n
+from titer.report.reader import bare, fitting, opening, runs
 
 NAN = math.nan
 
@@ -85,3 +86,56 @@ def test_the_terminal_obeys_nothing_in_the_data(hostile: ReportData) -> None:
 
 def test_an_empty_report_prints_nothing() -> None:
     assert printed(ReportData(title="empty")) == ""
+
+
+def steps_printed(steps: list[ReadStep], width: int = 80, *, color: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=color, color_system="standard" if color else None)
+    show_steps("a [b]title[/]", steps, console)
+    return out.getvalue()
+
+
+def test_steps_read_without_colour_and_fit_the_width() -> None:
+    left = trace_pairs()[0].left
+    lines = steps_printed(list(left.steps), width=60).splitlines()
+    assert lines[0] == "a [b]title[/]" and max(map(len, lines)) <= 60
+    assert [line.split()[0] for line in lines[1:] if line[0] not in " "] == [step.behaviour for step in left.steps]
+    assert sum("2 abandoned lines, 3 steps" in line for line in lines) == 1
+    dead = [line for line in lines if line[10:11] == "╎"]
+    assert " ".join(" ".join(line[11:] for line in dead).split()) == " ".join(
+        " ".join(step.text for step in left.steps if step.dead).split()
+    )
+
+
+def test_a_terminal_obeys_no_step() -> None:
+    text = steps_printed([ReadStep(text=" ".join(ATTACKS) + "\u202e\x9b2J", behaviour="deduce")])
+    assert not set("\x1b\x00\x9b\u202e\ud800") & set(text)
+    assert "[bold red]markup[/]" in " ".join(part.strip(" │") for part in text.split("\n"))
+    assert "\x1b[2" in steps_printed([ReadStep(text="x", behaviour="propose", line=1, dead=True)], color=True)
+
+
+def test_the_comparison_fits_eighty_columns() -> None:
+    out = io.StringIO()
+    show_comparison(teacher_comparison(), Console(file=out, width=80, force_terminal=False))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80 and lines[0] == "A  lab/divergent"
+    (propose,) = (line for line in lines if line.startswith("propose share"))
+    assert propose.split() == ["propose", "share", "30.0", "%", "10.0", "%", "◀", "+20.0", "[+18.0,", "+22.0]"]
+    assert any(line.split()[:7] == ["propose", "17", "17", "17", "17", "17", "17"] for line in lines)
+
+
+def test_abandoned_steps_fold_into_runs_as_long_as_can_be() -> None:
+    steps = [ReadStep(text="x", behaviour="deduce", line=line, dead=line > 1) for line in (0, 2, 3, 3, 1, 2)]
+    found = runs(steps)
+    assert [(run.first, run.summary) for run in found if run.dead] == [
+        (2, "2 abandoned lines, 3 steps"),
+        (6, "abandoned line, 1 step"),
+    ]
+    assert [step for run in found for step in run.steps] == steps
+    assert runs([]) == []
+
+
+def test_what_is_shown_of_a_step() -> None:
+    assert bare("\n \n  if x:\n    y\n\n") == "  if x:\n    y"
+    assert opening("a  b\nc", 3) == "a…" and opening("a\nb", 3) == "a b"
+    assert fitting([]) == [] and len(fitting([ReadStep(text="x" * 50_000, behaviour="deduce")] * 2)) == 1

@@ -1,44 +1,39 @@
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from titer.records import Trace
-from titer.traces import cue_share, curate, steps
+from titer.errors import InputError
+from titer.records import Problem, Trace
+from titer.traces import FEATURES, RANKINGS, Curation, curate, measure_texts
+
+PLAIN = "It is seven. It is odd. "
 
 
-def trace(name: str, reasoning: str = "First.\n\nThen.", **fields: object) -> Trace:
+def trace(name: str, reasoning: str = PLAIN, **fields: object) -> Trace:
     base = Trace(id=name, problem_id=f"p-{name}", prompt="?", reasoning=reasoning, response="42", correct=True)
     return replace(base, **fields)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("First, a.\n\nThen b.", ["First, a.", "Then b."]),
-        ("one\ntwo\n", ["one", "two"]),
-        ("a\nb\n \nc", ["a\nb", "c"]),
-        ("", []),
-    ],
-)
-def test_steps(text: str, expected: list[str]) -> None:
-    assert steps(text) == expected
+def kept(curation: Curation) -> list[str]:
+    return [trace.id for trace in curation.kept]
 
 
-def test_cue_share_is_the_share_of_steps_with_a_cue() -> None:
-    assert cue_share("Perhaps a.\n\nAnother way: perhaps.\n\nThen b.\n\nDone.") == 0.5
-    assert cue_share("ALTERNATIVELY, x") == 1.0
-    assert cue_share("The anotherness perhapsed.") == 0.0 == cue_share("")
+def dropped(curation: Curation) -> list[tuple[str, str]]:
+    return [(drop.trace.id, drop.rule) for drop in curation.dropped]
 
 
 def test_keeps_the_least_branching_share_in_the_old_order() -> None:
-    branchy = "Perhaps.\n\nAnother.\n\nThen."
-    traces = [trace("a", branchy), *(trace(f"s{i}") for i in range(8)), trace("z", "Perhaps.\n\nThen.")]
+    traces = [trace("a", "Perhaps. Another. Then."), *(trace(f"s{i}") for i in range(8)), trace("z", "Perhaps. Then.")]
     curation = curate(traces, keep=0.9)
-    assert [t.id for t in curation.kept] == [*(f"s{i}" for i in range(8)), "z"]
-    assert [(d.trace.id, d.rule) for d in curation.dropped] == [("a", "branching")]
-    assert "0.667" in curation.dropped[0].reason and curation.cutoff == 0.5
+    assert kept(curation) == [*(f"s{i}" for i in range(8)), "z"]
+    assert dropped(curation) == [("a", "branching")]
+    assert "cue_share 0.667" in curation.dropped[0].reason and curation.cutoff == 0.5
 
 
 UNSOUND = {
@@ -52,26 +47,209 @@ UNSOUND = {
 @pytest.mark.parametrize("rule", UNSOUND)
 def test_unsound_traces_are_dropped_with_their_reason(rule: str) -> None:
     curation = curate([UNSOUND[rule], trace("ok")], keep=1.0)
-    assert [t.id for t in curation.kept] == ["ok"]
-    assert [d.rule for d in curation.dropped] == [rule]
+    assert kept(curation) == ["ok"] and dropped(curation) == [("x", rule)]
+    assert curation.dropped[0].reason
 
 
-def test_unverified_traces_are_kept_when_asked() -> None:
-    assert len(curate([UNSOUND["not verified"]], keep=1.0, verified=False).kept) == 1
+@pytest.mark.parametrize("rule", UNSOUND)
+def test_unsound_traces_are_kept_when_asked(rule: str) -> None:
+    loose = {"verified": False} if rule in {"wrong", "not verified"} else {"finished": False}
+    assert kept(curate([UNSOUND[rule]], keep=1.0, **loose)) == ["x"]  # type: ignore[arg-type]
+    assert kept(curate([UNSOUND[rule]], keep=1.0, verified=False, finished=False)) == ["x"]
+
+
+def test_the_first_rule_that_fits_is_the_reason() -> None:
+    worst = trace("x", "Perhaps. " * 20, truncated=True, response="", correct=False)
+    rules = list[str]()
+    for better in ({}, {"truncated": False}, {"response": "42"}, {"correct": True}):
+        worst = replace(worst, **better)  # type: ignore[arg-type]
+        rules += [
+            rule
+            for name, rule in dropped(curate([trace("ok", problem_id="p-x"), worst], keep=0.5, longest=100))
+            if name == "x"
+        ]
+    assert rules == ["truncated", "empty", "wrong", "length"]
+
+
+def test_bounds_are_of_characters_and_include_their_ends() -> None:
+    traces = [trace("short", "é" * 4), trace("in", "é" * 5), trace("out", "é" * 8), trace("long", "é" * 9)]
+    curation = curate(traces, keep=1.0, shortest=5, longest=8)
+    assert kept(curation) == ["in", "out"]
+    assert [drop.reason for drop in curation.dropped] == ["4 characters, fewer than 5", "9 characters, more than 8"]
 
 
 def test_at_most_so_many_of_one_problem_the_least_branching_first() -> None:
-    traces = [trace("b", "Perhaps.\n\nThen.", problem_id="p"), trace("a", problem_id="p"), trace("c", problem_id="q")]
-    curation = curate(traces, keep=1.0, per_problem=1)
-    assert [t.id for t in curation.kept] == ["a", "c"]
-    assert curation.dropped[0].rule == "one problem's share"
+    branchy = ["Perhaps. " * n + "So. " * (4 - n) for n in (2, 0, 1, 3)]
+    traces = [trace(str(i), text, problem_id="p") for i, text in enumerate(branchy)]
+    curation = curate([*traces, trace("other")], keep=1.0, per_problem=2)
+    assert kept(curation) == ["1", "2", "other"]
+    assert sorted(dropped(curation)) == [("0", "per problem"), ("3", "per problem")]
+    assert curation.cutoff == 0.75 and math.isnan(curation.length_overlap)
 
 
-def test_every_trace_is_kept_or_listed_once() -> None:
+RANKED = [
+    trace("a", "So x = 1. Perhaps not. Perhaps so. Alternatively, stop. It is. It is. It is."),
+    trace("b", "So x = 1. Let me check. So x = 2. Let me check that. So x = 3. I double-check. " * 2),
+    trace("c", "然后我们算。 Then we add. 好的。 Then we stop."),
+    trace("d", "It is seven. " * 30),
+]
+
+
+@pytest.mark.parametrize(
+    ("by", "first"),
+    [
+        *(("propose_share", "a"), ("cue_share", "a"), ("lines", "a"), ("dead_end_share", "a")),
+        *(("checks", "b"), ("language_switches", "c"), ("characters", "d"), ("steps", "d"), ("repeated_share", "d")),
+    ],
+)
+def test_ranks_by_any_feature(by: str, first: str) -> None:
+    curation = curate(RANKED, keep=0.75, by=by)
+    assert dropped(curation) == [(first, "branching")]
+    values = measure_texts([trace.reasoning for trace in RANKED])[by]
+    rest = [value for value, trace in zip(values, RANKED, strict=True) if trace.id != first and value == value]
+    assert curation.cutoff == max(rest) and f"{by} " in curation.dropped[0].reason
+
+
+def test_among_equals_the_longer_goes_first() -> None:
+    assert dropped(curate([trace("long", PLAIN * 3), trace("short", PLAIN)], keep=0.5)) == [("long", "branching")]
+
+
+def test_no_ranking() -> None:
+    curation = curate(RANKED, keep=0.1, by="none")
+    assert kept(curation) == ["a", "b", "c", "d"] and math.isnan(curation.cutoff)
+
+
+def test_rankings_are_the_features_and_two_more() -> None:
+    assert set(RANKINGS) == {"none", "step_ratio", *FEATURES}
+
+
+@pytest.mark.parametrize("name", ["oss", "GPT-OSS"])
+def test_step_ratio_against_a_paired_teacher(name: str) -> None:
+    def of(teacher: str, problem: str, steps: int) -> Trace:
+        return trace(f"{teacher}-{problem}", "It is odd. " * steps, teacher=teacher, problem_id=problem)
+
     traces = [
-        trace(str(i), "Perhaps.\n\n" * (i % 4) + "Then.", correct=i % 5 > 0, problem_id=str(i % 7)) for i in range(60)
+        *(of("gpt-oss-20b", "p", 4), of("gpt-oss-20b", "q", 10), of("gpt-oss-20b", "r", 50)),
+        *(of("R1", "p", 12), of("R1", "q", 20), of("R1", "r", 50), of("R1", "alone", 99)),
     ]
-    curation = curate(traces, keep=0.8, per_problem=2)
-    assert sorted([t.id for t in curation.kept] + [d.trace.id for d in curation.dropped]) == sorted(
-        t.id for t in traces
-    )
+    # (12 - 4) / 4 = 2, (20 - 10) / 10 = 1, 0; unpaired traces and the paired teacher's own are kept
+    curation = curate(traces, keep=6 / 7, by="step_ratio", paired_with=name)
+    assert dropped(curation) == [("R1-p", "branching")] and "step_ratio 2.000" in curation.dropped[0].reason
+    assert curation.cutoff == 1.0
+    assert sorted(dropped(curate(traces, keep=5 / 7, by="step_ratio", paired_with=name))) == [
+        ("R1-p", "branching"),
+        ("R1-q", "branching"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"by": "length"}, "by"),
+        ({"by": "step_ratio"}, "paired_with"),
+        ({"by": "step_ratio", "paired_with": "nobody"}, "paired_with"),
+        *(({"keep": keep}, "keep") for keep in (-0.1, 1.1, math.nan)),
+    ],
+)
+def test_refusals_name_the_field(wrong: dict[str, object], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        curate([trace("a")], **wrong)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_no_traces_no_harm() -> None:
+    curation = curate([], keep=0.5)
+    assert curation.kept == curation.dropped == curation.control == [] and math.isnan(curation.cutoff)
+    assert len(curate([trace("a")], keep=0.0).kept) == 1  # one always stays
+
+
+def test_the_control_is_as_many_sound_traces_at_random() -> None:
+    traces = [
+        trace(f"{i}", "Perhaps. " * (i % 5) + "So.", correct=i % 10 > 0, problem_id=f"{i % 30}") for i in range(300)
+    ]
+    curation = curate(traces, keep=0.5, per_problem=4, seed=1)
+    control = [trace.id for trace in curation.control]
+    assert len(control) == len(curation.kept) == len(set(control)) < 135
+    assert all(trace.correct for trace in curation.control)
+    assert control == sorted(control, key=int)
+    assert {drop.trace.id for drop in curation.dropped if drop.rule == "branching"} & set(control)
+    assert control == [trace.id for trace in curate(traces, keep=0.5, per_problem=4, seed=1).control]
+    assert control != [trace.id for trace in curate(traces, keep=0.5, per_problem=4, seed=2).control]
+
+
+def test_length_overlap_by_hand() -> None:
+    texts = ["Perhaps. " * 8, "Perhaps. " * 2, "It is odd. " * 9, "It is odd. " * 3, "So."]  # 72, 18, 99, 33, 3 long
+    traces = [trace(str(i), text) for i, text in enumerate(texts)]
+    # by rank 0 and 1 go, by length 2 and 0 would
+    assert curate(traces, keep=0.6).length_overlap == 0.5
+    assert curate(traces, keep=0.8).length_overlap == 0.0  # 0 goes, 2 is longest
+    assert curate(traces, keep=0.6, by="characters").length_overlap == 1.0
+    assert math.isnan(curate(traces, keep=1.0).length_overlap)
+
+
+SHEEP = "A farmer has 17 sheep and buys 25 more at the market; how many sheep stand in the meadow the next morning?"
+SUM = "Find the sum of all positive integers below one hundred that are divisible by neither three nor seven."
+
+
+def test_near_duplicates_and_evaluation_problems() -> None:
+    traces = [
+        trace("a", prompt=SHEEP),
+        trace("a2", prompt=SHEEP, problem_id="p-a"),  # the same problem again
+        trace("b", prompt=SHEEP.replace("morning", "evening")),
+        trace("c", prompt=SUM.lower()),
+    ]
+    curation = curate(traces, keep=1.0, near=0.6, evaluation=[Problem(id="e", prompt=SUM, answer="1")])
+    assert kept(curation) == ["a", "a2"]
+    assert sorted(dropped(curation)) == [("b", "near duplicate"), ("c", "evaluation")]
+    reasons = {drop.trace.id: drop.reason for drop in curation.dropped}
+    assert "'p-a'" in reasons["b"] and "'e'" in reasons["c"] and "1.00" in reasons["c"]
+    assert kept(curate(traces, keep=1.0)) == ["a", "a2", "b", "c"]
+
+
+def test_a_problem_without_sound_traces_makes_no_other_a_duplicate() -> None:
+    traces = [trace("a", prompt=SHEEP, correct=False), trace("b", prompt=SHEEP)]
+    assert kept(curate(traces, keep=1.0, near=0.8)) == ["b"]
+
+
+def test_traces_of_one_id_are_told_apart() -> None:
+    curation = curate([trace("a", "Perhaps."), trace("a", "So.")], keep=0.5)
+    assert [trace.reasoning for trace in curation.kept] == ["So."]
+    assert [drop.trace.reasoning for drop in curation.dropped] == ["Perhaps."]
+
+
+TRACES = st.lists(
+    st.builds(
+        trace,
+        st.sampled_from("abcdef"),
+        st.lists(st.sampled_from(["Perhaps. ", "It is odd. ", "So 1 = 1. "]), max_size=5).map("".join),
+        correct=st.sampled_from([True, True, True, False, None]),
+        truncated=st.sampled_from([False, False, True]),
+        teacher=st.sampled_from(["A", "B"]),
+        prompt=st.sampled_from([SHEEP, SUM, "?"]),
+    ),
+    max_size=12,
+)
+
+
+@given(
+    TRACES,
+    st.floats(0, 1),
+    st.sampled_from([name for name in RANKINGS if name != "step_ratio"]),
+    st.none() | st.integers(1, 3),
+    st.none() | st.just(0.8),
+    st.none() | st.integers(1, 40),
+)
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_lost(
+    traces: list[Trace], keep: float, by: str, per_problem: int | None, near: float | None, longest: int | None
+) -> None:
+    curation = curate(traces, keep=keep, by=by, per_problem=per_problem, near=near, longest=longest)
+    gone = [drop.trace for drop in curation.dropped]
+    assert Counter(map(id, [*curation.kept, *gone])) == Counter(map(id, traces))
+    places = [next(i for i, one in enumerate(traces) if one is trace) for trace in curation.kept]
+    assert places == sorted(places)
+    assert len(curation.control) == len(curation.kept)
+    assert all(trace.correct and not trace.truncated for trace in [*curation.kept, *curation.control])
+    assert all(drop.reason for drop in curation.dropped)
+    if per_problem:
+        assert max(Counter(trace.problem_id for trace in curation.kept).values(), default=0) <= per_problem

@@ -37,7 +37,8 @@ def measure(
     if as_json:
         return print_json(result._asdict() | {"dropped": len(result.dropped)})
     rows = [[name, *(means[name] for means in result.means.values())] for name in DESCRIPTIONS]
-    _print_table(f"{result.traces} traces", ["mean of", *(name.rpartition("/")[2] or "all" for name in result.means)], rows)
+    teachers = [name.rpartition("/")[2] or "all" for name in result.means]
+    _print_table(f"{result.traces} traces", ["mean of", *teachers], rows)
 
 
 @app.command("filter")
@@ -132,9 +133,10 @@ def compare(
         return print_json(traces.comparison_json(result))
     from rich.console import Console
 
-    from titer.report.terminal import show_comparison
+    from titer.pipeline.reading import as_teachers
+    from titer.report import show_comparison
 
-    show_comparison(traces.comparison_data(result), Console())
+    show_comparison(as_teachers(result), Console())
     if html:
         print(f"\npage: {html}")
 
@@ -185,10 +187,12 @@ def show(
         return print_json({"id": shown.trace.id, "steps": [step._asdict() for step in shown.steps]})
     from rich.console import Console
 
-    from titer.report.terminal import show_steps
+    from titer.pipeline.reading import as_steps
+    from titer.report import show_steps
+    from titer.traces import text_of
 
     title = f"{shown.trace.id}  {shown.trace.teacher}".strip()
-    show_steps(title, traces.steps_to_read(shown.steps), Console())
+    show_steps(title, as_steps(text_of(shown.trace)), Console())
 
 
 @app.command()

@@ -13,14 +13,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from titer.dynamics import Verdict, judge
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise
 from titer.pipeline.data import load_inputs
+from titer.pipeline.reading import pairs_of, teachers_of, to_read
 from titer.recipe import Recipe, load_recipe
-from titer.records import Decision, Rollout, read_rollouts, read_traces
+from titer.records import Decision, Rollout, Trace, read_rollouts, read_traces
 from titer.report import (
     Curation,
     Manifest,
@@ -33,7 +34,7 @@ from titer.report import (
     render,
 )
 from titer.store import read_manifest, read_table, write_json, write_table, write_text
-from titer.traces import steps
+from titer.traces.cues import DEFINITIONS
 
 SHOWN_TRACES = 12
 
@@ -69,6 +70,9 @@ def gather(run: Path) -> ReportData:
     training = _training(run / "train" / "log.jsonl")
     answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
     verdicts = judge(differences) if final else []
+    curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
+    traces = _in_order(curated, inputs.traces)
+    pairs = pairs_of(traces, curated.reasons)
     return ReportData(
         title=str(manifest["name"]),
         headline=_headline(load_recipe(run / "recipe.yaml"), training),
@@ -84,7 +88,10 @@ def gather(run: Path) -> ReportData:
         if len(others) > 1
         else {},
         curation=_curation(run / "curate") if _has(manifest, "curate") else None,
-        traces=_traces(run / "curate") if _has(manifest, "curate") else [],
+        teachers=teachers_of(traces),
+        behaviours=DEFINITIONS,
+        traces=[] if pairs else _traces(curated),
+        trace_pairs=pairs,
         pairs=pick_pairs(base, by_model.get("trained", []), answers=answers),
         manifest=_manifest(run, manifest),
     )
@@ -166,16 +173,33 @@ def _curation(folder: Path) -> Curation:
     return Curation(kept=sum(1 for _ in read_traces(folder / "kept.parquet")), dropped=dropped)
 
 
-def _traces(folder: Path) -> list[TraceToRead]:
-    """Some kept traces and some dropped ones, spread over the tables."""
+class Curated(NamedTuple):
+    """The traces that curation saw, and why it dropped those that it did, by id."""
+
+    kept: list[Trace]
+    dropped: list[Trace]
+    reasons: Mapping[str, str]
+
+
+def _curated(folder: Path) -> Curated:
     reasons = {row["trace_id"]: f"{row['rule']}: {row['reason']}" for row in read_table(folder / "reasons.parquet")}
-    shown = []
-    for name in ("kept", "dropped") if reasons else ("kept",):
-        traces = list(read_traces(folder / f"{name}.parquet"))
+    dropped = list(read_traces(folder / "dropped.parquet")) if reasons else []
+    return Curated(list(read_traces(folder / "kept.parquet")), dropped, reasons)
+
+
+def _in_order(curated: Curated, traces: Sequence[Trace]) -> list[Trace]:
+    """Kept and dropped traces in the order of the run's data, so that the first ones are no choice of curation's."""
+    places = {trace.id: place for place, trace in enumerate(traces)}
+    return sorted([*curated.kept, *curated.dropped], key=lambda trace: places.get(trace.id, len(places)))
+
+
+def _traces(curated: Curated) -> list[TraceToRead]:
+    """Some kept traces and some dropped ones, spread over the tables."""
+    shown: list[TraceToRead] = []
+    for traces in (curated.kept, curated.dropped):
         stride = max(1, len(traces) // (SHOWN_TRACES // 2))
         shown += [
-            TraceToRead(trace=trace, steps=steps(trace.reasoning), dropped=reasons.get(trace.id, ""))
-            for trace in traces[::stride][: SHOWN_TRACES // 2]
+            to_read(trace, dropped=curated.reasons.get(trace.id, "")) for trace in traces[::stride][: SHOWN_TRACES // 2]
         ]
     return shown
 

@@ -40,7 +40,8 @@ def read_problems(
     its prompt (`prompt_id`). Columns of no meaning here go into `meta`.
 
     Raises InputError at the first bad row, with file, row and field; `on_bad="drop"` appends it to `dropped`
-    instead. `check` may raise InputError for more rows, which are then bad in the same way. A file that is missing, empty or damaged as a whole is raised either way.
+    instead. `check` may raise InputError for more rows, which are then bad in the same way. A file that is missing,
+    empty or damaged as a whole is raised either way.
     """
 
     def parse(row: dict[str, Any]) -> Problem:

@@ -2,28 +2,39 @@
 
 from titer.report.data import (
     Curation,
+    FeatureRow,
     Manifest,
     Pair,
     ProbeRow,
+    ReadStep,
     ReportData,
     StageRow,
+    TeacherComparison,
+    TracePair,
     TraceToRead,
     TrainRow,
 )
-from titer.report.page import render
+from titer.report.page import render, render_comparison
 from titer.report.pick import pick_pairs
-from titer.report.terminal import show
+from titer.report.terminal import show, show_comparison, show_steps
 
 __all__ = [
     "Curation",
+    "FeatureRow",
     "Manifest",
     "Pair",
     "ProbeRow",
+    "ReadStep",
     "ReportData",
     "StageRow",
+    "TeacherComparison",
+    "TracePair",
     "TraceToRead",
     "TrainRow",
     "pick_pairs",
     "render",
+    "render_comparison",
     "show",
+    "show_comparison",
+    "show_steps",
 ]

@@ -8,14 +8,16 @@ Every part may be empty, and is then left out of the page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from titer.records.results import Difference, SuiteSummary, Verdict
+from titer.records.results import Difference, Interval, SuiteSummary, Verdict
 from titer.records.schema import Decision, Rollout, Trace
 
 Outcome = Literal["gained", "lost", "both wrong"]
+More = Literal["A more", "B more", "cannot tell"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +51,91 @@ class Curation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadStep:
+    """A piece of a trace: what it does, and the line of attack it is in (0: the trunk).
+
+    `dead` says that the answer does not rest on that line.
+    """
+
+    text: str
+    behaviour: str
+    line: int = 0
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TraceToRead:
-    """A trace to show: its reasoning cut into `steps`, and why it was dropped ("" for a kept one)."""
+    """A trace to show: what is read of it cut into `steps`, and why it was dropped ("" for a kept one)."""
 
     trace: Trace
-    steps: Sequence[str]
+    steps: Sequence[ReadStep]
     dropped: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracePair:
+    """One problem as two teachers solved it."""
+
+    problem_id: str
+    prompt: str
+    left: TraceToRead
+    right: TraceToRead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRow:
+    """One feature of two teachers: their means, and the 95 % interval of a − b, paired over problems.
+
+    `share` says that the numbers are shares in [0, 1]. `problems` counts those that have the feature (0: all of them).
+    """
+
+    name: str
+    description: str
+    a: float
+    b: float
+    low: float
+    mid: float
+    high: float
+    share: bool = False
+    problems: int = 0
+
+    @property
+    def change(self) -> Interval:
+        """a − b, in the feature's own unit."""
+        return Interval(self.low, self.mid, self.high)
+
+    @property
+    def relative(self) -> Interval:
+        """a − b in units of the mean of both: comparable from feature to feature. nan where both are zero."""
+        middle = (abs(self.a) + abs(self.b)) / 2
+        return Interval(*(end / middle if middle else math.nan for end in self.change))
+
+    @property
+    def more(self) -> More:
+        """Which teacher has more of it; "cannot tell" unless the interval excludes zero."""
+        if not self.change.excludes_zero:
+            return "cannot tell"
+        return "A more" if self.mid > 0 else "B more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherComparison:
+    """Teachers `a` and `b` on `problems` of the `shared` problems that both have traces of.
+
+    `transitions_a["propose"]["deduce"]` is the share of a's proposals that a deduction follows. `correct_a` is the
+    share of a's graded traces of shared problems that are right (nan: none is graded). `note` says what was left out.
+    """
+
+    a: str
+    b: str
+    problems: int
+    shared: int
+    rows: Sequence[FeatureRow]
+    transitions_a: Mapping[str, Mapping[str, float]]
+    transitions_b: Mapping[str, Mapping[str, float]]
+    correct_a: float = math.nan
+    correct_b: float = math.nan
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +172,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
-    """One run's report. `headline` is a few named facts for the top; `checkpoints` maps a step to its scores."""
+    """One run's report. `headline` is a few named facts for the top; `checkpoints` maps a step to its scores.
+
+    `behaviours` says what each behaviour of a step means. `traces` are read alone, `trace_pairs` side by side.
+    """
 
     title: str
     headline: Mapping[str, Any] = field(default_factory=dict)
@@ -103,6 +187,9 @@ class ReportData:
     probes: Sequence[ProbeRow] = ()
     checkpoints: Mapping[int, Sequence[SuiteSummary]] = field(default_factory=dict)
     curation: Curation | None = None
+    teachers: TeacherComparison | None = None
+    behaviours: Mapping[str, str] = field(default_factory=dict)
     traces: Sequence[TraceToRead] = ()
+    trace_pairs: Sequence[TracePair] = ()
     pairs: Sequence[Pair] = ()
     manifest: Manifest | None = None

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from titer.records.results import Call, Difference, Interval, Measure, SuiteSummary
-from titer.report.data import ReportData, TrainRow
+from titer.report.data import ReportData, TeacherComparison, TrainRow
 from titer.report.numbers import change as written_change
+from titer.report.numbers import percent
 
 Figure = dict[str, Any]
 
@@ -63,6 +64,7 @@ def figures(data: ReportData) -> dict[str, Figure]:
         "score_path": _path(data, lambda s: s.accuracy, "Accuracy (avg@k), %", 100.0),
         "length_path": _path(data, lambda s: s.tokens, "Mean length, tokens", 1.0),
         "termination_path": _path(data, lambda s: s.terminated, "Ends by itself, %", 100.0),
+        "behaviours": _behaviours(data.teachers) if data.teachers else None,
     }
     return {name: figure for name, figure in made.items() if figure is not None}
 
@@ -142,6 +144,56 @@ def _forest(traces: list[Figure], names: Mapping[int, str], axis_title: str, per
     }
     layout["hovermode"] = "closest"
     return {"data": traces, "layout": layout, "about": axis_title}
+
+
+def _behaviours(teachers: TeacherComparison) -> Figure | None:
+    """Both teachers' shares of steps by behaviour, as bars: a's filled, b's hatched."""
+    rows = {row.name: row for row in teachers.rows}
+    shown = [name for name in teachers.transitions_a if f"{name}_share" in rows]
+    if not shown:
+        return None
+    found = [rows[f"{name}_share"] for name in shown]
+    bars = [
+        _bars(f"A: {_short(teachers.a)}", shown, [row.a for row in found], {"color": "--blue"}),
+        _bars(f"B: {_short(teachers.b)}", shown, [row.b for row in found], _HATCHED),
+    ]
+    layout = _layout(height=90 + 46 * len(shown))
+    longest = max((x for bar in bars for x in bar["x"] if math.isfinite(x)), default=0.0) or 1.0
+    layout["xaxis"] |= {"title": _axis_title("Share of steps, %"), "range": [0, 1.2 * longest]}  # room for numbers
+    if longest > 80:
+        layout["xaxis"] |= {"tickvals": [0, 20, 40, 60, 80, 100]}
+    layout["yaxis"] |= {"autorange": "reversed", "showgrid": False, "fixedrange": True}
+    layout |= {"barmode": "group", "bargap": 0.3, "bargroupgap": 0.08, "hovermode": "closest"}
+    layout["legend"] |= {"orientation": "v"}
+    return {"data": bars, "layout": layout, "about": "Share of steps by behaviour, both teachers"}
+
+
+def _short(teacher: str, length: int = 32) -> str:
+    """A model's name without its owner, as long as a phone's legend has room for."""
+    name = teacher.rpartition("/")[2] or teacher
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+_HATCHED: Final[Figure] = {
+    "color": "--paper",
+    "pattern": {"shape": "/", "bgcolor": "--paper", "fgcolor": "--red", "size": 8, "solidity": 0.4},
+    "line": {"color": "--red", "width": 1.5},
+}
+
+
+def _bars(name: str, labels: Sequence[str], shares: Sequence[float], marker: Figure) -> Figure:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": label(name),
+        "y": [label(text) for text in labels],
+        "x": [100 * share for share in shares],
+        "marker": marker,
+        "text": [percent(share) for share in shares],
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertemplate": "%{y}: %{text}<extra></extra>",
+    }
 
 
 def _loss(data: ReportData) -> Figure | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from titer.records.results import Call, Difference, Interval, Label
+from titer.report.data import FeatureRow, More
 
 UNKNOWN: Final = "–"
 
@@ -29,6 +30,7 @@ LABEL_MARKS: Final[Mapping[Label, str]] = {
     "dipping": "◇",
     "cannot tell": "○",
 }
+MORE_MARKS: Final[Mapping[More, str]] = {"A more": "◀", "B more": "▶", "cannot tell": "○"}
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -71,25 +73,35 @@ def _range(interval: Interval, written: Callable[[float], str]) -> str:
     return f"{written(interval.low)}–{written(interval.high)}"
 
 
-def signed(value: float, *, scale: float = 1.0) -> str:
-    """A change with its sign: one decimal, fewer where the whole part has three digits or more."""
+def signed(value: float, *, scale: float = 1.0, decimals: int = 1) -> str:
+    """A change with its sign and `decimals` decimals, none where the whole part has three digits or more."""
     if not math.isfinite(value):
         return UNKNOWN
     scaled = value * scale
-    return f"{scaled:+,.{0 if abs(scaled) >= 100 else 1}f}".replace("-", "−")
+    return f"{scaled:+,.{0 if abs(scaled) >= 100 else decimals}f}".replace("-", "−")
 
 
-def points(change: Interval, *, scale: float = 100.0) -> str:
+def points(change: Interval, *, scale: float = 100.0, decimals: int = 1) -> str:
     """A change with its interval, in percentage points (or, with `scale` 1, in units of the measure)."""
-    mid = signed(change.mid, scale=scale)
-    if not math.isfinite(change.low):
-        return mid
-    return f"{mid} [{signed(change.low, scale=scale)}, {signed(change.high, scale=scale)}]"
+    low, mid, high = (signed(end, scale=scale, decimals=decimals) for end in change)
+    return f"{mid} [{low}, {high}]" if math.isfinite(change.low) else mid
 
 
 def change(difference: Difference) -> str:
     """A difference's change: points for rates, tokens for lengths."""
     return points(difference.change, scale=1.0 if difference.measure == "tokens" else 100.0)
+
+
+def feature(value: float, row: FeatureRow) -> str:
+    """A teacher's mean of a feature: a percentage for shares."""
+    return percent(value) if row.share else mean_tokens(value)
+
+
+def feature_change(row: FeatureRow) -> str:
+    """The difference of two teachers with its interval: points for shares, a decimal more for small ones."""
+    scale = 100.0 if row.share else 1.0
+    widest = max((abs(end) * scale for end in row.change if math.isfinite(end)), default=0.0)
+    return points(row.change, scale=scale, decimals=2 if widest < 1 else 1)
 
 
 def duration(seconds: float) -> str:

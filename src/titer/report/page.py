@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,16 +20,18 @@ from typing import Any, Final, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from titer.records.results import Difference, Interval, SuiteSummary, Verdict
-from titer.report import numbers
-from titer.report.data import ReportData
+from titer.records.results import Difference, Interval, SuiteSummary
+from titer.report import numbers, reader
+from titer.report.data import ReportData, TeacherComparison
 from titer.report.figures import figures, title
+from titer.report.reader import LONGEST_TEXT
 
 _HERE: Final = Path(__file__).parent
 _SCRIPTS: Final = ("plotly-basic.min.js", "page.js")
 
-LONGEST_TEXT: Final = 20_000  # characters of one trace or completion that are shown
 MOST_ITEMS: Final = 40  # traces or pairs in one reader
+
+_WIDEST: Final = 2.0  # in units of their mean, two means that are not negative differ by no more
 
 _SECTIONS: Final[Mapping[str, str]] = {
     "outcome": "What came out",
@@ -37,6 +39,7 @@ _SECTIONS: Final[Mapping[str, str]] = {
     "scores": "Scores",
     "training": "Training",
     "lengths": "Lengths and termination",
+    "teachers": "Teachers compared",
     "traces": "Traces to read",
     "rollouts": "Rollouts to read",
     "provenance": "How it was made",
@@ -64,7 +67,8 @@ def render(data: ReportData) -> str:
             figures=drawn,
             figures_json=safe_json(drawn),
             scores=score_rows(data.suites, data.differences),
-            span=_span(data.verdicts),
+            span=_span(v.accuracy for v in data.verdicts),
+            feature_span=min(_span(row.relative for row in data.teachers.rows), _WIDEST) if data.teachers else 1.0,
             most=MOST_ITEMS,
             css=_static("page.css"),
             scripts=[_static(name) for name in _SCRIPTS],
@@ -72,6 +76,11 @@ def render(data: ReportData) -> str:
         )
     )
     return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def render_comparison(comparison: TeacherComparison) -> str:
+    """Two teachers compared, alone on a page of its own."""
+    return render(ReportData(title=f"{comparison.a} and {comparison.b}", teachers=comparison))
 
 
 def _shown(section: str, data: ReportData, drawn: Mapping[str, Any]) -> bool:
@@ -82,7 +91,8 @@ def _shown(section: str, data: ReportData, drawn: Mapping[str, Any]) -> bool:
             "scores": data.suites or "differences" in drawn,
             "training": drawn.keys() & {"loss", "token_accuracy", "lr"},
             "lengths": drawn.keys() & {"score_path", "length_path", "termination_path", "parts"},
-            "traces": data.traces or data.curation,
+            "teachers": data.teachers,
+            "traces": data.traces or data.trace_pairs or data.curation,
             "rollouts": data.pairs,
             "provenance": data.manifest,
         }[section]
@@ -109,10 +119,23 @@ def _environment() -> Environment:
         "points": numbers.points,
         "change": numbers.change,
         "duration": numbers.duration,
+        "feature": numbers.feature,
+        "feature_change": numbers.feature_change,
         "whisker": whisker,
         "cut": cut,
+        "bare": reader.bare,
+        "opening": reader.opening,
+        "fitting": reader.fitting,
+        "runs": reader.runs,
+        "letter": reader.letter,
+        "look_class": reader.look_class,
     }
-    environment.globals |= {"call_marks": numbers.CALL_MARKS, "label_marks": numbers.LABEL_MARKS}
+    environment.globals |= {
+        "call_marks": numbers.CALL_MARKS,
+        "label_marks": numbers.LABEL_MARKS,
+        "more_marks": numbers.MORE_MARKS,
+        "looks": reader.LOOKS,
+    }
     return environment
 
 
@@ -175,9 +198,9 @@ def score_rows(suites: Sequence[SuiteSummary], differences: Sequence[Difference]
     return rows
 
 
-def _span(verdicts: Sequence[Verdict]) -> float:
-    """The largest distance from zero that any verdict's interval reaches: one scale for all of them."""
-    ends = [abs(end) for v in verdicts for end in v.accuracy if math.isfinite(end)]
+def _span(changes: Iterable[Interval]) -> float:
+    """The largest distance from zero that any of the intervals reaches: one scale for all of them."""
+    ends = [abs(end) for change in changes for end in change if math.isfinite(end)]
     return max(ends, default=0.0) or 1.0
 
 

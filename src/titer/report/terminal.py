@@ -1,26 +1,33 @@
 """The report's tables for a terminal.
 
 show(data, Console())
+show_steps("problem 7", steps, Console())
+show_comparison(comparison, Console())
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from titer.records.results import Difference, SuiteSummary, Verdict
 from titer.records.schema import Decision
 from titer.report import numbers
-from titer.report.data import ReportData
+from titer.report.data import FeatureRow, ReadStep, ReportData, TeacherComparison
 from titer.report.figures import title
+from titer.report.numbers import UNKNOWN
 from titer.report.page import ScoreRow, score_rows
+from titer.report.reader import LOOKS, Run, bare, letter, runs
 
 _STYLES: Final = {"better": "bold cyan", "worse": "bold yellow"}
+_UNSEEN: Final = {"Cc", "Cs"}  # control characters, lone surrogates
+_TURNING: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction of what follows
+_TAG: Final = 10  # columns for a behaviour's name
 
 
 def show(data: ReportData, console: Console) -> None:
@@ -80,6 +87,82 @@ def _cells(row: ScoreRow) -> list[Text]:
     ]
 
 
+def show_steps(title: str, steps: Sequence[ReadStep], console: Console) -> None:
+    """Print a trace step by step: what each does in words and colour, abandoned lines dimmed and fenced in."""
+    console.print(_text(title), style="bold")
+    for run in runs(steps):
+        if run.dead:
+            console.print(Text(f"{'':{_TAG}}┌╌ {run.summary}", style="dim"))
+        for step in run.steps:
+            console.print(_step(step, run, console))
+
+
+def _step(step: ReadStep, run: Run, console: Console) -> Text:
+    """A step's lines, each behind a bar; the first one also behind what the step does."""
+    style = LOOKS[step.behaviour].style if step.behaviour in LOOKS else ""
+    whole = Text("\n".join(_harmless(line) for line in bare(step.text).split("\n")))
+    lines = whole.wrap(console, max(console.width - _TAG - 2, 20), overflow="fold")
+    bar = "╎ " if run.dead else "│ "
+    tags = [_harmless(step.behaviour)[: _TAG - 1], *[""] * (len(lines) - 1)]
+    shown = [Text.assemble(f"{tag:{_TAG}}", bar, line) for tag, line in zip(tags, lines, strict=True)]
+    joined = Text("\n").join(shown)
+    joined.stylize(f"dim {style}" if run.dead else style)
+    return joined
+
+
+def show_comparison(comparison: TeacherComparison, console: Console) -> None:
+    """Print two teachers' features with their differences, and what follows what in each."""
+    console.print(_text(f"A  {comparison.a}"), _text(f"B  {comparison.b}"), sep="\n", style="bold")
+    right = [numbers.percent(share) for share in (comparison.correct_a, comparison.correct_b)]
+    facts = [
+        f"{comparison.problems:,} of {comparison.shared:,} shared problems compared.",
+        comparison.note,
+        f"Of their graded traces {right[0]} (A) and {right[1]} (B) are right." if set(right) != {UNKNOWN} else "",
+    ]
+    console.print(_text(" ".join(filter(None, facts))), style="dim")
+    console.print(feature_table(comparison.rows))
+    console.print(
+        _text("Shares differ by percentage points. ◀ A has more, ▶ B has more: the 95 % interval excludes zero."),
+        style="dim",
+    )
+    if comparison.transitions_a and comparison.transitions_b:
+        matrices = Table.grid(padding=(0, 3, 0, 0))
+        sides = {"A": comparison.transitions_a, "B": comparison.transitions_b}
+        matrices.add_row(*(transition_table(f"{name}: % followed by", rows) for name, rows in sides.items()))
+        console.print(Group(Text(), matrices))
+
+
+def feature_table(rows: Sequence[FeatureRow]) -> Table:
+    """One row per feature: both means, and the paired difference with its 95 % interval."""
+    table = _table("Features", ["feature", "A", "B", "", "A − B"])
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for row in rows:
+        clear = row.more != "cannot tell"
+        change = Text(numbers.feature_change(row), style="bold" if clear else "dim", no_wrap=True)
+        means = (_text(numbers.feature(value, row)) for value in (row.a, row.b))
+        table.add_row(_text(title(row.name)), *means, numbers.MORE_MARKS[row.more], change)
+    return table
+
+
+def transition_table(heading: str, shares: Mapping[str, Mapping[str, float]]) -> Table:
+    """How often each behaviour (a row) is followed by each (a column), in per cent; every row's largest is bold."""
+    table = _table(heading, ["", *(letter(name) for name in shares)])
+    for column in table.columns:
+        column.justify, column.no_wrap = ("right", True) if column.header else ("left", True)
+        column.min_width = 2
+    table.padding = (0, 1, 0, 0)
+    for name, row in shares.items():
+        cells = [row.get(to, 0.0) for to in shares]
+        seen = any(cells)
+        styles = ["bold" if share == max(cells) > 0 else "" for share in cells]
+        table.add_row(
+            _text(name),
+            *(Text(f"{100 * c:.0f}" if seen else UNKNOWN, style=s) for c, s in zip(cells, styles, strict=True)),
+        )
+    return table
+
+
 def _table(heading: str, columns: Sequence[str]) -> Table:
     table = Table(title=heading, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for column in columns:
@@ -93,4 +176,9 @@ def _change(text: str) -> Text:
 
 def _text(text: str) -> Text:
     """`text` as it is: no markup, and no control characters that a terminal would obey."""
-    return Text("".join(" " if unicodedata.category(c) == "Cc" else c for c in text))
+    return Text(_harmless(text))
+
+
+def _harmless(text: str) -> str:
+    """`text` on one line, without what a terminal would obey or could not be given."""
+    return "".join(" " if unicodedata.category(c) in _UNSEEN or c in _TURNING else c for c in text)

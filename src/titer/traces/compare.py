@@ -6,7 +6,7 @@ comparison.features["propose_share"].difference        # (low, mid, high) of a â
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from titer.errors import InputError
 from titer.records import Trace
 from titer.traces.cues import BEHAVIOURS
-from titer.traces.features import FEATURES, measure, read, transitions
+from titer.traces.features import Table, batches, measure, read, stack, transitions
 from titer.traces.steps import text_of
 
 RESAMPLES = 2000
@@ -49,15 +49,21 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    traces: Iterable[Trace], *, a: str, b: str, only: Literal["solved", "all"] = "solved", seed: int = 0
+    traces: Iterable[Trace],
+    *,
+    a: str,
+    b: str,
+    only: Literal["solved", "all"] = "solved",
+    extra: Callable[[Sequence[Trace]], Table] | None = None,
+    seed: int = 0,
 ) -> Comparison:
     """Every feature of the traces of teachers `a` and `b` (parts of their names), paired over shared problems.
     A part that fits several teachers takes them as one.
 
     `only="solved"` compares the problems that both solved, as far as traces are graded: neither teacher has only
     wrong or cut traces of them, and those are left out. A problem with several traces of a teacher counts by their
-    mean. Intervals are percentile bootstraps over problems. Raises InputError when a name fits no teacher, when
-    both fit the same one, or when nothing is shared.
+    mean. `extra` may compute more columns, one number a trace. Intervals are percentile bootstraps over problems.
+    Raises InputError when a name fits no teacher, when both fit the same one, or when nothing is shared.
     """
     rows = list(traces)
     teachers = [_teachers(rows, part) for part in (a, b)]
@@ -76,9 +82,9 @@ def compare(
             f"{names[0]!r} and {names[1]!r} share no problem{' that both solved' * (only == 'solved')}",
             remedy="give traces of the same problems, with the same problem_id or prompt",
         )
-    (table_a, moves_a), (table_b, moves_b) = (_table(side, problems) for side in sides)
+    (table_a, moves_a), (table_b, moves_b) = (_table(side, problems, extra) for side in sides)
     rng = np.random.default_rng(seed)
-    features = {name: _difference(table_a[name], table_b[name], rng) for name in FEATURES}
+    features = {name: _difference(table_a[name], table_b[name], rng) for name in table_a}
     return Comparison(
         names[0], names[1], len(problems), len(shared), (correct[0], correct[1]), features, (moves_a, moves_b)
     )
@@ -109,15 +115,21 @@ def _correct(traces: Sequence[Trace]) -> float:
     return sum(graded) / len(graded) if graded else float("nan")
 
 
-def _table(side: dict[str, list[Trace]], problems: Sequence[str]) -> tuple[dict[str, Floats], Floats]:
+def _table(
+    side: dict[str, list[Trace]], problems: Sequence[str], extra: Callable[[Sequence[Trace]], Table] | None
+) -> tuple[Table, Floats]:
     """Each feature's mean per problem, and the teacher's transition shares."""
     traces = [trace for problem in problems for trace in side[problem]]
     place = np.repeat(np.arange(len(problems)), [len(side[problem]) for problem in problems])
-    reading = read([text_of(trace) for trace in traces])
-    moves = transitions(reading).sum(axis=0)
+    moves, tables = np.zeros((len(BEHAVIOURS), len(BEHAVIOURS))), list[Table]()
+    for batch in batches([text_of(trace) for trace in traces]):
+        reading = read(batch)
+        moves += transitions(reading).sum(axis=0)
+        tables.append(measure(reading))
     whole = moves.sum(axis=1, keepdims=True)
     shares = np.divide(moves, whole, where=whole > 0, out=np.zeros(moves.shape))
-    return {name: _means(column, place, len(problems)) for name, column in measure(reading).items()}, shares
+    table = stack(tables) | (extra(traces) if extra else {})
+    return {name: _means(column, place, len(problems)) for name, column in table.items()}, shares
 
 
 def _means(column: Floats, place: NDArray[np.int64], count: int) -> Floats:

@@ -11,7 +11,8 @@ a problem's share. Every trace that goes is listed with the rule and its numbers
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from titer.traces.steps import text_of
 Rule = Literal[
     "truncated", "wrong", "not verified", "empty", "evaluation", "near duplicate", "length", "branching", "per problem"
 ]
+Sieve = Callable[[Trace], tuple[Rule, str] | None]  # which rule drops a trace, and why; None lets it through
 STEP_RATIO = "step_ratio"
 RANKINGS = ("none", STEP_RATIO, *FEATURES)
 
@@ -79,15 +81,13 @@ def curate(
     """
     if by not in RANKINGS:
         raise InputError(f"no feature {by!r} to rank by", field="by", remedy=f"use one of: {', '.join(RANKINGS)}")
-    rules: list[Callable[[Trace], tuple[Rule, str] | None]] = [
-        lambda trace: _unsound(trace, verified=verified, finished=finished),
-        *([_near_rule(traces, evaluation, near)] if near else []),
-        lambda trace: _bounds(trace, shortest, longest),
-    ]
-    dropped, sound = list[Dropped](), list[Trace]()
-    for trace in traces:
-        fault = next(filter(None, (rule(trace) for rule in rules)), None)
-        dropped.append(Dropped(trace, *fault)) if fault else sound.append(trace)
+    if not 0 <= keep <= 1:
+        raise InputError(f"keep is {keep}", field="keep", remedy="give a share from 0 to 1")
+    dropped = list[Dropped]()
+    sound = _sift(traces, lambda trace: _unsound(trace, verified=verified, finished=finished), dropped)
+    if near:
+        sound = _sift(sound, _near_rule(sound, evaluation, near), dropped)
+    sound = _sift(sound, lambda trace: _bounds(trace, shortest, longest), dropped)
     values, lengths = _rank_values(sound, by, paired_with), [len(text_of(trace)) for trace in sound]
     order = sorted(range(len(sound)), key=lambda i: (values[i], lengths[i], sound[i].id))
     count = len(sound) if by == "none" else max(min(1, len(sound)), round(keep * len(sound)))
@@ -96,10 +96,13 @@ def curate(
     dropped += [
         Dropped(sound[i], "branching", f"{by} {values[i]:.3f} ranks behind the kept {keep:.0%}") for i in by_rank
     ]
-    if per_problem:
-        dropped += _crowded([sound[i] for i in order[:count]], per_problem)
-    gone = {drop.trace.id for drop in dropped}
-    kept = [trace for trace in traces if trace.id not in gone]
+    crowded = _crowded([sound[i].problem_id for i in order[:count]], per_problem)
+    dropped += [
+        Dropped(sound[i], "per problem", f"{per_problem} better ranked traces of {sound[i].problem_id} are kept")
+        for i, too_many in zip(order, crowded, strict=False)
+        if too_many
+    ]
+    kept = [sound[i] for i in sorted(i for i, too_many in zip(order, crowded, strict=False) if not too_many)]
     return Curation(kept, dropped, cutoff, _control(sound, len(kept), seed), _length_overlap(lengths, by_rank))
 
 
@@ -110,16 +113,17 @@ def step_ratios(traces: Sequence[Trace], paired_with: str) -> NDArray[np.float64
     is not published; the normalisation is ours.
     """
     steps = measure_texts([text_of(trace) for trace in traces])["steps"]
-    paired = {
-        trace.problem_id: n for trace, n in zip(traces, steps, strict=True) if paired_with in trace.teacher and n > 0
-    }
+    convergent = [paired_with.lower() in trace.teacher.lower() for trace in traces]
+    paired = {trace.problem_id: n for trace, n, mate in zip(traces, steps, convergent, strict=True) if mate and n > 0}
     if not paired_with or not paired:
         raise InputError(
             f"no trace by a teacher like {paired_with!r} to pair with",
             field="paired_with",
             remedy="name the convergent teacher whose traces of the same problems stand in the file",
         )
-    mates = np.array([np.nan if paired_with in t.teacher else paired.get(t.problem_id, np.nan) for t in traces])
+    mates = np.array(
+        [np.nan if mate else paired.get(t.problem_id, np.nan) for t, mate in zip(traces, convergent, strict=True)]
+    )
     return np.asarray((steps - mates) / mates)
 
 
@@ -130,6 +134,13 @@ def _rank_values(traces: Sequence[Trace], by: str, paired_with: str) -> NDArray[
     if by == STEP_RATIO:
         return np.nan_to_num(step_ratios(traces, paired_with), nan=-np.inf)
     return np.nan_to_num(measure_texts([text_of(trace) for trace in traces])[by], nan=0.0)
+
+
+def _sift(traces: Sequence[Trace], rule: Sieve, dropped: list[Dropped]) -> list[Trace]:
+    """The traces that the rule lets through; the others join `dropped`."""
+    faults = [rule(trace) for trace in traces]
+    dropped += [Dropped(trace, *fault) for trace, fault in zip(traces, faults, strict=True) if fault]
+    return [trace for trace, fault in zip(traces, faults, strict=True) if not fault]
 
 
 def _unsound(trace: Trace, *, verified: bool, finished: bool) -> tuple[Rule, str] | None:
@@ -153,9 +164,7 @@ def _bounds(trace: Trace, shortest: int | None, longest: int | None) -> tuple[Ru
     return None
 
 
-def _near_rule(
-    traces: Sequence[Trace], evaluation: Iterable[Problem], threshold: float
-) -> Callable[[Trace], tuple[Rule, str] | None]:
+def _near_rule(traces: Sequence[Trace], evaluation: Iterable[Problem], threshold: float) -> Sieve:
     prompts = {trace.problem_id: trace.prompt for trace in reversed(traces)}
     ordered = {trace.problem_id: prompts[trace.problem_id] for trace in traces}
     found = near_duplicates(ordered, threshold=threshold, against={p.id: p.prompt for p in evaluation})
@@ -172,13 +181,13 @@ def _near_rule(
     return rule
 
 
-def _crowded(ranked: Sequence[Trace], most: int) -> Iterator[Dropped]:
-    """What exceeds `most` traces of one problem, given the least branching first."""
-    counts: dict[str, int] = {}
-    for trace in ranked:
-        counts[trace.problem_id] = counts.get(trace.problem_id, 0) + 1
-        if counts[trace.problem_id] > most:
-            yield Dropped(trace, "per problem", f"{most} better ranked traces of {trace.problem_id} are kept")
+def _crowded(ranked: Sequence[str], most: int | None) -> list[bool]:
+    """Which traces exceed `most` of one problem, given the problem of each, the least branching first."""
+    counts, crowded = Counter[str](), list[bool]()
+    for problem in ranked:
+        counts[problem] += 1
+        crowded.append(bool(most) and counts[problem] > (most or 0))
+    return crowded
 
 
 def _control(sound: Sequence[Trace], count: int, seed: int) -> list[Trace]:

@@ -109,7 +109,7 @@ def _select(gaps: Gaps, chosen: Flags) -> Gaps:
 def _worth_a_look(buffer_B: Bytes, gaps: Gaps, end: int) -> Flags:
     """Gaps that follow a newline or what may end a sentence, and that something follows: one in ten."""
     last_G = buffer_B[gaps.starts - 1]
-    ending = (_TERMINATOR | _CLOSER | _table(b"$\x9d"))[last_G]
+    ending = (_TERMINATOR | _CLOSER | _table(b"$\x9d\x99"))[last_G]  # 9D, 99: curly quotes
     return (ending | (gaps.newlines > 0)) & (gaps.ends < end)
 
 
@@ -119,12 +119,18 @@ def _sentence(buffer_B: Bytes, gaps: Gaps, ended: Flags) -> Flags:
     mark = _last_mark(buffer_B, gaps)
     mark_G, before_G = buffer_B[mark], buffer_B[mark - 1]
     capital = _UPPER[first_G] | _foreign(first_G, second_G)
-    # 10! = …, (k! times …) and 7 × ... × 1 end no sentence, unless a capital follows
-    doubtful = (mark_G == ord(".")) & (before_G == ord("."))
+    # 10! = …, (k! times …), 7 × ... × 1 and 3 . 4 end no sentence, unless a capital follows
+    doubtful = (mark_G == ord(".")) & ((before_G == ord(".")) | _SPACE[before_G])
     lone = (_LOWER | _UPPER)[before_G] & ~(_LOWER | _UPPER)[buffer_B[mark - 2]]
     doubtful |= (mark_G == ord("!")) & (_DIGIT[before_G] | (before_G == ord(")")) | lone)
-    begins = capital | _OPENER[first_G] | (_LOWER[first_G] & (mark_G != ord(".")))
+    begins = capital | _OPENER[first_G] | (_LOWER[first_G] & ((mark_G != ord(".")) | _formula(buffer_B, gaps)))
     return ended & np.where(doubtful, capital, begins)
+
+
+def _formula(buffer_B: Bytes, gaps: Gaps) -> Flags:
+    """Whether f(…, x_…, a1…, b=… or c = … stands behind each gap: terse reasoning begins sentences with them."""
+    second_G, third_G = buffer_B[gaps.ends + 1], buffer_B[gaps.ends + 2]
+    return (_DIGIT | _table(b"(=_^"))[second_G] | (second_G == ord(" ")) & (third_G == ord("="))
 
 
 def _line(buffer_B: Bytes, gaps: Gaps, ended: Flags) -> Flags:
@@ -133,6 +139,7 @@ def _line(buffer_B: Bytes, gaps: Gaps, ended: Flags) -> Flags:
     formula = (first_G == ord("$")) | (first_G == ord("\\")) & ((second_G == ord("[")) | (second_G == ord("(")))
     begins = (_UPPER | _DIGIT | _OPENER)[first_G] | _foreign(first_G, second_G)
     listed = _LISTED[first_G] | ((first_G == 0xE2) & (second_G == 0x80))  # a bullet, a dash, a quotation
+    listed |= _LOWER[first_G] & (second_G == ord(")"))
     return (gaps.newlines == 1) & (ended | listed | (begins & ~formula & ~_HANGING[last_G]))
 
 
@@ -146,7 +153,7 @@ def _last_mark(buffer_B: Bytes, gaps: Gaps) -> Places:
     """The last byte before each gap that is no closing quote or bracket, which belong to the sentence they close."""
     last = gaps.starts - 1
     for _ in range(3):
-        curly = (buffer_B[last] == 0x9D) & (buffer_B[last - 1] == 0x80)
+        curly = ((buffer_B[last] == 0x9D) | (buffer_B[last] == 0x99)) & (buffer_B[last - 1] == 0x80)
         last = last - np.where(curly, 3, _CLOSER[buffer_B[last]])
     return last
 
@@ -191,6 +198,7 @@ def _after_wide_stops(buffer_B: Bytes, gaps: Gaps) -> Places:
     full_stop = (buffer_B[leads] == 0xE3) & (second == 0x80) & (third == 0x82)
     other = (buffer_B[leads] == 0xEF) & (second == 0xBC) & ((third == 0x81) | (third == 0x9F))
     stops = leads[full_stop | other] + 3
+    stops = stops[np.diff(stops, append=0) != 3]  # of ？！ the last
     for _ in range(2):
         stops = stops + 3 * _closes_wide(buffer_B, stops)
     gap = np.minimum(np.searchsorted(gaps.starts, stops), len(gaps.starts) - 1)
@@ -198,7 +206,7 @@ def _after_wide_stops(buffer_B: Bytes, gaps: Gaps) -> Places:
 
 
 def _closes_wide(buffer_B: Bytes, places: Places) -> Flags:
-    """Whether ”, 」, 』 or ） stands at each place, or one more full stop."""
+    """Whether ”, ’, 」, 』 or ） stands at each place."""
     first, second, third = (buffer_B[places + i] for i in range(3))
     curly = (first == 0xE2) & (second == 0x80) & ((third == 0x9D) | (third == 0x99))
     corner = (first == 0xE3) & (second == 0x80) & ((third == 0x8D) | (third == 0x8F))
@@ -220,19 +228,27 @@ def _inside_formula_or_code(text: Text, places: Places, gaps: Gaps) -> Flags:
 
 
 def _in_latex(text: Text, places: Places, slashes: Places) -> Flags:
-    r"""Between \( and \), or \[ and \], of one text."""
-    kind = text.buffer_B[slashes + 1]
-    chosen = _table(b"()[]")[kind]
-    marks, kind = slashes[chosen], kind[chosen]
-    if len(marks) < 2:
-        return np.zeros(len(places), dtype=bool)
-    after = np.clip(np.searchsorted(marks, places), 1, len(marks) - 1)
-    opened, closed = marks[after - 1], marks[after]
-    pair = ((kind[after - 1] == ord("(")) & (kind[after] == ord(")"))) | (
-        (kind[after - 1] == ord("[")) & (kind[after] == ord("]"))
-    )
-    one_text = _owner(text, opened) == _owner(text, closed)
-    return pair & one_text & (opened < places) & (places < closed) & (closed - opened < LONGEST_FORMULA)
+    r"""Between \( and \), \[ and \], or \begin and \end, of one text."""
+    inside = np.zeros(len(places), dtype=bool)
+    for opener, closer in ((b"(", b")"), (b"[", b"]"), (b"beg", b"end")):
+        opens = _spells(text.buffer_B, slashes, opener)
+        either = opens | _spells(text.buffer_B, slashes, closer)
+        marks, opens = slashes[either], opens[either]
+        if len(marks) < 2:
+            continue
+        after = np.clip(np.searchsorted(marks, places), 1, len(marks) - 1)
+        opened, closed = marks[after - 1], marks[after]
+        pair = opens[after - 1] & ~opens[after] & (_owner(text, opened) == _owner(text, closed))
+        inside |= pair & (opened < places) & (places <= closed) & (closed - opened < LONGEST_FORMULA)
+    return inside
+
+
+def _spells(buffer_B: Bytes, slashes: Places, word: bytes) -> Flags:
+    """Whether each slash is followed by these letters."""
+    same = np.ones(len(slashes), dtype=bool)
+    for place, letter in enumerate(word, 1):
+        same &= buffer_B[slashes + place] == letter
+    return same
 
 
 def _in_dollars(buffer_B: Bytes, places: Places, dollars: Places, paragraphs: Places) -> Flags:

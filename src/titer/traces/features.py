@@ -8,7 +8,7 @@ All of it is arithmetic on bytes: no model, no tokenizer. Shares "of the text" a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from titer.traces.words import Words, find_words
 Column = NDArray[np.float64]
 Table = dict[str, Column]
 
+BATCH = 1 << 18  # characters that are measured together: arrays that stay in a core's cache
 NGRAM = 4  # words
 SLOT_BITS = 18  # a table that stays in a core's cache
 ODD = 0x9E3779B1  # of the polynomial hash; odd, so that it has an inverse
@@ -71,7 +72,24 @@ def read(texts: Sequence[str]) -> Reading:
 
 def measure_texts(texts: Sequence[str]) -> Table:
     """Every feature of every text, a column each, in the order of FEATURES."""
-    return measure(read(texts)) if texts else {name: np.zeros(0) for name in FEATURES}
+    return stack([measure(read(batch)) for batch in batches(texts)])
+
+
+def batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts in runs of about BATCH characters."""
+    first = size = 0
+    for last, text in enumerate(texts):
+        size += len(text)
+        if size >= BATCH:
+            yield texts[first : last + 1]
+            first, size = last + 1, 0
+    if first < len(texts):
+        yield texts[first:]
+
+
+def stack(tables: Sequence[Table]) -> Table:
+    """One table of the rows of all."""
+    return {name: np.concatenate([np.zeros(0), *(table[name] for table in tables)]) for name in FEATURES}
 
 
 def measure(reading: Reading) -> Table:

@@ -39,6 +39,7 @@ def walk(behaviour_S: Labels, anew_S: NDArray[np.bool_]) -> Lines:
     """The lines of one trace from its steps' behaviours."""
     changes, lines, parent, given_up, result = [0], [0], [-1], [False], [False]
     current, working = 0, True  # working: the line has had a step of its own that is not a proposal
+    back = -1  # the step before which a line was given up
     events = np.flatnonzero((behaviour_S == PROPOSE) | (behaviour_S == BACKTRACK) | (behaviour_S == RECAP))
     last = -1
     for step, behaviour, anew in zip(
@@ -49,11 +50,11 @@ def walk(behaviour_S: Labels, anew_S: NDArray[np.bool_]) -> Lines:
             result[current] = working = True
         elif behaviour == BACKTRACK:
             given_up[current] = current > 0
-            current, working = max(parent[current], 0), True
+            current, working, back = max(parent[current], 0), True, step + 1
             changes.append(step + 1)
             lines.append(current)
         elif anew or working:
-            beside = anew and current > 0
+            beside = anew and current > 0 and step > back  # what has just been given up is left already
             parent.append(parent[current] if beside else current)
             given_up.append(False)
             result.append(False)

@@ -15,6 +15,7 @@ from titer.records.overlap import normalised
 
 SHINGLE = 3  # words
 PERMUTATIONS = 128
+MISTAKES = (0.1, 0.9)  # of the hashing: a candidate too many costs a comparison, one too few is never seen
 
 
 class Twin(NamedTuple):
@@ -31,10 +32,10 @@ def near_duplicates(
     """The prompts that resemble one of `against`, or an earlier one that is kept: id → what it resembles.
 
     Similarity is the Jaccard index of the sets of three-word sequences of the normalised prompts, estimated from 128
-    permutations (standard error at most .045). Candidates come from locality-sensitive hashing, so that a pair near
-    the threshold may be missed.
+    permutations (standard error at most .045). Candidates come from locality-sensitive hashing: at a threshold of .8 it
+    finds 87 % of the pairs that are just as similar, and 97 % of those at .85.
     """
-    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+    index = MinHashLSH(threshold=min(threshold, 0.98), num_perm=PERMUTATIONS, weights=MISTAKES)
     hashes: dict[tuple[bool, str], MinHash] = {}
     for name, prompt in (against or {}).items():
         hashes[True, name] = _minhash(prompt)

@@ -9,6 +9,7 @@ Thin views of `cut`, `rules` and `graph`, which work on many texts at once: for 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 from titer.records import Trace
@@ -65,4 +66,5 @@ def cue_share(text: str) -> float:
 
 
 def _pieces(raw: bytes, starts: list[int]) -> list[str]:
-    return [raw[i:j].decode("utf-8", "surrogatepass") for i, j in zip(starts, [*starts[1:], len(raw)], strict=True)]
+    bounds = pairwise([*starts, len(raw)])
+    return [raw[i:j].decode("utf-8", "surrogatepass") for i, j in bounds]

@@ -14,10 +14,9 @@ from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from titer.records import Trace
-from titer.traces.features import Table, measure_texts
+from titer.traces.features import BATCH, Table, measure_texts
 from titer.traces.steps import text_of
 
-BATCH = 1 << 18  # characters: arrays that stay in a core's cache
 AHEAD = 3  # batches in flight per worker, which bounds the memory
 
 Row = dict[str, Any]

@@ -8,8 +8,8 @@ traces.compare("traces.jsonl", a="R1", b="gpt-oss").features["propose_share"]
 """
 
 from titer.verbs.traces.choose import Filtered, PrunedFile, filter, prune
-from titer.verbs.traces.compare import compare, comparison_data, comparison_json
-from titer.verbs.traces.look import Labelled, Shown, label, show, steps_to_read
+from titer.verbs.traces.compare import compare, comparison_json
+from titer.verbs.traces.look import Labelled, Shown, label, show
 from titer.verbs.traces.measure import Measured, measure
 
 __all__ = [
@@ -19,12 +19,10 @@ __all__ = [
     "PrunedFile",
     "Shown",
     "compare",
-    "comparison_data",
     "comparison_json",
     "filter",
     "label",
     "measure",
     "prune",
     "show",
-    "steps_to_read",
 ]

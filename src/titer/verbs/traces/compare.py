@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from titer.pipeline.reading import as_teachers
 from titer.records import Trace, read_traces
-from titer.report import FeatureRow, TeacherComparison, render_comparison
+from titer.report import render_comparison
 from titer.store import write_text
-from titer.traces import DESCRIPTIONS, Comparison
+from titer.traces import Comparison
 from titer.traces import compare as compare_teachers
 from titer.traces.compare import transition_rows
 from titer.traces.features import Table
@@ -42,7 +43,7 @@ def compare(
     extra = _token_profiles(model) if model else None
     comparison = compare_teachers(rows, a=a, b=b, only=only, extra=extra, seed=seed)
     if html:
-        write_text(Path(html), render_comparison(comparison_data(comparison)))
+        write_text(Path(html), render_comparison(as_teachers(comparison)))
     return comparison
 
 
@@ -58,36 +59,6 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "features": {name: difference._asdict() for name, difference in comparison.features.items()},
         "transitions": {side: transition_rows(shares) for side, (_, shares) in sides.items()},
     }
-
-
-def comparison_data(comparison: Comparison) -> TeacherComparison:
-    """A comparison as the report shows it."""
-    descriptions = dict(DESCRIPTIONS)
-    if set(comparison.features) - set(DESCRIPTIONS):
-        from titer.train.token_loss import PROFILE
-
-        descriptions |= PROFILE
-    rows = [
-        FeatureRow(
-            name=name,
-            description=descriptions[name],
-            a=found.a,
-            b=found.b,
-            low=found.difference[0],
-            mid=found.difference[1],
-            high=found.difference[2],
-        )
-        for name, found in comparison.features.items()
-    ]
-    return TeacherComparison(
-        a=comparison.a,
-        b=comparison.b,
-        problems=comparison.problems,
-        shared=comparison.shared,
-        rows=rows,
-        transitions_a=transition_rows(comparison.transitions[0]),
-        transitions_b=transition_rows(comparison.transitions[1]),
-    )
 
 
 def _token_profiles(name: str) -> Callable[[Sequence[Trace]], Table]:

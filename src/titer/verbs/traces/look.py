@@ -7,13 +7,12 @@ label("traces.jsonl", out="steps.jsonl").behaviours
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, read_traces
-from titer.report import ReadStep
 from titer.store import write_text
 from titer.traces import BEHAVIOURS, cut_text, read_steps, text_of
 from titer.traces.judge import ModelLabeller, RuleLabeller, agreement
@@ -50,11 +49,6 @@ def show(file: str | Path, *, id: str | None = None, teacher: str | None = None)
         if (id is None or id in trace.id) and (teacher is None or teacher.lower() in trace.teacher.lower()):
             return Shown(trace, read_steps(text_of(trace)))
     raise InputError("no such trace here", file=file, remedy="look at the ids and teachers of the file")
-
-
-def steps_to_read(steps: Sequence[Step]) -> list[ReadStep]:
-    """Steps as the report shows them."""
-    return [ReadStep(text=step.text, behaviour=step.behaviour, line=step.line, dead=step.dead) for step in steps]
 
 
 def label(

@@ -1,0 +1,124 @@
+"""Traces and teachers as the report shows them.
+
+    show_steps("t1", as_steps(text_of(trace)), Console())
+    html = render_comparison(as_teachers(compare(traces, a="R1", b="gpt-oss")))
+
+The report knows no traces room: it gets plain steps and plain rows from here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from titer.errors import InputError
+from titer.records import Trace
+from titer.report import FeatureRow, ReadStep, TeacherComparison, TracePair, TraceToRead
+from titer.traces import DESCRIPTIONS, Comparison, compare, read_steps, text_of
+from titer.traces.compare import transition_rows
+
+MOST_PROBLEMS: Final = 2_000  # that are compared in a run's report
+SHOWN_PAIRS: Final = 12
+
+
+def as_steps(text: str) -> list[ReadStep]:
+    """A text's steps, each with what it does."""
+    return [
+        ReadStep(text=step.text, behaviour=step.behaviour, line=step.line, dead=step.dead) for step in read_steps(text)
+    ]
+
+
+def to_read(trace: Trace, *, dropped: str = "") -> TraceToRead:
+    """A trace cut into its steps."""
+    return TraceToRead(trace=trace, steps=as_steps(text_of(trace)), dropped=dropped)
+
+
+def as_teachers(comparison: Comparison, *, note: str = "") -> TeacherComparison:
+    """A comparison as the report shows it."""
+    rows = []
+    for name, found in comparison.features.items():
+        low, mid, high = found.difference
+        text = DESCRIPTIONS.get(name) or _token_profile()[name]
+        rows.append(
+            FeatureRow(
+                name=name,
+                description=text,
+                a=found.a,
+                b=found.b,
+                low=low,
+                mid=mid,
+                high=high,
+                share=text.startswith("share "),
+                problems=found.problems,
+            )
+        )
+    return TeacherComparison(
+        a=comparison.a,
+        b=comparison.b,
+        problems=comparison.problems,
+        shared=comparison.shared,
+        rows=rows,
+        transitions_a=transition_rows(comparison.transitions[0]),
+        transitions_b=transition_rows(comparison.transitions[1]),
+        correct_a=comparison.correct[0],
+        correct_b=comparison.correct[1],
+        note=note,
+    )
+
+
+def _token_profile() -> Mapping[str, str]:
+    # not above: only comparisons with a model have these, and reading traces needs no torch
+    from titer.train.token_loss import PROFILE
+
+    return PROFILE
+
+
+def two_teachers(traces: Iterable[Trace]) -> tuple[str, str] | None:
+    """The two teachers with most traces, in the order of their names; None where fewer than two are named."""
+    counts = Counter(trace.teacher for trace in traces if trace.teacher)
+    if len(counts) < 2:
+        return None
+    a, b = sorted(name for name, _ in counts.most_common(2))
+    return a, b
+
+
+def teachers_of(traces: Sequence[Trace]) -> TeacherComparison | None:
+    """The two teachers with most traces compared on the first problems that both solved; None without any."""
+    names = two_teachers(traces)
+    if names is None:
+        return None
+    shared = list(_shared(traces, names))
+    some = set(shared[:MOST_PROBLEMS])
+    try:
+        found = compare((trace for trace in traces if trace.problem_id in some), a=names[0], b=names[1])
+    except InputError:
+        return None
+    note = f"Only the first {len(some):,} of them were looked at." if len(some) < len(shared) else ""
+    return as_teachers(found._replace(shared=len(shared)), note=note)
+
+
+def pairs_of(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TracePair]:
+    """Some problems that both teachers have, spread over all of them; `reasons` maps a dropped trace's id to why."""
+    names = two_teachers(traces)
+    shared = list(_shared(traces, names).values()) if names else []
+    places = [len(shared) * i // SHOWN_PAIRS for i in range(SHOWN_PAIRS)] if len(shared) > SHOWN_PAIRS else None
+    return [_pair(left, right, reasons) for left, right in ([shared[i] for i in places] if places else shared)]
+
+
+def _pair(left: Trace, right: Trace, reasons: Mapping[str, str]) -> TracePair:
+    return TracePair(
+        problem_id=left.problem_id,
+        prompt=left.prompt,
+        left=to_read(left, dropped=reasons.get(left.id, "")),
+        right=to_read(right, dropped=reasons.get(right.id, "")),
+    )
+
+
+def _shared(traces: Iterable[Trace], names: tuple[str, str]) -> dict[str, tuple[Trace, Trace]]:
+    """The first trace of each teacher, of the problems that both have, in the order of the traces."""
+    first: dict[str, dict[str, Trace]] = {}
+    for trace in traces:
+        if trace.teacher in names:
+            first.setdefault(trace.problem_id, {}).setdefault(trace.teacher, trace)
+    return {problem: (had[names[0]], had[names[1]]) for problem, had in first.items() if len(had) == 2}

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from titer.traces.near import near_duplicates
+
+LONG = "A farmer has 17 sheep and buys 25 more at the market; how many sheep stand in the meadow the next morning?"
+NEAR = LONG.replace("morning", "evening")
+OTHER = "Find the sum of all positive integers below one hundred that are divisible by neither three nor seven."
+
+
+def test_identical_and_differently_written() -> None:
+    found = near_duplicates({"a": LONG, "b": LONG, "c": LONG.upper().replace("; ", " ;\n"), "d": OTHER}, threshold=0.8)
+    assert {name: (twin.id, twin.similarity, twin.evaluation) for name, twin in found.items()} == {
+        "b": ("a", 1.0, False),
+        "c": ("a", 1.0, False),
+    }
+
+
+def test_near_is_a_matter_of_the_threshold() -> None:
+    words = [text.lower().replace(";", "").replace("?", "").split() for text in (LONG, NEAR)]
+    a, b = ({tuple(one[i : i + 3]) for i in range(len(one) - 2)} for one in words)
+    exact = len(a & b) / len(a | b)
+    found = near_duplicates({"a": LONG, "b": NEAR}, threshold=0.6)
+    assert found["b"].id == "a" and found["b"].similarity == pytest.approx(exact, abs=0.14)  # three standard errors
+    assert near_duplicates({"a": LONG, "b": NEAR}, threshold=0.99) == {}
+
+
+def test_few_pairs_above_the_threshold_are_missed() -> None:
+    """Prompts of 60 three-word sequences of which 5 differ from their twin's: Jaccard .85."""
+    words = [[f"w{n}x{i}" for i in range(62)] for n in range(100)]
+    prompts = {f"{n}": " ".join(one) for n, one in enumerate(words)}
+    twins = {f"twin {n}": " ".join([*one[:-5], *"abcde"]) for n, one in enumerate(words)}
+    found = near_duplicates(prompts | twins, threshold=0.75)
+    assert len(found) > 95 and all(name == f"twin {twin.id}" for name, twin in found.items())
+
+
+def test_numbers_tell_problems_apart() -> None:
+    assert near_duplicates({"a": "What is 3 + 4?", "b": "What is 5 + 6?"}, threshold=0.8) == {}
+
+
+def test_evaluation_problems_come_first_and_may_share_ids() -> None:
+    found = near_duplicates({"x": LONG, "y": NEAR, "z": OTHER}, threshold=0.6, against={"x": LONG})
+    assert {name: (twin.id, twin.evaluation) for name, twin in found.items()} == {"x": ("x", True), "y": ("x", True)}
+
+
+def test_what_is_dropped_drops_nothing_itself() -> None:
+    """b resembles a, c resembles b but not a: c stays, as b is gone."""
+    words = [f"word{i}" for i in range(60)]
+    a, b, c = (" ".join(words[i : i + 40]) for i in (0, 8, 16))
+    found = near_duplicates({"a": a, "b": b, "c": c}, threshold=0.5)
+    assert found.keys() == {"b"}
+    assert near_duplicates({"b": b, "c": c}, threshold=0.5).keys() == {"c"}
+
+
+@pytest.mark.parametrize("prompt", ["", "?", "two words", "🎉"])
+def test_short_prompts(prompt: str) -> None:
+    assert near_duplicates({"a": prompt, "b": prompt, "c": LONG}, threshold=1.0).keys() == {"b"}
+    assert near_duplicates({}, threshold=0.8) == {}

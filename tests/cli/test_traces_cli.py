@@ -141,3 +141,24 @@ def test_reading_traces_needs_no_torch(lab_files: Path) -> None:
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules, 'torch'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("measure", "--workers", 1),
+        ("filter", "--out", "out"),
+        ("compare", "--a", "convergent", "--b", "divergent"),
+        ("label", "--out", "out.jsonl"),
+        ("prune", "--out", "out.jsonl"),
+    ],
+    ids=lambda args: args[0],
+)
+def test_rows_that_are_dropped_are_said(args: tuple[Any, ...], titer: Any, lab_files: Path, tmp_path: Path) -> None:
+    file = tmp_path / "traces.jsonl"
+    file.write_text('{"id": "broken"\n' + (lab_files / "traces.jsonl").read_text())
+    verb, *options = [tmp_path / str(arg) if str(arg).startswith("out") else arg for arg in args]
+    status, _, said = titer(verb, file, *options)
+    assert status == 2 and "row 1" in said
+    status, _, said = titer(verb, file, *options, "--on-bad", "drop")
+    assert status == 0 and said.count("dropped: ") == 1 and "row 1" in said

@@ -175,6 +175,7 @@ def teacher_comparison() -> TeacherComparison:
         transitions_a={name: dict.fromkeys(BEHAVIOURS, 1 / 6) for name in BEHAVIOURS},
         transitions_b={name: {to: float(to == name) for to in BEHAVIOURS} for name in BEHAVIOURS},
         correct_a=0.97,
+        lengths=[(30.0 + n, 9.0 + n % 3) for n in range(90)],
         note="Only the first 90 of them were looked at.",
     )
 

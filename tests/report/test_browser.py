@@ -178,6 +178,7 @@ def test_every_chart_is_drawn_without_a_word_on_the_console(browser: Browser, pa
         "termination_path": 5,
         "parts": 3,
         "behaviours": 2,
+        "lengths": 2,
     }
     assert browser.complaints() == []
 

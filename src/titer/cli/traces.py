@@ -10,6 +10,7 @@ import typer
 
 from titer.cli.printing import choice, on_bad_choice, print_json, print_pairs, say, say_dropped
 from titer.cli.types import Json, OnBad, Seed
+from titer.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Look into reasoning traces, and choose among them.")
 
@@ -119,6 +120,7 @@ def compare(
     """
     from titer.verbs import traces
 
+    dropped = list[InputError]()
     result = traces.compare(
         file,
         a=a,
@@ -128,7 +130,9 @@ def compare(
         html=html,
         seed=seed,
         on_bad=on_bad_choice(on_bad),
+        dropped=dropped,
     )
+    say_dropped([str(error) for error in dropped])
     if as_json:
         return print_json(traces.comparison_json(result))
     from rich.console import Console
@@ -160,8 +164,9 @@ def label(
 
     bad = on_bad_choice(on_bad)
     result = traces.label(file, out=out, server=server, model=model, on_bad=bad, said=say)
+    say_dropped(result.dropped)
     if as_json:
-        return print_json(result._asdict())
+        return print_json(result._asdict() | {"dropped": len(result.dropped)})
     pairs: dict[str, Any] = {"traces": result.traces, "steps": result.steps, **result.behaviours}
     if result.agreement is not None:
         pairs |= {"unreadable": result.unreadable, "agreement with rules": f"{result.agreement:.1%}"}
@@ -210,8 +215,9 @@ def prune(
     from titer.verbs import traces
 
     result = traces.prune(file, out=out, problems=problems, on_bad=on_bad_choice(on_bad))
+    say_dropped(result.dropped)
     if as_json:
-        return print_json(result._asdict())
+        return print_json(result._asdict() | {"dropped": len(result.dropped)})
     refusals = {f"none: {reason}": count for reason, count in result.refused.items()}
     print_pairs({"candidates": result.candidates, "none: answer does not verify": result.wrong, **refusals})
 

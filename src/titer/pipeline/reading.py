@@ -63,6 +63,7 @@ def as_teachers(comparison: Comparison, *, note: str = "") -> TeacherComparison:
         transitions_b=transition_rows(comparison.transitions[1]),
         correct_a=comparison.correct[0],
         correct_b=comparison.correct[1],
+        lengths=list(zip(*(side.tolist() for side in comparison.steps), strict=True)),
         note=note,
     )
 

@@ -123,7 +123,8 @@ class TeacherComparison:
     """Teachers `a` and `b` on `problems` of the `shared` problems that both have traces of.
 
     `transitions_a["propose"]["deduce"]` is the share of a's proposals that a deduction follows. `correct_a` is the
-    share of a's graded traces of shared problems that are right (nan: none is graded). `note` says what was left out.
+    share of a's graded traces of shared problems that are right (nan: none is graded). `lengths` are a's and b's mean
+    steps of each problem. `note` says what was left out.
     """
 
     a: str
@@ -135,6 +136,7 @@ class TeacherComparison:
     transitions_b: Mapping[str, Mapping[str, float]]
     correct_a: float = math.nan
     correct_b: float = math.nan
+    lengths: Sequence[tuple[float, float]] = ()
     note: str = ""
 
 

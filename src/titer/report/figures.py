@@ -13,14 +13,15 @@ import html
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from titer.records.results import Call, Difference, Interval, Measure, SuiteSummary
-from titer.report.data import ReportData, TeacherComparison, TrainRow
+from titer.report.data import ReportData, TeacherComparison
 from titer.report.numbers import change as written_change
 from titer.report.numbers import percent
 
 Figure = dict[str, Any]
+Point = TypeVar("Point")
 
 MOST_POINTS: Final = 1_500
 
@@ -65,6 +66,7 @@ def figures(data: ReportData) -> dict[str, Figure]:
         "length_path": _path(data, lambda s: s.tokens, "Mean length, tokens", 1.0),
         "termination_path": _path(data, lambda s: s.terminated, "Ends by itself, %", 100.0),
         "behaviours": _behaviours(data.teachers) if data.teachers else None,
+        "lengths": _lengths(data.teachers) if data.teachers else None,
     }
     return {name: figure for name, figure in made.items() if figure is not None}
 
@@ -168,9 +170,42 @@ def _behaviours(teachers: TeacherComparison) -> Figure | None:
     return {"data": bars, "layout": layout, "about": "Share of steps by behaviour, both teachers"}
 
 
-def _short(teacher: str, length: int = 32) -> str:
-    """A model's name without its owner, as long as a phone's legend has room for."""
-    name = teacher.rpartition("/")[2] or teacher
+def _lengths(teachers: TeacherComparison) -> Figure | None:
+    """A dot per problem on logarithmic axes, a's steps by b's, beside the line where both are as long."""
+    points = [pair for pair in teachers.lengths if min(pair) > 0]
+    if not points:
+        return None
+    a, b = zip(*thinned(points), strict=True)
+    ends = [min(a + b) / 1.3, max(a + b) * 1.3]
+    dots = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "a problem",
+        "x": list(b),
+        "y": list(a),
+        "marker": {"color": "--blue", "symbol": "circle-open", "size": 8, "line": {"width": 1.5}},
+        "hovertemplate": "A %{y:.4~g}, B %{x:.4~g} steps<extra></extra>",
+    }
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "as long as each other",
+        "x": ends,
+        "y": ends,
+        "line": {"color": "--muted", "dash": "dash", "width": 1.5},
+        "hoverinfo": "skip",
+    }
+    layout = _layout(height=380)
+    axis = {"type": "log", "range": [math.log10(end) for end in ends], "nticks": 6}
+    layout["xaxis"] |= {"title": _axis_title("Steps of B"), **axis}
+    layout["yaxis"] |= {"title": _axis_title("Steps of A"), **axis}
+    layout["hovermode"] = "closest"
+    return {"data": [dots, line], "layout": layout, "about": "Steps of each problem's traces, both teachers"}
+
+
+def _short(teachers: str, length: int = 32) -> str:
+    """Models' names without their owners, as long as a phone's legend has room for."""
+    name = ", ".join(teacher.rpartition("/")[2] or teacher for teacher in teachers.split(", "))
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
@@ -297,7 +332,7 @@ def _layout(*, height: int) -> Figure:
     }
 
 
-def thinned(rows: Sequence[TrainRow]) -> list[TrainRow]:
+def thinned(rows: Sequence[Point]) -> list[Point]:
     """At most `MOST_POINTS` of the rows, evenly spread, the last one among them."""
     every = math.ceil(len(rows) / MOST_POINTS)
     return list(rows[::-1][:: max(every, 1)])[::-1]

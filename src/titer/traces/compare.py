@@ -36,7 +36,8 @@ class Comparison(NamedTuple):
 
     `shared` counts these problems; `problems` are those compared. `correct` is the share of each teacher's graded
     traces of shared problems that are right (nan: none was graded). `transitions` hold, per teacher, how often each
-    behaviour follows each, as shares of the rows, in the order of `BEHAVIOURS`.
+    behaviour follows each, as shares of the rows, in the order of `BEHAVIOURS`. `steps` are each teacher's steps per
+    compared problem, [problems].
     """
 
     a: str
@@ -46,6 +47,7 @@ class Comparison(NamedTuple):
     correct: tuple[float, float]
     features: dict[str, FeatureDifference]
     transitions: tuple[Floats, Floats]
+    steps: tuple[Floats, Floats]
 
 
 def compare(
@@ -86,7 +88,14 @@ def compare(
     rng = np.random.default_rng(seed)
     features = {name: _difference(table_a[name], table_b[name], rng) for name in table_a}
     return Comparison(
-        names[0], names[1], len(problems), len(shared), (correct[0], correct[1]), features, (moves_a, moves_b)
+        names[0],
+        names[1],
+        len(problems),
+        len(shared),
+        (correct[0], correct[1]),
+        features,
+        (moves_a, moves_b),
+        (table_a["steps"], table_b["steps"]),
     )
 
 

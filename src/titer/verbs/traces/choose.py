@@ -44,6 +44,7 @@ class PrunedFile(NamedTuple):
     refused: dict[str, int]
     wrong: int
     file: Path
+    dropped: list[str]  # rows that could not be read
 
 
 def filter(
@@ -114,19 +115,21 @@ def prune(
 
     With `problems`, or answers beside the traces, a candidate is written only when its answer verifies.
     """
-    rows = list(read_traces(file, on_bad=on_bad, dropped=[]))
+    bad = list[InputError]()
+    rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
     found: list[Pruned] = [prune_trace(trace) for trace in rows]
     candidates = [one.trace for one in found if one.trace]
     refused: dict[str, int] = {}
     for one in found:
         if one.refused:
-            reason = "uses or speaks of a step that would go" if one.refused.startswith("step ") else one.refused
+            broken = one.refused.startswith(("step ", "the response "))
+            reason = "uses or speaks of a step that would go" if broken else one.refused
             refused[reason] = refused.get(reason, 0) + 1
     right = candidates
     if problems or any(trace.answer for trace in candidates):
         right = [trace for trace in _verified(candidates, file, problems) if trace.correct]
     write_records(Path(out), right)
-    return PrunedFile(len(right), refused, len(candidates) - len(right), Path(out))
+    return PrunedFile(len(right), refused, len(candidates) - len(right), Path(out), [str(error) for error in bad])
 
 
 def _verified(traces: Sequence[Trace], file: str | Path, problems: str | Path | None) -> list[Trace]:

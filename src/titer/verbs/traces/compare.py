@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from titer.errors import InputError
 from titer.pipeline.reading import as_teachers
 from titer.records import Trace, read_traces
 from titer.report import render_comparison
@@ -33,13 +34,14 @@ def compare(
     html: str | Path | None = None,
     seed: int = 0,
     on_bad: OnBad = "stop",
+    dropped: list[InputError] | None = None,
 ) -> Comparison:
     """Two teachers of one file on the problems they share; see `titer.traces.compare`.
 
     With `model` the profile of its loss over the traces' tokens is compared too (`titer.train.token_loss`); traces
-    beyond the model's context have none.
+    beyond the model's context have none. With `on_bad="drop"` rows that cannot be read go to `dropped`.
     """
-    rows = read_traces(file, on_bad=on_bad, dropped=[])
+    rows = read_traces(file, on_bad=on_bad, dropped=[] if dropped is None else dropped)
     extra = _token_profiles(model) if model else None
     comparison = compare_teachers(rows, a=a, b=b, only=only, extra=extra, seed=seed)
     if html:

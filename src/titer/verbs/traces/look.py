@@ -34,6 +34,7 @@ class Labelled(NamedTuple):
     agreement: float | None
     kappa: float | None
     file: Path
+    dropped: list[str]  # rows that could not be read
 
 
 class Shown(NamedTuple):
@@ -67,7 +68,8 @@ def label(
     """
     if server and not model:
         raise InputError("a judge needs its name", field="model", remedy="say which model the server serves")
-    traces = list(read_traces(file, on_bad=on_bad, dropped=[]))
+    bad = list[InputError]()
+    traces = list(read_traces(file, on_bad=on_bad, dropped=bad))
     steps = [cut_text(text_of(trace)) for trace in traces]
     rules = RuleLabeller().label(steps)
     labels: list[list[str | None]] = rules
@@ -95,4 +97,5 @@ def label(
         agreed.share if agreed else None,
         agreed.kappa if agreed else None,
         Path(out),
+        [str(error) for error in bad],
     )

@@ -8,6 +8,7 @@ evaluate_models(recipe, inputs, …)           # rollouts.parquet
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from titer.records import Decision, Problem, Rollout, Trace, write_records
 from titer.rollouts import Progress, collect, model_identity
 from titer.stages import route
 from titer.store import write_json, write_table
-from titer.traces import curate
+from titer.traces import Curation, curate
 from titer.verify import Grader, grade_many
 
 Said = Callable[[str], None]
@@ -121,14 +122,23 @@ def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
         rule=_curation_rule(recipe),
         evidence={
             **{f"dropped: {rule}": number for rule, number in rules.items()},
-            f"largest {recipe.curate.by} kept": round(curation.cutoff, 4),
-            "also dropped by length alone": f"{curation.length_overlap:.0%} of those dropped for branching",
+            **_ranking(recipe.curate.by, curation),
             "random control of the same size": len(curation.control),
             **{f"kept of {teacher}": n for teacher, n in sorted(Counter(t.teacher for t in curation.kept).items())},
         },
         setting="curate",
     )
     write_decisions(work, [decision])
+
+
+def _ranking(by: str, curation: Curation) -> dict[str, float | str]:
+    """What the ranking did, as evidence; nothing where none was made."""
+    if by == "none":
+        return {}
+    found: dict[str, float | str] = {f"largest {by} kept": round(curation.cutoff, 4)}
+    if not math.isnan(curation.length_overlap):
+        found["also dropped by length alone"] = f"{curation.length_overlap:.0%} of those dropped for branching"
+    return found
 
 
 def verify_traces(traces: Sequence[Trace], problems: Mapping[str, Problem]) -> list[Trace]:

@@ -4,7 +4,10 @@
 
 Both cut every trace into steps, judge each step by the same cues, and count the same shares and transitions; titer's
 side also walks the step graph and counts repeated n-grams. Both read the same JSON lines on one core, in turn
-(A B A B …). FILE holds traces; without one the lab's are used, repeated up to the size.
+(A B A B …). FILE holds traces. Without one the lab's are used, strung together to the length of a reasoning model's
+trace (its own are 200 characters long, so that reading rows would be most of the time). Both are repeated up to the
+size. Throughputs are those of the fastest round, since other work on a machine only slows it; the ratio is the median
+of the rounds, with their range. Two processes include their start, a second or two.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ PHRASES = re.compile(
     r"\b(?:" + "|".join(re.escape(phrase) for phrase in sorted(BY_PHRASE, key=len, reverse=True)) + ")", re.IGNORECASE
 )
 OPENING = 15  # characters within which a cue that opens a step must begin
+LONG = 8000  # characters, about what DeepSeek-R1-Distill-32B writes for a MATH problem
 
 
 def plain(text: str) -> dict[str, float]:
@@ -61,9 +65,20 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def sample(path: Path, megabytes: float) -> list[Trace]:
-    """Traces of a file, repeated or cut to the size."""
-    traces = list(read_traces(path))
+def strung_together(traces: list[Trace]) -> list[Trace]:
+    """The traces' reasoning laid end to end, LONG characters in a trace."""
+    found, parts, size = list[Trace](), list[str](), 0
+    for trace in traces:
+        parts.append(text_of(trace))
+        size += len(parts[-1])
+        if size >= LONG:
+            found.append(replace(trace, reasoning="\n\n".join(parts)))
+            parts, size = [], 0
+    return found
+
+
+def sample(traces: list[Trace], megabytes: float) -> list[Trace]:
+    """The traces, repeated or cut to the size."""
     found, size, limit = list[Trace](), 0, megabytes * 1e6
     while size < limit:
         for trace in traces:
@@ -95,12 +110,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        source = args.file
-        if source is None:
+        if args.file:
+            source = list(read_traces(args.file))
+        else:
             from titer.lab import make
 
-            make(Path(folder), problems=400)
-            source = Path(folder) / "traces.jsonl"
+            make(Path(folder), problems=4000)
+            source = strung_together(list(read_traces(Path(folder) / "traces.jsonl")))
         whole, part = Path(folder) / "whole.jsonl", Path(folder) / "part.jsonl"
         write_sample(sample(source, args.megabytes), whole)
         write_sample(sample(source, args.plain_megabytes), part)
@@ -111,10 +127,11 @@ def main() -> None:
         both = [args.megabytes / timed(lambda: drain(whole, 2)) for _ in range(2)]
     ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
     result = {
-        "mb_per_s_per_core": round(statistics.median(ours), 1),
+        "mb_per_s_per_core": round(max(ours), 1),
+        "mb_per_s_per_core_range": [round(min(ours), 1), round(max(ours), 1)],
         "over_plain_re": round(statistics.median(ratios), 1),
         "over_plain_re_range": [round(ratios[0], 1), round(ratios[-1], 1)],
-        "mb_per_s_two_processes": round(statistics.median(both), 1),
+        "mb_per_s_two_processes": round(max(both), 1),
         "megabytes": args.megabytes,
     }
     print(json.dumps(result) if args.json else "\n".join(f"{name:24} {value}" for name, value in result.items()))

@@ -94,12 +94,17 @@ def _ascending(*places: Places) -> Places:
 
 
 def _gaps(buffer_B: Bytes) -> Gaps:
-    white = np.flatnonzero(_SPACE[buffer_B])
-    first = np.flatnonzero(np.diff(white, prepend=-2) != 1)
-    if not len(first):
-        return Gaps(white, white, white)
-    newlines = np.add.reduceat((buffer_B[white] == ord("\n")).astype(np.int64), first)
-    return Gaps(white[first], white[np.append(first[1:], len(white)) - 1] + 1, newlines)
+    space_B = (buffer_B == ord(" ")) | (buffer_B - np.uint8(9) < 5)  # \t \n \v \f \r; what is below wraps around
+    # the pads are the first and the last run
+    starts, ends = np.append(0, _rises(space_B)), np.append(_rises(~space_B), len(space_B))
+    lines = np.flatnonzero(buffer_B == ord("\n"))
+    newlines = np.bincount(np.searchsorted(starts, lines, side="right") - 1, minlength=len(starts))
+    return Gaps(starts, ends, newlines)
+
+
+def _rises(flags: Flags) -> Places:
+    """Where a run of true begins that something stands before."""
+    return np.flatnonzero(flags[1:] & ~flags[:-1]) + 1
 
 
 def _select(gaps: Gaps, chosen: Flags) -> Gaps:

@@ -146,19 +146,19 @@ def _proxy_words() -> Words:
 
 
 def _lines(reading: Reading, count: int) -> Table:
-    names = ("lines", "depth", "given_up", "dead_end_share")
-    table = {name: np.zeros(count) for name in names}
-    first = np.searchsorted(reading.owner_S, np.arange(count + 1))
+    first = np.searchsorted(reading.owner_S, np.arange(count))
+    lines = walk(*reading.judged, first.tolist())
+    depth = np.zeros(count)
+    np.maximum.at(depth, lines.text, lines.depth)
     length_S = reading.end_S - reading.start_S
-    for i in range(count):
-        part = slice(first[i], first[i + 1])
-        lines = walk(reading.judged.behaviour_S[part], reading.judged.anew_S[part])
-        table["lines"][i] = len(lines.parent) - 1
-        table["depth"][i] = max(lines.depth)
-        table["given_up"][i] = sum(lines.given_up)
-        lengths = np.bincount(lines.of_step, weights=length_S[part], minlength=1)
-        table["dead_end_share"][i] = lengths @ lines.dead[: len(lengths)] / lengths.sum() if lengths.sum() else np.nan
-    return table
+    dead_S = np.array(lines.dead, dtype=bool)[lines.of_step]
+    whole, dead = (np.bincount(reading.owner_S, w, minlength=count) for w in (length_S, length_S * dead_S))
+    return {
+        "lines": np.bincount(lines.text, minlength=count).astype(float) - 1,
+        "depth": depth,
+        "given_up": np.bincount(lines.text, lines.given_up, minlength=count).astype(float),
+        "dead_end_share": _ratio(dead, whole),
+    }
 
 
 def _checks(reading: Reading, count: int) -> Table:

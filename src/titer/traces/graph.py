@@ -1,4 +1,4 @@
-"""The step graph of one trace: lines of attack, which of them builds on which, and which lead nowhere.
+"""The step graph: a trace's lines of attack, which of them builds on which, and which lead nowhere.
 
     lines = walk(behaviours, anew)
     lines.of_step[7], lines.parent[2], lines.dead[2]
@@ -12,6 +12,7 @@ on it and it came to no result (a recap, an answer).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,65 +24,73 @@ Numbers = NDArray[np.int64]
 
 
 class Lines(NamedTuple):
-    """Lines of attack; line 0 is the trunk. `of_step` is (S,), the rest one entry a line.
+    """Lines of attack of one or more texts; the first line of each text is its trunk. `of_step` is (S,), the rest one
+    entry a line.
 
-    `parent` of the trunk is −1. `depth` counts the lines below. `given_up` says that a step gave the line up.
+    `text` says whose line it is. `parent` of a trunk is −1. `depth` counts the lines below. `given_up` says that a
+    step gave the line up.
     """
 
     of_step: Numbers
+    text: Numbers
     parent: list[int]
     depth: list[int]
     given_up: list[bool]
     dead: list[bool]
 
 
-def walk(behaviour_S: Labels, anew_S: NDArray[np.bool_]) -> Lines:
-    """The lines of one trace from its steps' behaviours."""
-    changes, lines, parent, given_up, result = [0], [0], [-1], [False], [False]
-    current, working = 0, True  # working: the line has had a step of its own that is not a proposal
-    back = -1  # the step before which a line was given up
+def walk(behaviour_S: Labels, anew_S: NDArray[np.bool_], first: Sequence[int] = (0,)) -> Lines:
+    """The lines of the texts whose steps begin at `first`, from what each step does."""
+    total = len(behaviour_S)
+    ends = [*first[1:], total]
+    trunks, parent, depth, given_up, result = (list[int]() for _ in range(5))
+    changes, lines = list[int](), list[int]()  # from step changes[i] on, line lines[i] is the current one
+    current, working, last, back, end = -1, True, -1, -1, -1
     events = np.flatnonzero((behaviour_S == PROPOSE) | (behaviour_S == BACKTRACK) | (behaviour_S == RECAP))
-    last = -1
     for step, behaviour, anew in zip(
-        events.tolist(), behaviour_S[events].tolist(), anew_S[events].tolist(), strict=True
+        [*events.tolist(), total], [*behaviour_S[events].tolist(), -1], [*anew_S[events].tolist(), False], strict=True
     ):
+        while step >= end and len(trunks) < len(first):  # the next text begins
+            begin, end = first[len(trunks)], ends[len(trunks)]
+            # working: the line has had a step of its own that is not a proposal; back: before it a line was given up
+            current, working, last, back = len(parent), True, begin - 1, begin - 1
+            trunks.append(current)
+            parent.append(-1)
+            depth.append(0)
+            changes.append(begin)
+            lines.append(current)
         working |= step > last + 1
         if behaviour == RECAP:
-            result[current] = working = True
+            result.append(current)
+            working = True
         elif behaviour == BACKTRACK:
-            given_up[current] = current > 0
-            current, working, back = max(parent[current], 0), True, step + 1
+            if parent[current] >= 0:
+                given_up.append(current)
+                current = parent[current]
+            working, back = True, step + 1
             changes.append(step + 1)
             lines.append(current)
-        elif anew or working:
-            beside = anew and current > 0 and step > back  # what has just been given up is left already
-            parent.append(parent[current] if beside else current)
-            given_up.append(False)
-            result.append(False)
-            current, working = len(parent) - 1, False
+        elif behaviour == PROPOSE and (anew or working):
+            beside = anew and parent[current] >= 0 and step > back  # what has just been given up is left already
+            below = parent[current] if beside else current
+            current, working = len(parent), False
+            parent.append(below)
+            depth.append(depth[below] + 1)
             changes.append(step)
             lines.append(current)
         last = step
-    total = len(behaviour_S)
+    text = np.repeat(np.arange(len(trunks)), np.diff([*trunks, len(parent)]))
     of_step = np.repeat(lines, np.diff(np.minimum([*changes, total], total)))
-    return Lines(of_step, parent, _depths(parent), given_up, _dead(parent, result, lines[_last_change(changes, total)]))
+    dead = ~_flags(result, len(parent))
+    for trunk, begin, end in zip(trunks, first, ends, strict=True):
+        line = int(of_step[end - 1]) if end > begin else trunk
+        while line >= 0:
+            dead[line] = False
+            line = parent[line]
+    return Lines(of_step, text, parent, depth, _flags(given_up, len(parent)).tolist(), dead.tolist())
 
 
-def _last_change(changes: list[int], total: int) -> int:
-    """Which change of line holds for the last step; one behind it holds for none."""
-    return max(i for i, step in enumerate(changes[-2:], max(0, len(changes) - 2)) if step < max(total, 1))
-
-
-def _depths(parent: list[int]) -> list[int]:
-    depth = [0] * len(parent)
-    for line in range(1, len(parent)):
-        depth[line] = depth[parent[line]] + 1
-    return depth
-
-
-def _dead(parent: list[int], result: list[bool], last: int) -> list[bool]:
-    dead = [not found for found in result]
-    while last >= 0:
-        dead[last] = False
-        last = parent[last]
-    return dead
+def _flags(chosen: Sequence[int], count: int) -> NDArray[np.bool_]:
+    flags = np.zeros(count, dtype=bool)
+    flags[chosen] = True
+    return flags

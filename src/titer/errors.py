@@ -1,8 +1,20 @@
-"""The one error that means "your input is wrong": a place, a fault and a remedy, on one line."""
+"""The one error that means "your input is wrong": a place, a fault and a remedy, on one line.
+
+`harmless` makes such a line, which quotes what stands in files, safe to print.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+# control characters, lone surrogates, and what turns the direction of the text behind it
+_OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """`text` on one line, with a space for each character that a terminal would obey or could not be given."""
+    return _OBEYED.sub(" ", text)
 
 
 class InputError(Exception):

@@ -44,6 +44,8 @@ def test_other_errors_stay_errors(error: Exception) -> None:
 def test_a_folder_that_may_not_be_written_is_named() -> None:
     line = system_fault(PermissionError(errno.EACCES, "Permission denied", "/root/x"))
     assert line and line.startswith("/root/x: permission denied")
+    line = system_fault(OSError(errno.ENAMETOOLONG, "File name too long", "/x"))
+    assert line and line.startswith("/x: file name too long")
 
 
 def exit_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from titer.errors import InputError
 from titer.records import Problem, Trace
 from titer.traces import FEATURES, RANKINGS, Curation, curate, measure_texts
+from titer.traces.curate import step_ratios
 
 PLAIN = "It is seven. It is odd. "
 
@@ -132,14 +133,19 @@ def test_step_ratio_against_a_paired_teacher(name: str) -> None:
         *(of("gpt-oss-20b", "p", 4), of("gpt-oss-20b", "q", 10), of("gpt-oss-20b", "r", 50)),
         *(of("R1", "p", 12), of("R1", "q", 20), of("R1", "r", 50), of("R1", "alone", 99)),
     ]
-    # (12 - 4) / 4 = 2, (20 - 10) / 10 = 1, 0; unpaired traces and the paired teacher's own are kept
-    curation = curate(traces, keep=6 / 7, by="step_ratio", paired_with=name)
+    # (12 - 4) / 4 = 2, (20 - 10) / 10 = 1, 0; unpaired traces and the paired teacher's own are not ranked, and kept
+    curation = curate(traces, keep=2 / 3, by="step_ratio", paired_with=name)
     assert dropped(curation) == [("R1-p", "branching")] and "step_ratio 2.000" in curation.dropped[0].reason
-    assert curation.cutoff == 1.0
-    assert sorted(dropped(curate(traces, keep=5 / 7, by="step_ratio", paired_with=name))) == [
+    assert (curation.cutoff, curation.unranked) == (1.0, 4)
+    assert sorted(dropped(curate(traces, keep=1 / 3, by="step_ratio", paired_with=name))) == [
         ("R1-p", "branching"),
         ("R1-q", "branching"),
     ]
+    # a mate counts though it is too long itself, and several of one problem by their mean
+    wrong = replace(of("gpt-oss-20b", "s", 30), correct=False)
+    found = curate([*traces, wrong, of("R1", "s", 60)], keep=3 / 4, by="step_ratio", paired_with=name)
+    assert found.unranked == 4 and ("R1-p", "branching") in dropped(found)
+    assert step_ratios([of("R1", "p", 12)], name, [traces[0], of("gpt-oss-20b", "p", 20)]).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,7 @@ def test_refusals_name_the_field(wrong: dict[str, object], field: str) -> None:
 def test_no_traces_no_harm() -> None:
     curation = curate([], keep=0.5)
     assert curation.kept == curation.dropped == curation.control == [] and math.isnan(curation.cutoff)
-    assert len(curate([trace("a")], keep=0.0).kept) == 1  # one always stays
+    assert len(curate([trace("a")], keep=0.01).kept) == 1 and not curate([trace("a")], keep=0.0).kept
 
 
 def test_the_control_is_as_many_sound_traces_at_random() -> None:
@@ -172,6 +178,9 @@ def test_the_control_is_as_many_sound_traces_at_random() -> None:
     assert len(control) == len(curation.kept) == len(set(control)) < 135
     assert all(trace.correct for trace in curation.control)
     assert control == sorted(control, key=int)
+    assert max(Counter(trace.problem_id for trace in curation.control).values()) <= 4
+    again = curate(traces[::-1], keep=0.5, per_problem=4, seed=1).control
+    assert {trace.id for trace in again} == set(control)
     assert {drop.trace.id for drop in curation.dropped if drop.rule == "branching"} & set(control)
     assert control == [trace.id for trace in curate(traces, keep=0.5, per_problem=4, seed=1).control]
     assert control != [trace.id for trace in curate(traces, keep=0.5, per_problem=4, seed=2).control]
@@ -202,8 +211,16 @@ def test_near_duplicates_and_evaluation_problems() -> None:
     assert kept(curation) == ["a", "a2"]
     assert sorted(dropped(curation)) == [("b", "near duplicate"), ("c", "evaluation")]
     reasons = {drop.trace.id: drop.reason for drop in curation.dropped}
-    assert "'p-a'" in reasons["b"] and "'e'" in reasons["c"] and "1.00" in reasons["c"]
+    assert "'p-a'" in reasons["b"] and "'e'" in reasons["c"] and "100%" in reasons["c"]
+    only = curate(traces, keep=1.0, evaluation=[Problem(id="e", prompt=SUM, answer="1")])
+    assert kept(only) == ["a", "a2", "b"]  # near duplicates stay where nobody asked
     assert kept(curate(traces, keep=1.0)) == ["a", "a2", "b", "c"]
+
+
+def test_an_evaluation_problem_behind_an_instruction_is_found() -> None:
+    told = f"Solve the following problem step by step. Put your final answer within \\boxed{{}}. {SHEEP} Think hard."
+    curation = curate([trace("a", prompt=told)], keep=1.0, evaluation=[Problem(id="e", prompt=SHEEP, answer="1")])
+    assert dropped(curation) == [("a", "evaluation")] and "stands in its problem" in curation.dropped[0].reason
 
 
 def test_a_problem_without_sound_traces_makes_no_other_a_duplicate() -> None:

@@ -58,6 +58,9 @@ def names(flags: list[bool]) -> list[int]:
         # a line that came to a result is not dead, though the answer does not rest on it
         ("pdrad", "11122", [-1, 0, 0], [], []),
         ("pdrbd", "11110", [-1, 0], [], [1]),
+        # nor is one that was checked, unless it was given up then
+        ("pdvad", "11122", [-1, 0, 0], [], []),
+        ("pdvbpd", "111122", [-1, 0, 0], [1], [1]),
         # a recap is work of its own
         ("prpd", "1122", [-1, 0, 1], [], []),
         # the last step gives up: the answer rests on the line that it is in
@@ -85,7 +88,7 @@ def test_depth_counts_the_lines_below() -> None:
 def naive(trace: str) -> tuple[list[int], list[int], set[int]]:
     """The rules of the module's docstring, a step at a time: line of each step, parents, dead lines."""
     parent, line, current = [-1], list[int](), 0
-    results = set[int]()
+    results, checked, given_up = set[int](), set[int](), set[int]()
     worked, left = True, False
     for letter in trace:
         if letter in "pa" and (letter == "a" or worked):
@@ -98,9 +101,12 @@ def naive(trace: str) -> tuple[list[int], list[int], set[int]]:
         left = letter == "b"
         if letter == "r":
             results.add(current)
+        if letter == "v":
+            checked.add(current)
         if letter == "b":
+            given_up.add(current)
             current = max(0, parent[current])
-    alive, below = results, line[-1] if line else 0
+    alive, below = results | (checked - given_up), line[-1] if line else 0
     while below >= 0:
         alive = alive | {below}
         below = parent[below]

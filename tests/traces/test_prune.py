@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -57,7 +58,12 @@ def test_without_a_dead_line_there_is_nothing_to_prune(reasoning: str) -> None:
         ("That gives \\frac{7}{3}. ", "Alternatively, halve \\frac{7}{3}.", "frac{7}{3}"),
         ("Let n be the legs. ", "Alternatively, add. So n = 4.", "'n'"),
         ("Let us say x. Let k_1 be that. ", "Alternatively, add. So k_1 = 4.", "'k_1'"),
+        ("It has 4 legs. ", "Alternatively, add. So 4 is even.", "'4'"),
+        ("Solving gives k = 17. ", "Alternatively, take 25 = k + 8.", "'k'"),
         ("It is long. ", "Alternatively, add. As before, it is even.", "earlier approach"),
+        ("It is long. ", "Alternatively, add. We just saw one.", "earlier approach"),
+        ("It is long. That doesn't work. ", "So add.", "goes on from"),
+        ("It is long. That doesn't work. ", "Maybe I can do that.", "goes on from"),
         ("It is long. ", "Alternatively, the previous approach was wrong. It is 42.", "earlier approach"),
     ],
 )
@@ -73,7 +79,6 @@ def test_refused_when_what_stays_needs_what_goes(dead: str, alive: str, why: str
     ("dead", "alive"),
     [
         ("There are 17 and 25 of them. ", "Alternatively, add. So 17 + 25 = 42."),  # the prompt has both
-        ("It has 4 legs. ", "Alternatively, add. So 4 is even."),  # numbers of one digit are everywhere
         ("Let's see. ", "Alternatively, let's add. That's it."),  # the s of let's is no name
         ("Let’s see. ", "Alternatively, let’s add. That’s it."),
         ("That gives 168 legs. ", "Alternatively, add. So 1680 + 16 = 42."),  # another number
@@ -107,3 +112,19 @@ def test_what_stays_and_what_goes_are_the_steps(reasoning: str) -> None:
     if found.trace:
         left = [step.text for step in read_steps(reasoning) if not step.dead]
         assert found.trace.reasoning == "".join(left) and len(found.removed) + len(left) == len(cut_text(reasoning))
+
+
+def test_what_announces_a_dead_line_keeps_it() -> None:
+    found = prune(trace(TRUNK + "Let me check that again:\n\n" + "Maybe so. It is long. " + ALIVE))
+    assert found.trace is None and "announces" in found.refused
+
+
+def test_time_grows_with_the_length() -> None:
+    def seconds(count: int) -> float:
+        reasoning = "".join(f"Perhaps x is {i}.\nSo it is {7 * i}.\n" for i in range(count))
+        began = time.process_time()
+        prune(trace(reasoning + "Alternatively, add. So it is even."))
+        return time.process_time() - began
+
+    seconds(1000)
+    assert seconds(16_000) < 24 * min(seconds(2000) for _ in range(3)) + 0.05  # the square would be 64 times

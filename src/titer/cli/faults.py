@@ -14,6 +14,7 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 FULL = ("no space left on device", "disk quota exceeded")
 WRITE_FAILED = ("unexpected pos", "failed writing")
 USER_PATHS = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
+USER_NAMES = {errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS}  # faults of a path that have no class of their own
 
 
 def system_fault(error: BaseException) -> str | None:
@@ -24,7 +25,7 @@ def system_fault(error: BaseException) -> str | None:
         return f"{place}: no space left; free some and run the same command again, it goes on"
     if any(_is_failed_write(e) for e in chain):
         return "writing a file failed, most likely for want of space; free some and run the same command again"
-    if isinstance(error, USER_PATHS) and error.filename:
+    if isinstance(error, OSError) and error.filename and (isinstance(error, USER_PATHS) or error.errno in USER_NAMES):
         return f"{error.filename}: {(error.strerror or 'no access').lower()}; give another path, or mend this one"
     return None
 

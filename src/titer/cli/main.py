@@ -256,7 +256,7 @@ def main() -> None:
 
 
 def _fail(line: str) -> None:
-    print(f"titer: {line}", file=sys.stderr)
+    say(f"titer: {line}")
     raise SystemExit(2)
 
 

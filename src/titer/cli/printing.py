@@ -6,12 +6,12 @@ import json
 import sys
 from typing import Any
 
-from titer.errors import InputError
+from titer.errors import InputError, harmless
 
 
 def say(line: str) -> None:
-    """One line for people, on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    """One line for people, on stderr. It may quote what stands in files."""
+    print(harmless(line), file=sys.stderr, flush=True)
 
 
 def choice(value: str, option: str, *allowed: str) -> Any:
@@ -43,4 +43,4 @@ def print_pairs(pairs: dict[str, Any]) -> None:
     """Names and values, a line each."""
     width = max(len(name) for name in pairs)
     for name, value in pairs.items():
-        print(f"{name.replace('_', ' '):<{width}}  {value}")
+        print(harmless(f"{name.replace('_', ' '):<{width}}  {value}"))

@@ -10,7 +10,7 @@ import typer
 
 from titer.cli.printing import choice, on_bad_choice, print_json, print_pairs, say, say_dropped
 from titer.cli.types import Json, OnBad, Seed
-from titer.errors import InputError
+from titer.errors import InputError, harmless
 
 app = typer.Typer(no_args_is_help=True, help="Look into reasoning traces, and choose among them.")
 
@@ -38,8 +38,7 @@ def measure(
     if as_json:
         return print_json(result._asdict() | {"dropped": len(result.dropped)})
     rows = [[name, *(means[name] for means in result.means.values())] for name in DESCRIPTIONS]
-    teachers = [name.rpartition("/")[2] or "all" for name in result.means]
-    _print_table(f"{result.traces} traces", ["mean of", *teachers], rows)
+    _print_table(f"{result.traces} traces", ["mean of", *_short(list(result.means))], rows)
 
 
 @app.command("filter")
@@ -47,7 +46,7 @@ def filter_(
     file: File,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for kept, control and dropped traces.")],
     by: Annotated[str, typer.Option(help="What to rank by: a feature, step_ratio, or none.")] = "cue_share",
-    keep: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share kept after ranking.")] = 0.9,
+    keep: Annotated[float, typer.Option(help="Share kept after ranking, above 0 and at most 1.")] = 0.9,
     problems: Problems = None,
     verified: Annotated[bool, typer.Option("--verified", help="Keep only traces whose answer verifies.")] = False,
     finished: Annotated[bool, typer.Option(help="Drop cut and empty traces.")] = True,
@@ -93,9 +92,12 @@ def filter_(
         return print_json(result._asdict() | {"dropped": len(result.dropped)})
     lines: dict[str, Any] = {"kept": result.kept, **{f"dropped: {rule}": n for rule, n in result.rules.items()}}
     if by != "none":
-        lines[f"largest {by} kept"] = f"{result.cutoff:.3f}"
+        lines[f"largest {by} kept"] = _number(result.cutoff)
+    if result.unranked:
+        lines["without a rank, kept"] = result.unranked
     if not math.isnan(result.length_overlap):
-        lines["by length alone too"] = f"{result.length_overlap:.0%} of those dropped for branching"
+        share = f"{100 * result.length_overlap:.0f} % of those dropped for branching are among them"
+        lines["by length alone"] = f"those over {result.length_cutoff:,} characters; {share}"
     lines["random control"] = f"{result.kept} traces in {result.files[1]}"
     print_pairs(lines)
 
@@ -105,6 +107,9 @@ def compare(
     file: File,
     a: Annotated[str, typer.Option(help="One teacher: its name or a part of it.")],
     b: Annotated[str, typer.Option(help="The other teacher.")],
+    by: Annotated[
+        str, typer.Option(help="What they are names of: teacher, or a key of the traces' meta, such as source.")
+    ] = "teacher",
     only: Annotated[str, typer.Option(help="solved: problems that both solved; all: every shared problem.")] = "solved",
     model: Annotated[
         str | None, typer.Option(help="Compare this model's token losses on the traces too: lab, a folder, a hub id.")
@@ -125,6 +130,7 @@ def compare(
         file,
         a=a,
         b=b,
+        by=by,
         only=choice(only, "--only", "solved", "all"),
         model=model,
         html=html,
@@ -179,25 +185,24 @@ def show(
     file: File,
     id: Annotated[str | None, typer.Option(help="Show the first trace whose id contains this.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Show the first trace by a teacher like this.")] = None,
+    on_bad: OnBad = "stop",
     as_json: Json = False,
 ) -> None:
-    """Show one trace, its steps coloured by what they do, abandoned lines dimmed.
+    """Show one trace, its steps coloured by what they do, abandoned lines dimmed; --json gives long ones whole.
 
     Example: `titer traces show traces.jsonl --teacher R1`
     """
     from titer.verbs import traces
 
-    shown = traces.show(file, id=id, teacher=teacher)
+    shown = traces.show(file, id=id, teacher=teacher, on_bad=on_bad_choice(on_bad))
+    say_dropped(shown.dropped)
     if as_json:
         return print_json({"id": shown.trace.id, "steps": [step._asdict() for step in shown.steps]})
     from rich.console import Console
 
-    from titer.pipeline.reading import as_steps
     from titer.report import show_steps
-    from titer.traces import text_of
 
-    title = f"{shown.trace.id}  {shown.trace.teacher}".strip()
-    show_steps(title, as_steps(text_of(shown.trace)), Console())
+    show_steps(f"{shown.trace.id}  {shown.trace.teacher}".strip(), shown.steps, Console())
 
 
 @app.command()
@@ -210,7 +215,7 @@ def prune(
 ) -> None:
     """Write candidates without abandoned lines, where nothing that stays refers to them and the answer verifies.
 
-    Example: `titer traces prune traces.jsonl --out pruned.jsonl`
+    Example: `titer traces prune traces.jsonl --problems problems.jsonl --out pruned.jsonl`
     """
     from titer.verbs import traces
 
@@ -222,13 +227,49 @@ def prune(
     print_pairs({"candidates": result.candidates, "none: answer does not verify": result.wrong, **refusals})
 
 
+@app.command()
+def delete(
+    file: File,
+    out: Annotated[Path, typer.Option(help="File for the traces without those steps.")],
+    rate: Annotated[float, typer.Option(help="Chance of each step to go, above 0 and at most 1.")] = 0.1,
+    seed: Seed = 0,
+    on_bad: OnBad = "stop",
+    as_json: Json = False,
+) -> None:
+    """Delete random steps of every trace: the redundancy probe, to train on beside the whole traces.
+
+    Example: `titer traces delete traces.jsonl --rate 0.1 --seed 0 --out deleted.jsonl`
+    """
+    from titer.verbs import traces
+
+    result = traces.delete(file, out=out, rate=rate, seed=seed, on_bad=on_bad_choice(on_bad))
+    say_dropped(result.dropped)
+    if as_json:
+        return print_json(result._asdict() | {"dropped": len(result.dropped)})
+    pairs = {"traces": result.traces, "without a deleted step": result.unchanged}
+    print_pairs({**pairs, "share of the reasoning deleted": f"{result.share:.1%}"})
+
+
+def _short(teachers: list[str]) -> list[str]:
+    """Names without the organisation before the slash, where that tells them apart."""
+    short = [name.rpartition("/")[2] or name for name in teachers]
+    return [name if short.count(end) > 1 else end or "all" for name, end in zip(teachers, short, strict=True)]
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if value < 100 else f"{value:.0f}"
+
+
 def _print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", overflow="fold", no_wrap=i == 0)
+        table.add_column(Text(harmless(column)), justify="right" if i else "left", overflow="fold", no_wrap=i == 0)
     for name, *values in rows:
-        table.add_row(name, *(f"{value:.3f}" if value < 100 else f"{value:.0f}" for value in values))
+        table.add_row(name, *map(_number, values))
     Console().print(table)

@@ -30,7 +30,7 @@ _ROW_GROUP = 1000
 _TAIL_BLOCK = 1 << 16
 _DISK_FAULTS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
 }
 
 
@@ -44,7 +44,7 @@ def write_records(path: str | Path, records: Iterable[Record]) -> int:
     path = Path(path)
     if not is_json_lines(path) and not is_parquet(path):
         raise InputError("a name of unknown ending", remedy=f"use {ENDINGS}", file=path)
-    with _disk_faults(path), _replacing(path) as file:
+    with disk_faults(path), replacing(path) as file:
         return _write_parquet(file, records) if is_parquet(path) else _write_lines(file, path, records)
 
 
@@ -55,7 +55,7 @@ def append_rollouts(path: str | Path, rollouts: Iterable[Rollout]) -> int:
     Raises InputError when the disk takes no more.
     """
     lines = [_line(rollout) for rollout in rollouts]
-    with _disk_faults(Path(path)), Path(path).open("a+b") as file:
+    with disk_faults(Path(path)), Path(path).open("a+b") as file:
         _mend_tail(file)
         file.write(b"".join(lines))
         file.flush()
@@ -132,7 +132,7 @@ def _flat(record: Record) -> dict[str, Any]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its place once it is on disk, and is removed if anything fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -148,7 +148,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _disk_faults(path: Path) -> Iterator[None]:
+def disk_faults(path: Path) -> Iterator[None]:
     """Turn what the disk refuses into an InputError. Other OSErrors may be the records' own (a network's)."""
     try:
         yield

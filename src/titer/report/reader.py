@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from titer.report.data import ReadStep
 
@@ -36,12 +36,32 @@ LOOKS: Final[Mapping[str, Look]] = {
 }
 
 
+class Readable(Protocol):
+    """What is shown of a step: a `ReadStep`, or a step of the traces room, of which a trace may have millions."""
+
+    @property
+    def text(self) -> str:
+        """A piece of the trace."""
+
+    @property
+    def behaviour(self) -> str:
+        """What it does."""
+
+    @property
+    def line(self) -> int:
+        """The line of attack that it is in."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether the answer does not rest on that line."""
+
+
 class Run(NamedTuple):
     """Steps that follow each other, all of abandoned lines or none; the first one is step number `first`."""
 
     dead: bool
     first: int
-    steps: Sequence[ReadStep]
+    steps: Sequence[Readable]
 
     @property
     def summary(self) -> str:
@@ -51,7 +71,7 @@ class Run(NamedTuple):
         return f"{what}, {steps} step{'s' * (steps != 1)}"
 
 
-def runs(steps: Sequence[ReadStep]) -> list[Run]:
+def runs(steps: Sequence[Readable]) -> list[Run]:
     """The steps as runs as long as can be, dead and live ones in turn."""
     found: list[Run] = []
     place = 1

@@ -7,7 +7,6 @@ show_comparison(comparison, Console())
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -15,19 +14,23 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from titer.errors import harmless
 from titer.records.results import Difference, SuiteSummary, Verdict
 from titer.records.schema import Decision
 from titer.report import numbers
-from titer.report.data import FeatureRow, ReadStep, ReportData, TeacherComparison
+from titer.report.data import FeatureRow, ReportData, TeacherComparison
 from titer.report.figures import title
 from titer.report.numbers import UNKNOWN
 from titer.report.page import ScoreRow, score_rows
-from titer.report.reader import LOOKS, Run, bare, letter, runs
+from titer.report.reader import LOOKS, Readable, Run, bare, letter, runs
 
 _STYLES: Final = {"better": "bold cyan", "worse": "bold yellow"}
-_UNSEEN: Final = {"Cc", "Cs"}  # control characters, lone surrogates
-_TURNING: Final = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction of what follows
 _TAG: Final = 10  # columns for a behaviour's name
+FIRST_STEPS: Final = 400  # of a trace that are shown
+LAST_STEPS: Final = 100
+LONGEST_STEP: Final = 2_000  # characters of a step that are shown
+MOST_LINES: Final = 100  # of a step
+LONGEST_TITLE: Final = 500
 
 
 def show(data: ReportData, console: Console) -> None:
@@ -87,27 +90,44 @@ def _cells(row: ScoreRow) -> list[Text]:
     ]
 
 
-def show_steps(title: str, steps: Sequence[ReadStep], console: Console) -> None:
-    """Print a trace step by step: what each does in words and colour, abandoned lines dimmed and fenced in."""
-    console.print(_text(title), style="bold")
+def show_steps(title: str, steps: Sequence[Readable], console: Console) -> None:
+    """Print a trace step by step: what each does in words and colour, abandoned lines dimmed and fenced in.
+
+    Of a long trace the first and the last steps are printed, of a long step the beginning.
+    """
+    console.print(_text(title[:LONGEST_TITLE]), style="bold")
+    long = len(steps) > FIRST_STEPS + LAST_STEPS
+    left_out = range(FIRST_STEPS, len(steps) - LAST_STEPS) if long else range(0)
     for run in runs(steps):
-        if run.dead:
-            console.print(Text(f"{'':{_TAG}}┌╌ {run.summary}", style="dim"))
-        for step in run.steps:
+        for place, step in enumerate(run.steps, run.first - 1):
+            if place in left_out:
+                if place == left_out.start:
+                    console.print(f"{'':{_TAG}}… {len(left_out):,} steps left out; --json gives all", style="dim")
+                continue
+            if run.dead and place in (run.first - 1, left_out.stop):
+                console.print(Text(f"{'':{_TAG}}┌╌ {run.summary}", style="dim"))
             console.print(_step(step, run, console))
 
 
-def _step(step: ReadStep, run: Run, console: Console) -> Text:
+def _step(step: Readable, run: Run, console: Console) -> Text:
     """A step's lines, each behind a bar; the first one also behind what the step does."""
     style = LOOKS[step.behaviour].style if step.behaviour in LOOKS else ""
-    whole = Text("\n".join(_harmless(line) for line in bare(step.text).split("\n")))
+    whole = Text("\n".join(harmless(line) for line in _beginning(step.text).split("\n")))
     lines = whole.wrap(console, max(console.width - _TAG - 2, 20), overflow="fold")
     bar = "╎ " if run.dead else "│ "
-    tags = [_harmless(step.behaviour)[: _TAG - 1], *[""] * (len(lines) - 1)]
+    tags = [harmless(step.behaviour)[: _TAG - 1], *[""] * (len(lines) - 1)]
     shown = [Text.assemble(f"{tag:{_TAG}}", bar, line) for tag, line in zip(tags, lines, strict=True)]
     joined = Text("\n").join(shown)
     joined.stylize(f"dim {style}" if run.dead else style)
     return joined
+
+
+def _beginning(text: str) -> str:
+    """What is shown of a step, with … where it is not all."""
+    first = text.rfind("\n", 0, len(text) - len(text.lstrip())) + 1  # blank lines go here: `bare` is slow with millions
+    lines = bare(text[first : first + LONGEST_STEP]).split("\n")
+    whole = len(lines) <= MOST_LINES and not text[first + LONGEST_STEP :].strip()
+    return "\n".join(lines[:MOST_LINES]) + "…" * (not whole)
 
 
 def show_comparison(comparison: TeacherComparison, console: Console) -> None:
@@ -176,9 +196,4 @@ def _change(text: str) -> Text:
 
 def _text(text: str) -> Text:
     """`text` as it is: no markup, and no control characters that a terminal would obey."""
-    return Text(_harmless(text))
-
-
-def _harmless(text: str) -> str:
-    """`text` on one line, without what a terminal would obey or could not be given."""
-    return "".join(" " if unicodedata.category(c) in _UNSEEN or c in _TURNING else c for c in text)
+    return Text(harmless(text))

@@ -19,11 +19,15 @@ from titer.traces.features import Table, batches, measure, read, stack, transiti
 from titer.traces.steps import text_of
 
 RESAMPLES = 2000
+FEWEST = 2  # problems: the bootstrap of one is a point, which would say too much; the interval is nan
 Floats = NDArray[np.float64]
 
 
 class FeatureDifference(NamedTuple):
-    """Means of both teachers over the shared problems, and a − b with its 95 % interval (low, mid, high)."""
+    """Means of both teachers over the shared problems, and a − b with its 95 % interval (low, mid, high).
+
+    The interval's ends are nan for fewer than FEWEST problems.
+    """
 
     a: float
     b: float
@@ -156,7 +160,7 @@ def _difference(a: Floats, b: Floats, rng: np.random.Generator) -> FeatureDiffer
         return FeatureDifference(nan, nan, (nan, nan, nan), 0)
     difference = a - b
     draws = difference[rng.integers(0, len(a), (RESAMPLES, len(a)))].mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = np.quantile(draws, [0.025, 0.975]) if len(a) >= FEWEST else (np.nan, np.nan)
     change = (float(low), float(difference.mean()), float(high))
     return FeatureDifference(float(a.mean()), float(b.mean()), change, len(a))
 

@@ -7,7 +7,7 @@ Ours (arXiv 2604.01702 counts proposals and deductions, and publishes no graph).
 the current one, unless it turns to another (`anew`) or the current one has just been given up: then it stands beside
 it. Proposals that follow each other without work between open one line, unless they turn. Giving up returns to the line
 below. The answer rests on the line of the last step and on those below it. A line is dead when the answer does not rest
-on it and it came to no result (a recap, an answer).
+on it and it came to nothing: no recap, no answer, and no check either unless it was given up afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from titer.traces.rules import BACKTRACK, PROPOSE, RECAP, Labels
+from titer.traces.rules import BACKTRACK, PROPOSE, RECAP, VERIFY, Labels
 
 Numbers = NDArray[np.int64]
 
@@ -81,16 +81,18 @@ def walk(behaviour_S: Labels, anew_S: NDArray[np.bool_], first: Sequence[int] = 
         last = step
     text = np.repeat(np.arange(len(trunks)), np.diff([*trunks, len(parent)]))
     of_step = np.repeat(lines, np.diff(np.minimum([*changes, total], total)))
-    dead = ~_flags(result, len(parent))
+    left = _flags(given_up, len(parent))
+    checked = _flags(of_step[behaviour_S == VERIFY], len(parent))
+    dead = ~_flags(result, len(parent)) & ~(checked & ~left)
     for trunk, begin, end in zip(trunks, first, ends, strict=True):
         line = int(of_step[end - 1]) if end > begin else trunk
         while line >= 0:
             dead[line] = False
             line = parent[line]
-    return Lines(of_step, text, parent, depth, _flags(given_up, len(parent)).tolist(), dead.tolist())
+    return Lines(of_step, text, parent, depth, left.tolist(), dead.tolist())
 
 
-def _flags(chosen: Sequence[int], count: int) -> NDArray[np.bool_]:
+def _flags(chosen: Sequence[int] | Numbers, count: int) -> NDArray[np.bool_]:
     flags = np.zeros(count, dtype=bool)
     flags[chosen] = True
     return flags

@@ -9,22 +9,31 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from titer.records import Trace
 from titer.traces.steps import Step, read_steps
 
-# what a step can hand on: numbers of two and more digits, fractions, and names given by "let x"
-_VALUE = re.compile(r"\d+(?:\.\d+)?(?:/\d+)?|\\frac\{[^{}]*\}\{[^{}]*\}")
-_NAME = re.compile(r"\b[Ll]et(?:'s)?(?: me)?(?: (?:denote|define|call))? ?[^a-zA-Z]{0,4}(?<!['’])([a-zA-Z](?:_\w+)?)\b")
-_LETTER = re.compile(r"(?<!['’])\b[a-zA-Z](?:_\w+)?\b")  # not the s of "let's"
+# what a step can hand on: numbers, fractions, and letters that stand alone and are no words
+_VALUE = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:/\d+)?|\\frac\{[^{}]*\}\{[^{}]*\}")
+_LETTER = re.compile(r"(?<!['’\\])\b(?![aAI]\b)[a-zA-Z](?:_\w+)?\b")  # not the s of "let's"
 _BACKWARD = re.compile(
     r"\b(?:the (?:first|second|previous|other|earlier|same) (?:approach|method|way|idea|answer|result)"
-    r"|as (?:before|above|earlier)"
+    r"|as (?:before|above|earlier|computed|shown|found|i said)"
     r"|(?:earlier|previously),? (?:i|we)\b"
-    r"|(?:i|we) (?:found|got|had|tried) (?:earlier|before))",
+    r"|(?:i|we) (?:found|got|had|tried|just|already) "
+    r"|that's another way|both (?:ways|methods|approaches))",
     re.IGNORECASE,
 )
+# how a step begins that goes on from the one before it
+_GOES_ON = re.compile(
+    r"\s*(?:so|then|therefore|thus|hence|yep|yes|yeah|right|no|ok|okay|this|that|these|those|it|they|which|and|but"
+    r"|because|since that|now|next|also|still|same|again|similarly|subtract|\W*=)\b",
+    re.IGNORECASE,
+)
+_POINTS = re.compile(r"\b(?:this|that|these|those|it)\b", re.IGNORECASE)
+_ANNOUNCES = frozenset({"propose", "verify", "backtrack"})  # steps that say what comes next
 
 
 class Pruned(NamedTuple):
@@ -38,10 +47,11 @@ class Pruned(NamedTuple):
 def prune(trace: Trace) -> Pruned:
     """Remove the steps of dead lines, if nothing that stays refers to them.
 
-    What stays, the response included, refers to what goes when it uses a value or a name that stood neither in the
-    prompt nor in an earlier step that stays, or when a step speaks of an earlier approach. The candidate's id ends in
-    ":pruned" and its meta holds the id it comes from; its response, and so its answer, is the old one: grade it before
-    use.
+    What stays, the response included, refers to what goes when it uses a value or a letter that stood neither in the
+    prompt nor in an earlier step that stays, when it speaks of an earlier approach, when the step before a gap
+    announces what has gone, or when the one behind it goes on from there. Few traces pass, and not every joint that
+    does reads well: read some. The candidate's id ends in ":pruned" and its meta holds the id it comes from; its
+    response, and so its answer, is the old one: grade it before use.
     """
     steps = read_steps(trace.reasoning)
     removed = [step for step in steps if step.dead]
@@ -57,24 +67,28 @@ def prune(trace: Trace) -> Pruned:
 
 def _broken_joint(prompt: str, steps: list[Step], response: str) -> str:
     """Where what stays refers to what goes, or ""."""
-    known, lost, gone = _handed_on(prompt), set[str](), False
-    for number, step in enumerate(steps, 1):
+    known, lost, gone = _named(prompt), set[str](), False
+    for number, (before, step) in enumerate(pairwise([None, *steps]), 1):
+        assert step is not None
         if step.dead:
-            lost, gone = lost | (_handed_on(step.text) - known), True
+            if before and not before.dead and (before.behaviour in _ANNOUNCES or before.text.rstrip().endswith(":")):
+                return f"step {number - 1} announces what would go"
+            lost |= _named(step.text) - known
+            gone = True
             continue
-        if missing := _used(step.text) & lost:
-            return f"step {number} uses {sorted(missing)[0]!r} of a step that would go"
+        named = _named(step.text)
+        if missing := named & lost:
+            return f"step {number} uses {min(missing)!r} of a step that would go"
         if gone and _BACKWARD.search(step.text):
             return f"step {number} speaks of an earlier approach"
-        known |= _handed_on(step.text)
-    if missing := _used(response) & lost:
-        return f"the response uses {sorted(missing)[0]!r} of a step that would go"
+        if before and before.dead and (_GOES_ON.match(step.text) or _POINTS.search(step.text)):
+            return f"step {number} goes on from a step that would go"
+        known |= named
+    if missing := _named(response) & lost:
+        return f"the response uses {min(missing)!r} of a step that would go"
     return ""
 
 
-def _handed_on(text: str) -> set[str]:
-    return {value for value in _VALUE.findall(text) if len(value) > 1} | set(_NAME.findall(text))
-
-
-def _used(text: str) -> set[str]:
-    return {value for value in _VALUE.findall(text) if len(value) > 1} | set(_LETTER.findall(text))
+def _named(text: str) -> set[str]:
+    """The values and letters of a text."""
+    return {*_VALUE.findall(text), *_LETTER.findall(text)}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from titer.errors import InputError
+from titer.records.writing import disk_faults, replacing
 from titer.traces.features import FEATURES
 from titer.traces.stream import Row
 
@@ -17,13 +18,11 @@ def write_stream(path: Path, batches: Iterable[list[Row]]) -> int:
 
     if path.suffix != ".parquet":
         raise InputError("features are written as Parquet", file=path, remedy="give a name that ends in .parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
     names = [("id", pa.string()), ("problem_id", pa.string()), ("teacher", pa.string()), ("correct", pa.bool_())]
     schema = pa.schema([*names, *((name, pa.float64()) for name in FEATURES)])
-    temporary, count = path.with_name(f".{path.name}.tmp"), 0
-    with pq.ParquetWriter(temporary, schema) as writer:
+    count = 0
+    with disk_faults(path), replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
         for rows in batches:
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
             count += len(rows)
-    temporary.replace(path)
     return count

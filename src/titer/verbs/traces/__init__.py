@@ -1,4 +1,4 @@
-"""Verbs on files of traces: measure, filter, compare, label, show, prune.
+"""Verbs on files of traces: measure, filter, compare, label, show, prune, delete.
 
 from titer.verbs import traces
 
@@ -9,10 +9,12 @@ traces.compare("traces.jsonl", a="R1", b="gpt-oss").features["propose_share"]
 
 from titer.verbs.traces.choose import Filtered, PrunedFile, filter, prune
 from titer.verbs.traces.compare import compare, comparison_json
+from titer.verbs.traces.delete import Deleted, delete
 from titer.verbs.traces.look import Labelled, Shown, label, show
 from titer.verbs.traces.measure import Measured, measure
 
 __all__ = [
+    "Deleted",
     "Filtered",
     "Labelled",
     "Measured",
@@ -20,6 +22,7 @@ __all__ = [
     "Shown",
     "compare",
     "comparison_json",
+    "delete",
     "filter",
     "label",
     "measure",

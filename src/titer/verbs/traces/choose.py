@@ -6,16 +6,19 @@ filter("traces.jsonl", out="kept", by="cue_share", keep=0.9).kept
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Problem, Trace, read_problems, read_traces, write_records
-from titer.store import write_text
+from titer.records.writing import disk_faults
 from titer.traces import curate
 from titer.traces import prune as prune_trace
-from titer.traces.prune import Pruned
+from titer.traces.curate import STEP_RATIO
+from titer.verbs.sampling import checked_problems
+from titer.verbs.traces.outputs import refuse_overwriting, write_result
 
 OnBad = Literal["stop", "drop"]
 
@@ -23,22 +26,24 @@ OnBad = Literal["stop", "drop"]
 class Filtered(NamedTuple):
     """What a filter kept and dropped.
 
-    `rules` counts dropped traces by rule; `cutoff` is the largest value kept (nan without a ranking).
-    `length_overlap` is the share of those dropped by rank that dropping as many of the longest would have dropped too
-    (nan where none was). `files` are `kept.jsonl`, `control.jsonl` (as many at random, to test any gain against) and
-    `dropped.jsonl` (id, rule, reason).
+    `rules` counts dropped traces by rule; `cutoff` is the largest value kept (nan without a ranking), `unranked` how
+    many are kept because they have no rank. Dropping as many by length alone would drop those of more than
+    `length_cutoff` characters, and `length_overlap` of the ones dropped by rank (0 and nan where none was). `files` are
+    `kept.jsonl`, `control.jsonl` (as many at random, to test any gain against) and `dropped.jsonl` (id, rule, reason).
     """
 
     kept: int
     rules: dict[str, int]
     cutoff: float
+    unranked: int
+    length_cutoff: int
     length_overlap: float
     files: list[Path]
     dropped: list[str]
 
 
 class PrunedFile(NamedTuple):
-    """How many candidates were written, and why the other traces have none."""
+    """How many candidates were written, and why the other traces have none. The answers of `wrong` do not verify."""
 
     candidates: int
     refused: dict[str, int]
@@ -68,13 +73,19 @@ def filter(
     """Choose traces of a file and write what is kept, a random control of the same size, and what was dropped.
 
     The settings are those of `titer.traces.curate`. `problems` are used to verify answers that the traces do not say
-    to be right; `evaluation` are files of problems whose near duplicates must go (with `near`, default 0.8 then).
+    to be right; `evaluation` are files of problems whose near duplicates must go. Raises InputError for settings that
+    contradict each other, and for a file that would be written over.
     """
-    bad: list[InputError] = []
+    _refuse_contradictions(by, keep, shortest, longest, paired_with)
+    folder, bad = Path(out), list[InputError]()
+    files = [folder / f"{name}.jsonl" for name in ("kept", "control", "dropped")]
+    refuse_overwriting(files, [file, problems, *evaluation])
     rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
     if verified:
-        rows = _verified(rows, file, problems)
-    held_out = [problem for suite in evaluation for problem in read_problems(suite)]
+        known = _known(rows, problems, on_bad, bad)
+        _refuse_unverifiable(rows, known, file)
+        rows = _graded(rows, known)
+    held_out = [problem for suite in evaluation for problem in read_problems(suite, on_bad=on_bad, dropped=bad)]
     curation = curate(
         rows,
         keep=keep,
@@ -84,14 +95,13 @@ def filter(
         per_problem=per_problem,
         shortest=shortest,
         longest=longest,
-        near=near or (0.8 if held_out else None),
+        near=near,
         evaluation=held_out,
         paired_with=paired_with,
         seed=seed,
     )
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{name}.jsonl" for name in ("kept", "control", "dropped")]
+    with disk_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write_records(files[0], curation.kept)
     write_records(files[1], curation.control)
     _write_dropped(files[2], [(drop.trace.id, drop.rule, drop.reason) for drop in curation.dropped])
@@ -102,6 +112,8 @@ def filter(
         len(curation.kept),
         rules,
         curation.cutoff,
+        curation.unranked,
+        curation.length_cutoff,
         curation.length_overlap,
         files,
         [str(error) for error in bad],
@@ -113,43 +125,72 @@ def prune(
 ) -> PrunedFile:
     """Write candidates without the lines of attack that lead nowhere; each is marked in its id and its meta.
 
-    With `problems`, or answers beside the traces, a candidate is written only when its answer verifies.
+    Only whole traces whose answer verifies have one: graded by `problems` or an answer beside the trace, else by what
+    the file says is correct. Raises InputError where neither is known of any trace.
     """
+    refuse_overwriting([out], [file, problems])
     bad = list[InputError]()
     rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
-    found: list[Pruned] = [prune_trace(trace) for trace in rows]
-    candidates = [one.trace for one in found if one.trace]
-    refused: dict[str, int] = {}
-    for one in found:
-        if one.refused:
-            broken = one.refused.startswith(("step ", "the response "))
-            reason = "uses or speaks of a step that would go" if broken else one.refused
-            refused[reason] = refused.get(reason, 0) + 1
-    right = candidates
-    if problems or any(trace.answer for trace in candidates):
-        right = [trace for trace in _verified(candidates, file, problems) if trace.correct]
+    known = _known(rows, problems, on_bad, bad)
+    _refuse_unverifiable(rows, known, file)
+    candidates, refused = list[Trace](), Counter[str]()
+    for trace in rows:
+        found = prune_trace(trace)
+        if found.trace is None:
+            broken = found.refused.startswith(("step ", "the response "))
+            refused["what stays refers to a step that would go" if broken else found.refused] += 1
+        elif trace.truncated:
+            refused["the trace is truncated"] += 1
+        elif trace.correct is None and trace.problem_id not in known:
+            refused["no answer to verify"] += 1
+        else:
+            candidates.append(found.trace)
+    right = [trace for trace in _graded(candidates, known) if trace.correct]
     write_records(Path(out), right)
-    return PrunedFile(len(right), refused, len(candidates) - len(right), Path(out), [str(error) for error in bad])
+    wrong = len(candidates) - len(right)
+    return PrunedFile(len(right), dict(refused), wrong, Path(out), [str(error) for error in bad])
 
 
-def _verified(traces: Sequence[Trace], file: str | Path, problems: str | Path | None) -> list[Trace]:
-    """The traces with `correct` graded where it can be; what a file says itself stands where it cannot."""
+def _refuse_contradictions(by: str, keep: float, shortest: int | None, longest: int | None, paired_with: str) -> None:
+    if not 0 < keep <= 1:
+        raise InputError(f"keep is {keep}", field="keep", remedy="give a share above 0, at most 1")
+    if shortest is not None and longest is not None and shortest > longest:
+        fault = f"shortest is {shortest}, longest {longest}: no trace is both"
+        raise InputError(fault, field="shortest", remedy="give the smaller number as shortest")
+    if paired_with and by != STEP_RATIO:
+        fault = f"{paired_with!r} to pair with, but {by} ranks by no pairs"
+        raise InputError(fault, field="paired_with", remedy=f"rank by {STEP_RATIO}, or name no teacher")
+
+
+def _known(
+    traces: Sequence[Trace], problems: str | Path | None, on_bad: OnBad, bad: list[InputError]
+) -> dict[str, Problem]:
+    """The problems that traces can be graded by: those of a file, and those that traces carry themselves."""
     from titer.pipeline.data import problem_of
-    from titer.pipeline.stages import verify_traces
 
-    known: dict[str, Problem] = {problem.id: problem for problem in read_problems(problems)} if problems else {}
+    known = {problem.id: problem for problem in checked_problems(problems, on_bad, bad)} if problems else {}
     for trace in traces:
         if trace.answer and trace.problem_id not in known:
             known[trace.problem_id] = problem_of(trace)
-    gradable = [trace for trace in traces if trace.problem_id in known]
-    if not gradable and all(trace.correct is None for trace in traces):
+    return known
+
+
+def _refuse_unverifiable(traces: Sequence[Trace], known: Mapping[str, Problem], file: str | Path) -> None:
+    if all(trace.correct is None and trace.problem_id not in known for trace in traces):
         raise InputError(
             "no trace has an answer to verify against", file=file, field="answer", remedy="give --problems FILE"
         )
+
+
+def _graded(traces: Sequence[Trace], known: Mapping[str, Problem]) -> list[Trace]:
+    """The traces with `correct` graded where it can be; what a file says itself stands where it cannot."""
+    from titer.pipeline.stages import verify_traces
+
+    gradable = [trace for trace in traces if trace.problem_id in known]
     graded = {trace.id: trace for trace in verify_traces(gradable, known)}
     return [graded.get(trace.id, trace) for trace in traces]
 
 
 def _write_dropped(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     lines = [json.dumps({"id": i, "rule": rule, "reason": reason}, ensure_ascii=False) for i, rule, reason in rows]
-    write_text(file, "".join(line + "\n" for line in lines))
+    write_result(file, "".join(line + "\n" for line in lines))

@@ -5,7 +5,8 @@ compare("traces.jsonl", a="R1", b="gpt-oss").features["propose_share"].differenc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +16,14 @@ from titer.errors import InputError
 from titer.pipeline.reading import as_teachers
 from titer.records import Trace, read_traces
 from titer.report import render_comparison
-from titer.store import write_text
 from titer.traces import Comparison
 from titer.traces import compare as compare_teachers
 from titer.traces.compare import transition_rows
 from titer.traces.features import Table
+from titer.verbs.traces.outputs import refuse_overwriting, write_result
 
 OnBad = Literal["stop", "drop"]
+TEACHER = "teacher"
 
 
 def compare(
@@ -29,6 +31,7 @@ def compare(
     *,
     a: str,
     b: str,
+    by: str = TEACHER,
     only: Literal["solved", "all"] = "solved",
     model: str | None = None,
     html: str | Path | None = None,
@@ -38,15 +41,38 @@ def compare(
 ) -> Comparison:
     """Two teachers of one file on the problems they share; see `titer.traces.compare`.
 
-    With `model` the profile of its loss over the traces' tokens is compared too (`titer.train.token_loss`); traces
-    beyond the model's context have none. With `on_bad="drop"` rows that cannot be read go to `dropped`.
+    `by` says what `a` and `b` are names of where not of teachers: a key of the traces' meta, such as "source". With
+    `model` the profile of its loss over the traces' tokens is compared too (`titer.train.token_loss`); traces beyond
+    the model's context have none. With `on_bad="drop"` rows that cannot be read go to `dropped`.
     """
-    rows = read_traces(file, on_bad=on_bad, dropped=[] if dropped is None else dropped)
+    refuse_overwriting([html] if html else [], [file])
+    rows: Iterable[Trace] = read_traces(file, on_bad=on_bad, dropped=[] if dropped is None else dropped)
+    if by != TEACHER:
+        rows = _named_by(list(rows), by, file)
     extra = _token_profiles(model) if model else None
-    comparison = compare_teachers(rows, a=a, b=b, only=only, extra=extra, seed=seed)
+    try:
+        comparison = compare_teachers(rows, a=a, b=b, only=only, extra=extra, seed=seed)
+    except InputError as error:
+        if error.field == TEACHER:
+            error.field, error.fault = by, error.fault.replace("fits no teacher", f"fits no {by}")
+        raise
     if html:
-        write_text(Path(html), render_comparison(as_teachers(comparison)))
+        write_result(Path(html), render_comparison(as_teachers(comparison)))
     return comparison
+
+
+def _named_by(traces: Sequence[Trace], key: str, file: str | Path) -> list[Trace]:
+    """The traces with what stands under a key of their meta in the place of the teacher; "" where nothing does."""
+    keys = sorted({name for trace in traces for name, value in trace.meta.items() if _names(value)})
+    if key not in keys:
+        fault, known = f"no trace has {key!r} in its meta", ", ".join([TEACHER, *keys])
+        raise InputError(fault, file=file, field="by", remedy=f"use one of: {known}")
+    return [replace(trace, teacher=str(value) if _names(value := trace.meta.get(key)) else "") for trace in traces]
+
+
+def _names(value: object) -> bool:
+    """Whether a value of a trace's meta can be the name of a side."""
+    return isinstance(value, str | int) and value != ""
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:

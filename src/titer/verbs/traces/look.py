@@ -13,10 +13,11 @@ from typing import Literal, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, read_traces
-from titer.store import write_text
+from titer.records.writing import disk_faults
 from titer.traces import BEHAVIOURS, cut_text, read_steps, text_of
 from titer.traces.judge import ModelLabeller, RuleLabeller, agreement
 from titer.traces.steps import Step
+from titer.verbs.traces.outputs import refuse_overwriting, write_result
 
 OnBad = Literal["stop", "drop"]
 
@@ -38,17 +39,19 @@ class Labelled(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A trace with its steps."""
+    """A trace with its steps, and the rows before it that could not be read."""
 
     trace: Trace
     steps: list[Step]
+    dropped: list[str]
 
 
-def show(file: str | Path, *, id: str | None = None, teacher: str | None = None) -> Shown:
+def show(file: str | Path, *, id: str | None = None, teacher: str | None = None, on_bad: OnBad = "stop") -> Shown:
     """One trace with its steps: the first, or the first whose id or teacher contains what is asked for."""
-    for trace in read_traces(file):
+    bad = list[InputError]()
+    for trace in read_traces(file, on_bad=on_bad, dropped=bad):
         if (id is None or id in trace.id) and (teacher is None or teacher.lower() in trace.teacher.lower()):
-            return Shown(trace, read_steps(text_of(trace)))
+            return Shown(trace, read_steps(text_of(trace)), [str(error) for error in bad])
     raise InputError("no such trace here", file=file, remedy="look at the ids and teachers of the file")
 
 
@@ -68,6 +71,10 @@ def label(
     """
     if server and not model:
         raise InputError("a judge needs its name", field="model", remedy="say which model the server serves")
+    if model and not server:
+        raise InputError("a judge without a server", field="model", remedy="say where it is served, or let rules label")
+    cache = Path(out).with_suffix(".verdicts.jsonl")
+    refuse_overwriting([out, *([cache] if server else [])], [file])
     bad = list[InputError]()
     traces = list(read_traces(file, on_bad=on_bad, dropped=bad))
     steps = [cut_text(text_of(trace)) for trace in traces]
@@ -76,17 +83,18 @@ def label(
     if server:
         from titer.generate import ServerGenerator
 
-        judge = ModelLabeller(
-            ServerGenerator(server, model),
-            cache=Path(out).with_suffix(".verdicts.jsonl"),
-            said=lambda p: said(f"judge: {p.done}/{p.total} answers, {p.failed} failed"),
-        )
-        labels = judge.label(steps)
+        with disk_faults(cache):
+            judge = ModelLabeller(
+                ServerGenerator(server, model),
+                cache=cache,
+                said=lambda p: said(f"judge: {p.done}/{p.total} answers, {p.failed} failed"),
+            )
+            labels = judge.label(steps)
     rows = [
         {"id": trace.id, "steps": [{"text": t, "behaviour": b} for t, b in zip(parts, found, strict=True)]}
         for trace, parts, found in zip(traces, steps, labels, strict=True)
     ]
-    write_text(Path(out), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_result(Path(out), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     flat = [name for found in labels for name in found]
     agreed = agreement(rules, labels) if server else None
     return Labelled(

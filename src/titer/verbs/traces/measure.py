@@ -16,6 +16,7 @@ from titer.records import read_traces
 from titer.traces import FEATURES
 from titer.traces.stream import Row, measure_stream
 from titer.traces.table import write_stream
+from titer.verbs.traces.outputs import refuse_overwriting
 
 OnBad = Literal["stop", "drop"]
 
@@ -33,8 +34,9 @@ def measure(
 ) -> Measured:
     """Every feature of every trace of a file, in constant memory; `out` (.parquet) gets a row a trace.
 
-    Raises InputError for what `read_traces` refuses.
+    Raises InputError for what `read_traces` refuses, and for an `out` that is the input or cannot be written.
     """
+    refuse_overwriting([out] if out else [], [file])
     dropped: list[InputError] = []
     totals: dict[str, _Means] = {}
     rows = _tallied(measure_stream(read_traces(file, on_bad=on_bad, dropped=dropped), workers=workers), totals)

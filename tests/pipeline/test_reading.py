@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from titer.pipeline import reading
-from titer.pipeline.reading import as_steps, pairs_of, teachers_of, two_teachers
+from titer.pipeline.reading import as_steps, pairs_of, step_kinds, teachers_of, two_teachers
 from titer.records import Trace
+from titer.traces import BEHAVIOURS
 
 BRANCHY = "We have 3 and 4. Perhaps 3 + 4 = 7? No, that doesn't work. Alternatively, let me try 3 * 4. So 3 * 4 = 12."
 STRAIGHT = "We have 3 and 4. So 3 * 4 = 12. The answer is 12."
@@ -36,6 +39,14 @@ def test_steps_give_the_text_back_and_say_what_they_do() -> None:
     assert "".join(step.text for step in steps) == BRANCHY
     assert {"propose", "backtrack"} <= {step.behaviour for step in steps}
     assert [step.dead for step in steps].count(True) > 0 and not steps[-1].dead
+
+
+def test_labels_for_training_are_the_same_steps() -> None:
+    steps, kinds = as_steps(BRANCHY), step_kinds(BRANCHY)
+    bounds = [*(start for start, _ in kinds), len(BRANCHY)]
+    assert [BRANCHY[i:j] for i, j in pairwise(bounds)] == [step.text for step in steps]
+    assert [BEHAVIOURS[kind] for _, kind in kinds] == [step.behaviour for step in steps]
+    assert step_kinds("") == []
 
 
 def test_the_two_teachers_with_most_traces_are_compared() -> None:

@@ -20,11 +20,14 @@ import yaml
 
 from titer.errors import InputError
 from titer.pipeline.data import load_inputs
-from titer.pipeline.report import report
+from titer.pipeline.report import P_BINS, _training, report
 from titer.pipeline.run import run
 from titer.recipe import parse_recipe
 from titer.records import Problem, Trace, read_rollouts, write_records
 from titer.store import read_manifest, read_table
+from titer.traces import BEHAVIOURS
+from titer.train.state import read_log
+from titer.train.telemetry import BINS
 
 MINI: dict[str, Any] = {
     "name": "mini",
@@ -36,7 +39,7 @@ MINI: dict[str, Any] = {
     "evaluate": {"samples": 2, "max_tokens": 64},
     "generate": {"chunk": 8},
 }
-STAGES = ["data", "measure", "curate", "train", "evaluate"]
+STAGES = ["data", "measure", "curate", "choose", "train", "evaluate"]
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +70,30 @@ def test_a_run_leaves_what_it_promises(finished: Path) -> None:
     assert summary["seconds"] > 0 and set(summary) >= {"in_domain", "out_of_domain"}
     page = (finished / "report.html").read_text()
     assert "<html" in page and '<section id="teachers">' in page and 'id="trace-pairs-12"' in page
+    assert all(f'data-figure="{name}"' in page for name in ("p_map", "pull_map", "pull_kinds"))
     assert yaml.safe_load((finished / "recipe.yaml").read_text())["train"]["batch_size"] == 16
     assert not (finished / "work").exists()
+
+
+def test_the_log_says_by_kind_of_step_where_the_gradient_goes(finished: Path) -> None:
+    rows = read_log(finished / "train" / "log.jsonl")
+    shown = _training(finished / "train" / "log.jsonl")
+    assert P_BINS == BINS and len(rows) == len(shown)
+    for row, drawn in zip(rows, shown, strict=True):
+        assert list(drawn.tokens) == list(drawn.pull) == [*BEHAVIOURS, ""]
+        assert sum(map(sum, drawn.tokens.values())) == row["trained_tokens"]
+        assert [pull for pulls in drawn.pull.values() for pull in pulls] == row["pull_histogram"]
+    for kind in ("propose", "deduce", "verify", ""):
+        assert sum(sum(drawn.tokens[kind]) for drawn in shown) > 0
+
+
+def test_a_log_without_kinds_or_without_histograms_is_read_too(finished: Path, tmp_path: Path) -> None:
+    row = read_log(finished / "train" / "log.jsonl")[0]
+    plain = {key: value for key, value in row.items() if not key.endswith("_histogram")}
+    file = tmp_path / "log.jsonl"
+    file.write_text(json.dumps(plain | {"p_histogram": [1] * BINS}) + "\n" + json.dumps(plain) + "\n")
+    unlabelled, old = _training(file)
+    assert unlabelled.tokens == {"": [1] * BINS} and unlabelled.pull == old.tokens == old.pull == {}
 
 
 def test_every_rollout_is_there_once(finished: Path) -> None:

@@ -37,7 +37,6 @@ BAD = {
     "train.epochs=many": r"field 'train.epochs': .* valid number.*got 'many'",
     "train.batch_size=2.5": r"field 'train.batch_size': .*integer",
     "train.warmup=2": r"field 'train.warmup': .*less than or equal to 1",
-    "train.objective=nlll": r"field 'train.objective': .*'nll'",
     "epochs": r"'epochs' is not key=value",
     "train.batch_size=true": r"field 'train.batch_size': .*integer, got True",
     'train.batch_size="8"': r"field 'train.batch_size': .*integer, got '8'",

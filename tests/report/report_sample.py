@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -189,6 +189,18 @@ def trace_pairs() -> list[TracePair]:
     ]
 
 
+def _histograms(step: int, rng: np.random.Generator) -> dict[str, dict[str, list[float]]]:
+    """Tokens and pull by kind and p: p climbs, fastest outside of steps, slowest in proposals."""
+    middle = (np.arange(20) + 0.5) / 20
+    tokens, pull = {}, {}
+    for place, (kind, size) in enumerate(zip([*BEHAVIOURS, ""], (90, 400, 60, 40, 50, 60, 120), strict=True)):
+        known = 1 - 0.75 * math.exp(-step / (90 - 12 * place))
+        shape = known * middle**9 / np.sum(middle**9) + (1 - known) * (1 - middle) ** 2 / np.sum((1 - middle) ** 2)
+        counts = rng.poisson(size * shape)
+        tokens[kind], pull[kind] = counts.tolist(), (counts * (1 - middle)).round(3).tolist()
+    return {"tokens": tokens, "pull": pull}
+
+
 def _training() -> list[TrainRow]:
     rng = np.random.default_rng(7)
     rows = []
@@ -207,6 +219,7 @@ def _training() -> list[TrainRow]:
                 lr=lr,
                 grad_norm=0.8 + rng.gamma(2, 0.1),
                 tokens_per_s=5_200 + rng.normal(0, 150),
+                **_histograms(step, rng),
             )
         )
     return rows
@@ -314,6 +327,10 @@ ATTACKS = (
 )
 
 
+def _renamed(histogram: Mapping[str, Sequence[float]], attack: str) -> dict[str, Sequence[float]]:
+    return {kind and kind + attack: values for kind, values in histogram.items()}
+
+
 def hostile_report(sample: ReportData) -> ReportData:
     """The sample with an attack in every text that comes from a file or a model."""
     attack = " ".join(ATTACKS)
@@ -338,6 +355,10 @@ def hostile_report(sample: ReportData) -> ReportData:
             step: [replace(s, suite=s.suite + attack) for s in summaries]
             for step, summaries in sample.checkpoints.items()
         },
+        training=[
+            replace(row, tokens=_renamed(row.tokens, attack), pull=_renamed(row.pull, attack))
+            for row in sample.training
+        ],
         curation=Curation(kept=1, dropped={attack: 1}),
         teachers=replace(
             teacher_comparison(),

@@ -173,6 +173,9 @@ def test_every_chart_is_drawn_without_a_word_on_the_console(browser: Browser, pa
         "loss": 2,
         "token_accuracy": 2,
         "lr": 1,
+        "p_map": 6,
+        "pull_map": 6,
+        "pull_kinds": 7,
         "score_path": 5,
         "length_path": 5,
         "termination_path": 5,
@@ -253,6 +256,19 @@ def test_the_step_axis_can_be_logarithmic_with_room_for_step_zero(browser: Brows
     assert browser.run(ticks) == ["0", "50", "100", "150", "200"]
     browser.run("document.querySelector('[name=training-axis][value=log]').click()")
     assert browser.run(ticks) == ["0", "1", "3", "10", "30"]
+
+
+@pytest.mark.parametrize("axis", ["linear", "log"])
+def test_the_cells_of_a_map_lie_side_by_side(browser: Browser, page: Path, axis: str) -> None:
+    cells = (
+        "(() => { const boxes = [...document.querySelectorAll('[data-figure=pull_map] .barlayer .point path')]"
+        ".map(path => path.getBBox()).filter(box => box.y === 0).sort((a, b) => a.x - b.x);"
+        " const gaps = boxes.slice(1).map((box, i) => Math.abs(box.x - boxes[i].x - boxes[i].width));"
+        " return [boxes.length, Math.max(...gaps)] })()"
+    )
+    browser.open(page)
+    browser.run(f"document.querySelector('[name=training-axis][value={axis}]').click()")
+    assert browser.run(cells) == [80, 0]
 
 
 SHOWN = "[...document.querySelectorAll('#traces article')].filter(a => !a.hidden).map(a => a.id)"

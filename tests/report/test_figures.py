@@ -3,12 +3,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import titer.report.figures
 from titer.report import ReportData
-from titer.report.figures import MOST_POINTS, figures, label, thinned
+from titer.report.figures import MOST_COLUMNS, MOST_MARKERS, MOST_POINTS, figures, label, thinned
 
 
 def test_a_figure_is_left_out_without_numbers() -> None:
@@ -40,10 +41,11 @@ def test_each_call_has_its_own_marker(sample: ReportData) -> None:
     assert markers == {"better": "triangle-up", "worse": "triangle-down", "cannot tell": "circle-open"}
 
 
-@pytest.mark.parametrize("name", ["score_path", "length_path", "loss"])
+@pytest.mark.parametrize("name", ["score_path", "length_path", "loss", "pull_kinds"])
 def test_series_differ_without_colour(sample: ReportData, name: str) -> None:
     looks = [(trace["marker"]["symbol"], trace["line"]["dash"]) for trace in figures(sample)[name]["data"]]
-    assert len({symbol for symbol, _ in looks}) == len({dash for _, dash in looks}) == len(looks)
+    assert len(set(looks)) == len({symbol for symbol, _ in looks}) == len(looks)
+    assert len({dash for _, dash in looks}) == min(len(looks), 5)  # there are five
 
 
 def test_checkpoint_curves_hold_every_step_and_start_logarithmic(sample: ReportData) -> None:
@@ -58,6 +60,56 @@ def test_long_training_is_thinned_and_keeps_its_end(sample: ReportData) -> None:
     assert MOST_POINTS / 2 < len(kept) <= MOST_POINTS
     assert kept[-1].step == 10_000
     assert thinned(rows[:100]) == rows[:100]
+
+
+def cells(figure: dict[str, Any]) -> list[tuple[int, int, float, float]]:
+    """The end and the width of each cell of a map, its lowest p and its share in per cent."""
+    return [
+        (x, width, base, float(share))
+        for trace in figure["data"]
+        for x, width, base, share in zip(trace["x"], trace["width"], trace["base"], trace["text"], strict=True)
+    ]
+
+
+def test_maps_show_the_share_of_every_bin(sample: ReportData) -> None:
+    row = replace(
+        sample.training[0], step=1, tokens={"deduce": [0, 1, 0, 6], "": [0, 0, 0, 3]}, pull={"deduce": [1] * 4}
+    )
+    made = figures(ReportData(title="one", training=[row]))
+    assert cells(made["p_map"]) == [(1, 1, 0.25, 10), (1, 1, 0.75, 90)]
+    assert [trace["name"] for trace in made["p_map"]["data"]] == ["10–20 %", "over 50 %"]
+    assert [share for *_, share in cells(made["pull_map"])] == [25] * 4
+    assert [(trace["name"], trace["y"]) for trace in made["pull_kinds"]["data"]] == [("deduce", [100])]
+
+
+def test_columns_add_up_neighbouring_updates_and_cover_all(sample: ReportData) -> None:
+    rows = [replace(sample.training[0], step=n, tokens={"": [n % 2, 1]}, pull={}) for n in range(1, 1_235)]
+    shown = cells(figures(ReportData(title="long", training=rows))["p_map"])
+    ends = sorted({(x, width) for x, width, _, _ in shown})
+    assert len(ends) <= MOST_COLUMNS and ends[-1][0] == 1_234
+    assert [x - width for x, width in ends] == [0, *(x for x, _ in ends[:-1])]
+    # 6 of 19 tokens where a column of 13 updates begins with an even one, 7 of 20 otherwise
+    assert {share for _, width, base, share in shown if width == 13 and base == 0.0} == {31.6, 35.0}
+    lines = figures(sample)["pull_kinds"]["data"]
+    assert len({*lines[0]["x"]}) <= MOST_MARKERS and lines[0]["x"][-1] == 320
+
+
+def test_the_shares_of_kinds_add_up(sample: ReportData) -> None:
+    lines = figures(sample)["pull_kinds"]["data"]
+    assert [line["name"] for line in lines] == [*sample.behaviours, "outside of steps"]
+    assert all(abs(sum(at) - 100) < 1e-9 for at in zip(*(line["y"] for line in lines), strict=True))
+
+
+def test_what_a_log_lacks_is_not_drawn(sample: ReportData) -> None:
+    maps = {"p_map", "pull_map", "pull_kinds"}
+    old = [replace(row, tokens={}, pull={}) for row in sample.training]
+    assert not figures(replace(sample, training=old)).keys() & maps
+    unlabelled = [replace(row, tokens={"": [1, 2]}, pull={"": [1, 0]}) for row in sample.training]
+    assert figures(replace(sample, training=unlabelled)).keys() & maps == {"p_map", "pull_map"}
+    mixed = [*old[:100], *sample.training[100:]]
+    assert min(x - width for x, width, _, _ in cells(figures(replace(sample, training=mixed))["p_map"])) == 100
+    still = [replace(row, pull={kind: [0.0] * 20 for kind in row.pull}) for row in sample.training]
+    assert figures(replace(sample, training=still)).keys() & maps == {"p_map"}
 
 
 def test_names_reach_plotly_as_text() -> None:

@@ -89,6 +89,9 @@ def test_empty_parts_are_left_out(sample: ReportData) -> None:
     page = render(replace(sample, traces=(), curation=None, training=(), probes=()))
     assert "Training" not in headings(page) and "Traces to read" not in headings(page)
     assert 'data-figure="loss"' not in page
+    assert "Where the gradient goes" in render(sample)
+    old = [replace(row, tokens={}, pull={}) for row in sample.training]
+    assert "Where the gradient goes" not in render(replace(sample, training=old))
 
 
 def test_the_page_needs_no_network_and_is_small(sample: ReportData) -> None:

@@ -4,11 +4,14 @@ import copy
 from dataclasses import replace
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from training import TOKENIZER
+from transformers import PreTrainedTokenizerFast
 
 from titer.errors import InputError
 from titer.records import Trace
 from titer.train import encode, encode_all, render, show
+from titer.train.state import _samples_key
 
 TRACE = Trace(
     id="t1",
@@ -17,6 +20,28 @@ TRACE = Trace(
     reasoning="First, 9 + 5 = 14.\n\nThen 14 * 3 = 42.",
     response="Answer: ( 9 + 5 ) * 3",
 )
+
+
+STEPS = ("First, 9 + 5 = 14. ", "But wait, that's 14 and not 42.\n\n", "Then 14 * 3 = 42.")
+LABELLED = replace(TRACE, reasoning=f"  \n{''.join(STEPS)}\n ")  # templates get it stripped
+
+
+def label(text: str) -> list[tuple[int, int]]:
+    """The three steps are of kinds 4, 0 and 2."""
+    return [(text.index(step.strip()), kind) for step, kind in zip(STEPS, (4, 0, 2), strict=True)] if text else []
+
+
+def byte_level(*, trimmed: bool) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer, as Qwen's and Llama's are: a word's token begins with the space before it."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.post_processor = processors.ByteLevel(trim_offsets=trimmed)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|end|>"]
+    )
+    core.train_from_iterator(["".join(STEPS)] * 4, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", chat_template=TOKENIZER.chat_template)
 
 
 def with_template(template: str):
@@ -102,3 +127,60 @@ def test_show_marks_the_trained_tokens_without_colour_too() -> None:
     assert "9" in prompt and "First·,·9" in trained
     assert prompt == TOKENIZER.decode(sample.ids[: sample.prompt_length])
     assert trained.endswith("<|end|>⟧") and trained.count("·") == sample.trained - 1
+
+
+def by_kind(trace: Trace, tokenizer) -> dict[int, str]:
+    """The text of the trained tokens of each kind."""
+    sample = encode(trace, tokenizer, label=label)
+    assert sample.kinds is not None and len(sample.kinds) == sample.trained
+    trained = sample.ids[len(sample.ids) - sample.trained :]
+    kinds = dict.fromkeys(sample.kinds)
+    return {k: tokenizer.decode([i for i, kind in zip(trained, sample.kinds, strict=True) if kind == k]) for k in kinds}
+
+
+def test_a_token_is_of_the_kind_of_the_step_it_begins_in() -> None:
+    found = by_kind(LABELLED, TOKENIZER)
+    assert list(found) == [-1, 4, 0, 2]
+    assert [found[kind].strip() for kind in (4, 2)] == [STEPS[0].strip(), STEPS[2]]
+    assert found[0].endswith("\n\n") and found[-1] == f"<think>\n\n</think>\n\n{TRACE.response} <|end|>"
+
+
+@pytest.mark.parametrize("trimmed", [True, False])
+def test_a_token_that_begins_with_the_space_before_a_step_is_of_that_step(trimmed: bool) -> None:
+    found = by_kind(LABELLED, byte_level(trimmed=trimmed))
+    assert found[4] + found[0] + found[2] == "".join(STEPS)
+    assert found[4] == STEPS[0].rstrip() and found[0].startswith(" But wait") and found[2] == STEPS[2]
+
+
+def test_characters_of_many_tokens_do_not_shift_the_kinds() -> None:
+    steps = ("因为 9 + 5 = 14。", "但是 🧪 不对。", "So 42.")
+    trace = replace(TRACE, reasoning="".join(steps))
+    sample = encode(
+        trace,
+        byte_level(trimmed=False),
+        label=lambda text: [(text.index(step), kind) for kind, step in enumerate(steps)],
+    )
+    assert sample.kinds is not None
+    trained = sample.ids[sample.prompt_length :]
+    for kind, step in enumerate(steps):
+        of_kind = [i for i, each in zip(trained, sample.kinds, strict=True) if each == kind]
+        assert byte_level(trimmed=False).decode(of_kind) == step
+
+
+def test_without_a_prompt_the_first_token_has_no_kind_either() -> None:
+    tokenizer = copy.deepcopy(TOKENIZER)
+    tokenizer.chat_template = None
+    found = by_kind(replace(LABELLED, prompt=""), tokenizer)
+    assert found[4].strip() == STEPS[0].strip() and found[2] == STEPS[2]
+    assert found[-1].strip().startswith("</think>")  # the first token of all was <think>
+
+
+def test_tokens_outside_of_the_reasoning_have_no_kind() -> None:
+    assert set(encode(replace(TRACE, reasoning=""), TOKENIZER, label=label).kinds or ()) == {-1}
+    assert encode(TRACE, TOKENIZER).kinds is None
+
+
+def test_labels_change_nothing_else_of_a_sample() -> None:
+    labelled, plain = encode(LABELLED, TOKENIZER, label=label), encode(LABELLED, TOKENIZER)
+    assert labelled._replace(kinds=None)[:4] == plain[:4]
+    assert _samples_key([labelled]) == _samples_key([plain])

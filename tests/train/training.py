@@ -10,11 +10,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from titer.lab import make_lab
 from titer.lab.words import make_tokenizer
-from titer.objectives.family import Objective
+from titer.objectives import Objective
 from titer.recipe import LabData
 from titer.train import Sample, encode
 from titer.train.batches import micro_batches
-from titer.train.loop import score_batch
+from titer.train.scorer import Scorer
 
 TOKENIZER = make_tokenizer()
 
@@ -41,7 +41,8 @@ def tiny_model(seed: int = 0) -> LlamaForCausalLM:
 def lab_samples(count: int) -> list[Sample]:
     """Samples of very different lengths: short and long problems, both teachers."""
     made = make_lab(LabData(problems={"countdown3": count, "countdown4": count}, suites={}), seed=1)
-    return [encode(trace, TOKENIZER) for trace in made.traces[:: len(made.traces) // count]][:count]
+    samples = [encode(trace, TOKENIZER) for trace in made.traces[:: len(made.traces) // count]][:count]
+    return [sample._replace(base_mean=-1.0 - i / count) for i, sample in enumerate(samples)]
 
 
 def gradients(
@@ -49,9 +50,9 @@ def gradients(
 ) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradient of one update, normalised as the loop does it."""
     total = sum(sample.trained for sample in samples)
-    loss = 0.0
+    loss, scorer = 0.0, Scorer(model)
     for micro in micro_batches(samples, tokens=tokens, packing=packing):
-        part = score_batch(model, micro, f).loss_N.sum() / total
+        part = scorer(micro, f).loss / total
         part.backward()
         loss += float(part.detach())
     return loss, {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}

@@ -100,21 +100,26 @@ def sft(
 @app.command()
 def measure(
     model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
-    problems: Annotated[Path, typer.Argument(help="Problems with answers.")],
+    problems: Annotated[Path, typer.Argument(help="Problems with answers; with --prior: traces.")],
     settings: Settings = None,
     out: Out = Path("measured"),
     server: Server = None,
+    prior: Annotated[
+        bool, typer.Option("--prior", help="Measure how likely the model finds the tokens of traces instead.")
+    ] = False,
     on_bad: OnBad = "stop",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Measure solve rates: how often a model gets each problem right, and the bands they fall into.
 
-    Example: `titer measure lab problems.jsonl samples=16 --out measured`
+    Example: `titer measure lab problems.jsonl samples=16 --out measured`, `titer measure lab traces.jsonl --prior`
     """
     from titer import verbs
     from titer.recipe import parse_block
 
+    if prior:
+        return _print_prior(verbs.prior(model, problems, out=out, seed=seed, on_bad=on_bad_choice(on_bad)), as_json)
     block = parse_block("measure", settings or [])
     result = verbs.measure(
         model, problems, out=out, settings=block, server=server, seed=seed, on_bad=on_bad_choice(on_bad), said=say
@@ -130,6 +135,19 @@ def measure(
             "dropped": len(result.dropped),
         }
     )
+
+
+def _print_prior(found: Any, as_json: bool) -> None:
+    say_dropped(found.dropped)
+    if as_json:
+        rows = {name: one._asdict() for name, one in found.priors.items()}
+        return print_json({"priors": rows, "choice": found.choice._asdict(), "dropped": len(found.dropped)})
+    for name, one in found.priors.items():
+        low, mid, high = one.mean_p
+        likely = f"{one.likely.mid:.1%} of tokens above .55"
+        print(f"{name}: mean p {mid:.3f} [{low:.3f}, {high:.3f}], {likely}, entropy {one.entropy.mid:.3f} nats,")
+        print(f"    {one.traces} traces of {one.tokens:,} tokens")
+    print(f"objective: {found.choice.objective or 'a trial has to tell'} ({found.choice.rule})")
 
 
 @app.command("eval")

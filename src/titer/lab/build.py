@@ -64,6 +64,7 @@ PHASES = (
     Phase(updates=350, learning_rate=1.5e-3, documents=45_000, careless=0.2),
 )
 SETTINGS = Train(
+    objective="nll",
     optimizer="muon",
     betas=(0.9, 0.95),
     weight_decay=0.01,

@@ -1,6 +1,22 @@
 """Training objectives and the head that applies them. Needs torch."""
 
-from titer.objectives.family import OBJECTIVES, Objective, nll, objective, p
-from titer.objectives.head import TokenScores, score_tokens
+from titer.objectives.divergence import Base
+from titer.objectives.family import Objective, TokenStats, of_function
+from titer.objectives.head import Scores, log_probs, score_hidden, score_logits
+from titer.objectives.products import Head
+from titer.objectives.spec import NAMES, objective, quantiles
 
-__all__ = ["OBJECTIVES", "Objective", "TokenScores", "nll", "objective", "p", "score_tokens"]
+__all__ = [
+    "NAMES",
+    "Base",
+    "Head",
+    "Objective",
+    "Scores",
+    "TokenStats",
+    "log_probs",
+    "objective",
+    "of_function",
+    "quantiles",
+    "score_hidden",
+    "score_logits",
+]

@@ -1,4 +1,4 @@
-"""Traces and teachers as the report shows them.
+"""Traces and teachers as the report shows them, and steps as training counts them.
 
     show_steps("t1", as_steps(text_of(trace)), Console())
     html = render_comparison(as_teachers(compare(traces, a="R1", b="gpt-oss")))
@@ -15,7 +15,7 @@ from typing import Final
 from titer.errors import InputError
 from titer.records import Trace
 from titer.report import FeatureRow, ReadStep, TeacherComparison, TracePair, TraceToRead
-from titer.traces import DESCRIPTIONS, Comparison, compare, read_steps, text_of
+from titer.traces import BEHAVIOURS, DESCRIPTIONS, Comparison, compare, read_steps, text_of
 from titer.traces.compare import transition_rows
 
 MOST_PROBLEMS: Final = 2_000  # that are compared in a run's report
@@ -27,6 +27,11 @@ def as_steps(text: str) -> list[ReadStep]:
     return [
         ReadStep(text=step.text, behaviour=step.behaviour, line=step.line, dead=step.dead) for step in read_steps(text)
     ]
+
+
+def step_kinds(text: str) -> list[tuple[int, int]]:
+    """Where each step of a text begins, and which of BEHAVIOURS it is: the labels that training logs by."""
+    return [(step.start, BEHAVIOURS.index(step.behaviour)) for step in read_steps(text)]
 
 
 def to_read(trace: Trace, *, dropped: str = "") -> TraceToRead:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from titer.dynamics import Verdict, judge
 from titer.errors import InputError
@@ -34,9 +34,10 @@ from titer.report import (
     render,
 )
 from titer.store import read_manifest, read_table, write_json, write_table, write_text
-from titer.traces.cues import DEFINITIONS
+from titer.traces.cues import BEHAVIOURS, DEFINITIONS
 
 SHOWN_TRACES = 12
+P_BINS: Final = 20  # titer.train.telemetry.BINS: a report needs no torch
 
 
 def report(run: Path) -> dict[str, Any]:
@@ -153,9 +154,17 @@ def _training(file: Path) -> list[TrainRow]:
             lr=row["learning_rate"],
             grad_norm=row["grad_norm"],
             tokens_per_s=row["tokens_per_second"],
+            tokens=_by_kind(row.get("p_histogram", ())),
+            pull=_by_kind(row.get("pull_histogram", ())),
         )
         for row in _lines(file)
     ]
+
+
+def _by_kind(flat: Sequence[float]) -> dict[str, Sequence[float]]:
+    """A histogram of the log by kind of step; "" is what is outside of steps, or all where no steps were labelled."""
+    kinds = (*BEHAVIOURS, "") if len(flat) > P_BINS else ("",) * bool(flat)
+    return {kind: flat[i * P_BINS : (i + 1) * P_BINS] for i, kind in enumerate(kinds)}
 
 
 def _probes(file: Path) -> list[ProbeRow]:

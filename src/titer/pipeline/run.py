@@ -1,4 +1,4 @@
-"""The whole path: data → measure → curate → train → evaluate → report.
+"""The whole path: data → measure → curate → choose → train → evaluate → report.
 
 summary = run(load_recipe("quickstart"), out=Path("runs/quickstart"))
 summary["in_domain"]["difference"]      # [low, mid, high]
@@ -12,7 +12,8 @@ from typing import Any
 
 from titer.errors import InputError
 from titer.models import locate
-from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
+from titer.pipeline.choose import check_objective, choose_objective, chosen
+from titer.pipeline.data import Inputs, data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.report import report
 from titer.pipeline.stages import curate_traces, evaluate_models, measure_base, train_model
 from titer.recipe import Recipe, dump_recipe
@@ -29,6 +30,7 @@ def run(
 
     `out` defaults to `runs/NAME`. Raises InputError for whatever a stage refuses.
     """
+    check_objective(recipe.train.objective)
     out = out or Path("runs") / recipe.name
     place = locate(recipe.model)
     folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe))
@@ -60,6 +62,7 @@ def run(
         lambda work: curate_traces(recipe, inputs, work),
         said=said,
     )
+    recipe = _with_objective(recipe, folder, inputs, kept, {**from_data, **model}, said)
     trained = folder.stage(
         "train",
         {"traces": folder.key("curate"), **seed, **model, "settings": recipe.train.model_dump()},
@@ -81,6 +84,24 @@ def run(
     )
     folder.sweep()
     return report(out)
+
+
+def _with_objective(
+    recipe: Recipe, folder: Run, inputs: Inputs, kept: Path, known: dict[str, Any], said: Callable[[str], None]
+) -> Recipe:
+    """The recipe with the objective that `auto` comes to; another one stays."""
+    if recipe.train.objective != "auto":
+        folder.leave_out("choose")
+        return recipe
+    sampling = recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"})
+    settings = {"choose": recipe.choose.model_dump(), "train": recipe.train.model_dump(), "sampling": sampling}
+    found = folder.stage(
+        "choose",
+        {**known, "traces": folder.key("curate"), **settings},
+        lambda work: choose_objective(recipe, inputs, list(read_traces(kept / "kept.parquet")), work, said),
+        said=said,
+    )
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"objective": chosen(found)})})
 
 
 def _checkpoints(recipe: Recipe, trained: Path) -> dict[str, str]:

@@ -24,12 +24,13 @@ from titer.measure import band_shares, solve_rates
 from titer.models import add_lora, load_model
 from titer.pipeline.data import Inputs, Suite
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.reading import step_kinds
 from titer.recipe import Generate, Recipe
 from titer.records import Decision, Problem, Rollout, Trace, write_records
 from titer.rollouts import Progress, collect, model_identity
 from titer.stages import route
 from titer.store import write_json, write_table
-from titer.traces import Curation, curate
+from titer.traces import BEHAVIOURS, Curation, curate
 from titer.verify import Grader, grade_many
 
 Said = Callable[[str], None]
@@ -162,9 +163,19 @@ def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress
         max_length=context_length(recipe.train.max_length, loaded.model),
         too_long=recipe.train.too_long,
         dropped=dropped,
+        label=step_kinds,
     )
     model = add_lora(loaded.model, recipe.train.lora, seed=recipe.seed) if recipe.train.lora else loaded.model
-    result = train(model, loaded.tokenizer, samples, recipe.train, out=work, seed=recipe.seed, progress=progress)
+    result = train(
+        model,
+        loaded.tokenizer,
+        samples,
+        recipe.train,
+        out=work,
+        seed=recipe.seed,
+        progress=progress,
+        kinds=BEHAVIOURS,
+    )
     write_json(work / "too_long.json", [str(error) for error in dropped])
     decision = Decision(
         stage="train",

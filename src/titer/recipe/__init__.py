@@ -3,6 +3,7 @@
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe
 from titer.recipe.schema import (
     Axis,
+    Choose,
     Curate,
     Data,
     Evaluate,
@@ -18,6 +19,7 @@ from titer.recipe.schema import (
 
 __all__ = [
     "Axis",
+    "Choose",
     "Curate",
     "Data",
     "Evaluate",

@@ -135,6 +135,23 @@ class Curate(Block):
     earlier problem's or an evaluation problem's."""
 
 
+class Choose(Block):
+    """How `train.objective: auto` is decided (finding E). The cut-offs are ours; arXiv 2510.00526 gives none."""
+
+    traces: Annotated[int, Field(gt=0)] = 300
+    """Kept traces on which the base's mean token probability is measured."""
+    strong: Share = 0.75
+    """Mean p from which −p is taken; the paper's strong cases lie at .76 to .81."""
+    weak: Share = 0.5
+    """Mean p below which −log p is taken; the paper's ties begin at .50."""
+    updates: Annotated[int, Field(ge=0)] = 60
+    """Updates of each arm of the trial between them; 0 takes −log p there without one."""
+    problems: Annotated[int, Field(gt=0)] = 100
+    """Training problems held out of the trial to compare its arms on; at most a quarter of all."""
+    samples: Annotated[int, Field(gt=0)] = 4
+    """Rollouts of each of them."""
+
+
 class Lora(Block):
     """Low-rank adapters instead of full fine-tuning."""
 
@@ -151,8 +168,14 @@ class Lora(Block):
 class Train(Block):
     """The SFT run."""
 
-    objective: Literal["nll", "p", "dft"] = "nll"
-    """nll: −log p. p (alias dft): −p (arXiv 2510.00526)."""
+    objective: str = "auto"
+    """auto: chosen by the base's prior (`choose`; the training loop alone takes nll). nll: −log p. p: −p. power:10,
+    nll@p>=0.2, quantile:0.1, focal:2, 0.7*p+0.3*nll, … (docs/objectives.md)."""
+    normalize: Literal["tokens", "weights"] = "tokens"
+    """What an update's loss is divided by: its trained tokens, or the sum of their weights."""
+    termination: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Share of the loss that the ends of thinking and turn get, on top of any objective; .05 in the follow-ups of
+    arXiv 2602.11149."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Passes over the kept traces; ignored when `updates` is given."""
     updates: Annotated[int, Field(gt=0)] | None = None
@@ -235,6 +258,8 @@ class Recipe(Block):
     """The base model's solve rates."""
     curate: Curate = Curate()
     """Which traces are kept."""
+    choose: Choose = Choose()
+    """How the objective is chosen."""
     train: Train = Train()
     """The SFT run."""
     evaluate: Evaluate = Evaluate()

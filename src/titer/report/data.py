@@ -22,7 +22,11 @@ More = Literal["A more", "B more", "cannot tell"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRow:
-    """One optimizer step. `loss` and `token_accuracy` (in [0, 1]) are the training batch's own."""
+    """One optimizer step. `loss` and `token_accuracy` (in [0, 1]) are the training batch's own.
+
+    By kind of step ("": outside of steps), over equal bins of the token's probability p from 0 to 1: how many `tokens`
+    were trained on, and the sum of their `pull`, w·(1 − p). Both are empty in logs that do not have them.
+    """
 
     step: int
     epoch: float
@@ -31,6 +35,8 @@ class TrainRow:
     lr: float
     grad_norm: float
     tokens_per_s: float
+    tokens: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    pull: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

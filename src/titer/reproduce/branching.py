@@ -160,6 +160,7 @@ def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
     settings, traces = taught.settings, ARMS[arm](taught)
     write_records(folder / "traces.jsonl", traces)
     train = Train(
+        objective="nll",
         epochs=settings.epochs,
         updates=None if arm == MATCHED else settings.updates,
         batch_size=settings.batch_size,

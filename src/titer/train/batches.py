@@ -50,10 +50,14 @@ def _shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
+UNLABELLED = -1  # the kind of a token whose step nobody labelled
+
+
 class MicroBatch(NamedTuple):
     """One forward pass over B rows of T tokens, N of whose positions are trained.
 
-    `rows_N`, `columns_N` say where the logits that predict `targets_N` stand.
+    `rows_N`, `columns_N` say where the logits that predict `targets_N` stand, `samples_N` which of the batch's S
+    samples each belongs to, and `kinds_N` the kind of its reasoning step. `base_mean_S` is the samples' `base_mean`.
     """
 
     ids_BT: Tensor
@@ -61,6 +65,9 @@ class MicroBatch(NamedTuple):
     rows_N: Tensor
     columns_N: Tensor
     targets_N: Tensor
+    samples_N: Tensor
+    kinds_N: Tensor
+    base_mean_S: Tensor
 
 
 def micro_batches(samples: Sequence[Sample], *, tokens: int, packing: bool, pad: int = 0) -> Iterator[MicroBatch]:
@@ -72,6 +79,11 @@ def micro_batches(samples: Sequence[Sample], *, tokens: int, packing: bool, pad:
     else:
         for group in _padded_groups(ordered, tokens):
             yield pad_rows(group, pad)
+
+
+def to_device(batch: MicroBatch, device: torch.device) -> MicroBatch:
+    """The micro-batch on the device that trains."""
+    return MicroBatch(*(tensor.to(device) for tensor in batch))
 
 
 def pad_rows(samples: Sequence[Sample], pad: int) -> MicroBatch:
@@ -99,17 +111,18 @@ def pack(samples: Sequence[Sample]) -> MicroBatch:
     return MicroBatch(ids_BT, positions_BT, *_targets(starts))
 
 
-def _targets(starts: Sequence[tuple[int, int, Sample]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, columns and targets of the trained tokens; a token is predicted one column before its own."""
-    rows: list[int] = []
-    columns: list[int] = []
-    targets: list[int] = []
-    for row, offset, sample in starts:
+def _targets(starts: Sequence[tuple[int, int, Sample]]) -> tuple[Tensor, ...]:
+    """What MicroBatch says of the trained tokens; a token is predicted one column before its own."""
+    rows, columns, targets, owners, kinds = (list[int]() for _ in range(5))
+    for place, (row, offset, sample) in enumerate(starts):
         first = max(sample.prompt_length, 1)
-        rows += [row] * (len(sample.ids) - first)
+        rows += [row] * sample.trained
         columns += range(offset + first - 1, offset + len(sample.ids) - 1)
         targets += sample.ids[first:]
-    return torch.tensor(rows), torch.tensor(columns), torch.tensor(targets)
+        owners += [place] * sample.trained
+        kinds += sample.kinds or [UNLABELLED] * sample.trained
+    means = torch.tensor([sample.base_mean for _, _, sample in starts])
+    return (*map(torch.tensor, (rows, columns, targets, owners, kinds)), means)
 
 
 def _padded_groups(ordered: Sequence[Sample], tokens: int) -> Iterator[list[Sample]]:

@@ -10,7 +10,8 @@ too long a sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
@@ -20,12 +21,22 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+# the steps of a reasoning: where each begins, and its kind
+StepLabels = Callable[[str], Sequence[tuple[int, int]]]
+
+
 class Sample(NamedTuple):
-    """A tokenized trace: `ids`, of which the first `prompt_length` are the prompt's."""
+    """A tokenized trace: `ids`, of which the first `prompt_length` are the prompt's.
+
+    `kinds` say of what kind the reasoning step of each trained token is, −1 outside of steps (None: not labelled).
+    `base_mean` is the base model's mean log p of the trained tokens, where an objective asks for it.
+    """
 
     trace_id: str
     ids: list[int]
     prompt_length: int
+    kinds: list[int] | None = None
+    base_mean: float = float("nan")
 
     @property
     def trained(self) -> int:
@@ -57,11 +68,17 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
     )
 
 
-def encode(trace: Trace, tokenizer: Any, max_length: int | None = None) -> Sample:
-    """Tokens of one trace. Raises InputError as `render` does, for no trained token, and beyond `max_length`."""
+def encode(trace: Trace, tokenizer: Any, max_length: int | None = None, label: StepLabels | None = None) -> Sample:
+    """Tokens of one trace. Raises InputError as `render` does, for no trained token, and beyond `max_length`.
+
+    `label` gives the steps of a reasoning, each with the place of its first character and its kind.
+    """
     prompt, completion = render(trace, tokenizer)
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    ids = prompt_ids + tokenizer(completion, add_special_tokens=False)["input_ids"]
+    wanted = bool(label and tokenizer.is_fast)
+    encoded = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=wanted)
+    ids = prompt_ids + encoded["input_ids"]
+    kinds = _kinds(trace, completion, encoded["offset_mapping"], label) if label and wanted else None
     # an end-of-turn alone would teach the model to say nothing
     if not _spoken(completion, tokenizer).strip() or len(ids) == len(prompt_ids):
         raise InputError(
@@ -75,26 +92,61 @@ def encode(trace: Trace, tokenizer: Any, max_length: int | None = None) -> Sampl
             field="train.max_length",
             remedy="raise it, or set train.too_long=drop",
         )
-    return Sample(trace.id, ids, len(prompt_ids))
+    return Sample(trace.id, ids, len(prompt_ids), kinds if prompt_ids or kinds is None else kinds[1:])
+
+
+def _kinds(trace: Trace, completion: str, offsets: Sequence[tuple[int, int]], label: StepLabels) -> list[int]:
+    """The kind of the step that each token of the completion begins in; −1 outside of the reasoning.
+
+    A token begins at its first character that is no white space: " Wait" is of the step that it opens, while steps end
+    with their white space.
+    """
+    reasoning = trace.reasoning.strip()
+    first = completion.find(reasoning)
+    steps = label(reasoning)
+    starts = [first + start for start, _ in steps]
+    end = first + len(reasoning)
+    places = (_begin(completion, *offset) for offset in offsets)
+    return [steps[bisect_right(starts, place) - 1][1] if steps and starts[0] <= place < end else -1 for place in places]
+
+
+def _begin(text: str, start: int, stop: int) -> int:
+    """The first character of `text[start:stop]` that is no white space; `start` where there is none."""
+    bare = text[start:stop].lstrip()
+    return stop - len(bare) if bare else start
 
 
 def encode_all(
-    traces: Iterable[Trace], tokenizer: Any, *, max_length: int | None, too_long: str, dropped: list[InputError]
+    traces: Iterable[Trace],
+    tokenizer: Any,
+    *,
+    max_length: int | None,
+    too_long: str,
+    dropped: list[InputError],
+    label: StepLabels | None = None,
 ) -> list[Sample]:
     """All samples of `encode_each`. Raises InputError when nothing is left to train on."""
-    samples = list(encode_each(traces, tokenizer, max_length=max_length, too_long=too_long, dropped=dropped))
+    samples = list(
+        encode_each(traces, tokenizer, max_length=max_length, too_long=too_long, dropped=dropped, label=label)
+    )
     if not samples:
         raise InputError("no trace is left to train on", field="traces", remedy="give more traces or drop fewer")
     return samples
 
 
 def encode_each(
-    traces: Iterable[Trace], tokenizer: Any, *, max_length: int | None, too_long: str, dropped: list[InputError]
+    traces: Iterable[Trace],
+    tokenizer: Any,
+    *,
+    max_length: int | None,
+    too_long: str,
+    dropped: list[InputError],
+    label: StepLabels | None = None,
 ) -> Iterator[Sample]:
     """Samples in order. With `too_long="drop"` the overlong ones go to `dropped`; any other fault is raised."""
     for trace in traces:
         try:
-            yield encode(trace, tokenizer, max_length)
+            yield encode(trace, tokenizer, max_length, label)
         except InputError as error:
             if too_long != "drop" or error.field != "train.max_length":
                 raise

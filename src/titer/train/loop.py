@@ -13,6 +13,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,15 +24,17 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from titer.errors import InputError
-from titer.objectives import TokenScores, objective, score_tokens
-from titer.objectives.family import Objective
+from titer.objectives import Objective, objective
 from titer.recipe import Train
-from titer.train.batches import MicroBatch, SampleOrder, micro_batches
+from titer.train.aim import take_aim
+from titer.train.batches import SampleOrder, micro_batches, to_device
 from titer.train.encode import Sample
 from titer.train.optimizers import make_optimizers
 from titer.train.progress import Progress
 from titer.train.schedule import log_grid, rate
+from titer.train.scorer import Scorer
 from titer.train.state import Log, claim_folder, due, load_state, save_checkpoint, save_state
+from titer.train.telemetry import Telemetry
 from titer.train.trackers import require_tracker, tracked_settings
 
 
@@ -52,14 +55,18 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     out: Path,
     seed: int = 0,
     progress: bool = True,
+    kinds: Sequence[str] = (),
+    f: Objective | None = None,
 ) -> Result:
     """Fine-tune `model` in place on tokenized samples; goes on from `out/state` when that is there.
 
-    A training that has ended is returned as it stands, and `model` left alone.
+    A training that has ended is returned as it stands, and `model` left alone. `kinds` are the names of the samples'
+    kinds. `f` takes the place of `settings.objective`: an objective of one's own (`titer.objectives.of_function`).
 
-    The loss of an update is the sum over its trained tokens divided by their number over all processes and
-    micro-batches, so that neither changes it. Raises InputError: fewer samples than processes, a loss that is not
-    finite, an `out` that holds another training, a tracker that is not installed.
+    The loss of an update is the sum over its trained tokens divided by their number, or by the sum of their weights
+    (`settings.normalize`), over all processes and micro-batches, so that neither changes it. Raises InputError: fewer
+    samples than processes, a loss that is not finite, an `out` that holds another training, a tracker that is not
+    installed, and what `take_aim` refuses.
     """
     require_tracker(settings)
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
@@ -72,21 +79,25 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             field="train.batch_size",
             remedy="raise it to at least one a process",
         )
-    f = objective(settings.objective)
     order = SampleOrder(len(samples), settings.batch_size, seed)
     updates = settings.updates or order.updates(settings.epochs)
     grid = log_grid(updates)
     probes = sorted({*grid, *(round(updates * i / 8) for i in range(9))})
-    subset = probe_subset(samples, settings.probe_samples, seed)
     checkpoints = {step: checkpoint_path(out, step) for step in grid[1:]}
-    claim_folder(accelerator, out, settings, seed, model, samples)
+    claim_folder(accelerator, out, settings, seed, model, samples, f)
     if checkpoints[updates].exists():
         return Result(checkpoints, checkpoints[updates], updates)
 
+    model.to(accelerator.device)
+    aim = take_aim(settings, model, tokenizer, samples, out=out, seed=seed, f=f, writes=accelerator.is_main_process)
+    f, samples = aim.objective, aim.samples
+    subset = probe_subset(samples, settings.probe_samples, seed)
+    base = deepcopy(model).eval().requires_grad_(False) if f.divergence else None
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
-    model, *optimizers = accelerator.prepare(model, *make_optimizers(model, settings))
+    scorer, *optimizers = accelerator.prepare(Scorer(model, base=base), *make_optimizers(model, settings))
+    del model  # from here on it is the scorer's
     if settings.tracker != "none":
         accelerator.init_trackers("titer", config=tracked_settings(settings))
     first = load_state(accelerator, out)
@@ -98,11 +109,11 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
 
     for step in range(first, updates + 1):
         if subset and step in probes:
-            hits, mean_nll = token_accuracy(accelerator, model, subset, settings)
+            hits, mean_nll = token_accuracy(accelerator, scorer, subset, settings)
             probe_log.write({"step": step, "token_accuracy": hits, "nll": mean_nll})
             bar.probed(hits)
         if step in grid[1:]:
-            save_checkpoint(accelerator, model, tokenizer, checkpoint_path(out, step))
+            save_checkpoint(accelerator, scorer, tokenizer, checkpoint_path(out, step))
         if step == updates:
             break
         if due(accelerator, saved_at, settings.save_seconds):
@@ -129,38 +140,38 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
                 pad=tokenizer.pad_token_id or 0,
             )
         )
-        sums = torch.zeros(3, device=accelerator.device, dtype=torch.float64)  # loss, −log p, hits
-        for i, micro in enumerate(mine):
-            model.require_backward_grad_sync = i == len(mine) - 1  # DDP averages once an update
-            scores = score_batch(model, to_device(micro, accelerator.device), f)
+        telemetry = Telemetry(len(kinds), accelerator.device)
+        for i, micro in enumerate(to_device(micro, accelerator.device) for micro in mine):
+            scorer.require_backward_grad_sync = i == len(mine) - 1  # DDP averages once an update
+            scores = scorer(micro, f, aim.token_weights(micro.targets_N))
             # DDP takes the mean over processes where the sum is wanted
-            accelerator.backward(scores.loss_N.sum() * (world / total))
-            sums += torch.stack([scores.loss_N.detach().sum(), -scores.logp_N.sum(), scores.hit_N.sum()])
-        norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip)
+            accelerator.backward(scores.loss * (world / total))
+            telemetry.add(scores, micro.kinds_N)
+        found = telemetry.reduced(accelerator, total)
+        if settings.normalize == "weights":
+            scale_gradients(scorer, total / max(found["effective_tokens"], 1e-6))
+        norm = accelerator.clip_grad_norm_(scorer.parameters(), settings.clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
 
-        loss, mean_nll, hits = (accelerator.reduce(sums, "sum") / total).tolist()
-        if not math.isfinite(loss) or not math.isfinite(float(norm)):
+        if not math.isfinite(found["loss"]) or not math.isfinite(float(norm)):
             raise InputError(
-                f"loss {loss} and gradient norm {float(norm)} at update {step}, traces {_names(update)}",
+                f"loss {found['loss']} and gradient norm {float(norm)} at update {step}, traces {_names(update)}",
                 remedy="look at these traces, or lower train.learning_rate",
             )
         seen += sum(len(sample.ids) for sample in update)
         row = {
             "step": step + 1,
             "epoch": round((step + 1) * settings.batch_size / len(samples), 4),
-            "loss": loss,
-            "nll": mean_nll,
-            "token_accuracy": hits,
+            **found,
             "learning_rate": learning_rate,
             "grad_norm": float(norm),
             "trained_tokens": total,
             "tokens_per_second": round(seen / (time.monotonic() - began), 1),
         }
         log.write(row)
-        accelerator.log(row, step=step + 1)
+        accelerator.log({key: value for key, value in row.items() if not isinstance(value, list)}, step=step + 1)
         bar.updated(row)
 
     bar.close()
@@ -170,29 +181,29 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     return Result(checkpoints, checkpoints[updates], updates)
 
 
-def score_batch(model: Any, batch: MicroBatch, f: Objective) -> TokenScores:
-    """Forward pass of one micro-batch; logits only in the columns where something is trained."""
-    columns_C, place_N = torch.unique(batch.columns_N, return_inverse=True)
-    out = model(input_ids=batch.ids_BT, position_ids=batch.positions_BT, use_cache=False, logits_to_keep=columns_C)
-    return score_tokens(out.logits[batch.rows_N, place_N], batch.targets_N, f)
+def scale_gradients(scorer: Any, factor: float) -> None:
+    """Multiply all gradients: the sum of the weights is known only after the last micro-batch."""
+    for parameter in scorer.parameters():
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
 
 
 @torch.no_grad()
 def token_accuracy(
-    accelerator: Accelerator, model: Any, subset: Sequence[Sample], settings: Train
+    accelerator: Accelerator, scorer: Any, subset: Sequence[Sample], settings: Train
 ) -> tuple[float, float]:
     """Share of trained tokens whose most likely prediction is the target, teacher-forced, and their mean −log p.
 
     Measured on a fixed subset (arXiv 2602.11149): a running average over training batches is not it.
     """
     f = objective("nll")
-    model.eval()
+    scorer.eval()
     sums = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
     mine = list(subset)[accelerator.process_index :: accelerator.num_processes]
     for micro in micro_batches(mine, tokens=settings.micro_tokens, packing=settings.packing):
-        scores = score_batch(accelerator.unwrap_model(model), to_device(micro, accelerator.device), f)
+        scores = scorer(to_device(micro, accelerator.device), f)
         sums += torch.stack([scores.hit_N.sum(), -scores.logp_N.sum()])
-    model.train()
+    scorer.train()
     hits, mean_nll = (accelerator.reduce(sums, "sum") / sum(sample.trained for sample in subset)).tolist()
     return hits, mean_nll
 
@@ -201,11 +212,6 @@ def probe_subset(samples: Sequence[Sample], size: int, seed: int) -> list[Sample
     """The fixed training subset: `size` samples drawn once."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(samples))[:size]
     return [samples[i] for i in sorted(chosen)]
-
-
-def to_device(batch: MicroBatch, device: torch.device) -> MicroBatch:
-    """The micro-batch on the device that trains."""
-    return MicroBatch(*(tensor.to(device) for tensor in batch))
 
 
 def checkpoint_path(out: Path, step: int) -> Path:

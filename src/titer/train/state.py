@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from titer.errors import InputError
+from titer.objectives import Objective
 from titer.recipe import Train
 from titer.store import publish, write_json, write_text
 from titer.train.encode import Sample
@@ -59,15 +60,15 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def save_checkpoint(accelerator: Accelerator, model: Any, tokenizer: Any, path: Path) -> None:
+def save_checkpoint(accelerator: Accelerator, scorer: Any, tokenizer: Any, path: Path) -> None:
     """Write model and tokenizer in Hugging Face format, whole or not at all; adapters as peft writes them."""
     accelerator.wait_for_everyone()
-    state = accelerator.get_state_dict(model)
+    state = {name.removeprefix("model."): weight for name, weight in accelerator.get_state_dict(scorer).items()}
     if not accelerator.is_main_process:
         return
     work = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(work, ignore_errors=True)
-    accelerator.unwrap_model(model).save_pretrained(work, state_dict=state, safe_serialization=True)
+    accelerator.unwrap_model(scorer).model.save_pretrained(work, state_dict=state, safe_serialization=True)
     tokenizer.save_pretrained(work)
     publish(work, path)
 
@@ -95,13 +96,21 @@ def load_state(accelerator: Accelerator, out: Path) -> int:
 
 
 def claim_folder(
-    accelerator: Accelerator, out: Path, settings: Train, seed: int, model: Any, samples: Sequence[Sample]
+    accelerator: Accelerator,
+    out: Path,
+    settings: Train,
+    seed: int,
+    model: Any,
+    samples: Sequence[Sample],
+    f: Objective | None = None,
 ) -> None:
     """Say in `out` which training it holds (`training.json`), or refuse when it holds another.
 
     Raises InputError when the weights would depend on something else than what stands there.
     """
     ours = {**_fixed(settings), "seed": seed, "model": _weights_key(model), "traces": _samples_key(samples)}
+    if f:
+        ours["objective"] = f.name
     file = out / "training.json"
     theirs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else ours
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from titer.objectives import objective
-from titer.train.batches import micro_batches
+from titer.train.batches import micro_batches, to_device
 from titer.train.encode import Sample
-from titer.train.loop import score_batch, to_device
+from titer.train.scorer import Scorer
 
 NEAR_ZERO = 0.01  # nats: tokens that teach nothing
 TAIL = 0.1  # share of the tokens that are called the tail
@@ -33,11 +33,11 @@ def token_losses(
     model: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = 8192
 ) -> Iterator[NDArray[np.float64]]:
     """−log p of every trained token of each sample, in order, (tokens,). The model is put in evaluation mode."""
-    f, pad = objective("nll"), tokenizer.pad_token_id or 0
+    f, pad, scorer = objective("nll"), tokenizer.pad_token_id or 0, Scorer(model)
     model.eval()
     for sample in samples:
         (micro,) = micro_batches([sample], tokens=max(micro_tokens, len(sample.ids)), packing=False, pad=pad)
-        scores = score_batch(model, to_device(micro, model.device), f)
+        scores = scorer(to_device(micro, model.device), f)
         yield -scores.logp_N.double().cpu().numpy()
 
 

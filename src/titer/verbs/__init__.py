@@ -7,15 +7,18 @@ from titer.pipeline.report import report
 from titer.pipeline.run import run
 from titer.verbs.eval import EvalResult, eval
 from titer.verbs.measure import MeasureResult, measure
+from titer.verbs.prior import PriorResult, prior
 from titer.verbs.sft import SftResult, Shown, sft, show_sample
 
 __all__ = [
     "EvalResult",
     "MeasureResult",
+    "PriorResult",
     "SftResult",
     "Shown",
     "eval",
     "measure",
+    "prior",
     "report",
     "run",
     "sft",

@@ -6,22 +6,31 @@ result.checkpoint
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
 
 from titer.errors import InputError
-from titer.recipe import Train
+from titer.measure import choose, prior
+from titer.pipeline.choose import check_objective
+from titer.recipe import Choose, Train
 from titer.records import Trace, read_traces
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from titer.train import Sample
+
 
 class SftResult(NamedTuple):
-    """The last checkpoint, its updates, its token accuracy on the fixed subset, and what was trained on and dropped."""
+    """The last checkpoint, its updates and objective, its token accuracy on the fixed subset, and what was trained on
+    and dropped."""
 
     checkpoint: str
     updates: int
+    objective: str
     token_accuracy: float | None
     traces: int
     dropped: list[str]
@@ -56,11 +65,14 @@ def sft(
     import json
 
     from titer.models import add_lora, load_model
+    from titer.pipeline.reading import step_kinds
     from titer.pipeline.stages import context_length
+    from titer.traces import BEHAVIOURS
     from titer.train import encode_all, require_tracker, train
 
     settings = settings or Train()
     require_tracker(settings)
+    check_objective(settings.objective)
     dropped: list[InputError] = []
     rows = _traces(traces, on_bad, dropped)
     loaded = load_model(model)
@@ -70,12 +82,38 @@ def sft(
         max_length=context_length(settings.max_length, loaded.model),
         too_long=settings.too_long,
         dropped=dropped,
+        label=step_kinds,
     )
+    settings = _settled(settings, loaded.model, loaded.tokenizer, samples, rows, seed)
     student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
-    result = train(student, loaded.tokenizer, samples, settings, out=Path(out), seed=seed, progress=progress)
+    result = train(
+        student,
+        loaded.tokenizer,
+        samples,
+        settings,
+        out=Path(out),
+        seed=seed,
+        progress=progress,
+        kinds=BEHAVIOURS,
+    )
     probes = (Path(out) / "probe.jsonl").read_text(encoding="utf-8").splitlines()
     accuracy = json.loads(probes[-1])["token_accuracy"] if probes else None
-    return SftResult(str(result.last), result.updates, accuracy, len(samples), [str(error) for error in dropped])
+    return SftResult(
+        str(result.last), result.updates, settings.objective, accuracy, len(samples), [str(error) for error in dropped]
+    )
+
+
+def _settled(
+    settings: Train, model: Any, tokenizer: Any, samples: Sequence[Sample], traces: Sequence[Trace], seed: int
+) -> Train:
+    """The settings with the objective that `auto` comes to: nll between strong and weak, with nothing to try it on."""
+    from titer.pipeline.prior import token_sums
+
+    if settings.objective != "auto":
+        return settings
+    some = [samples[i] for i in np.random.default_rng([seed, 3]).permutation(len(samples))[: Choose().traces]]
+    choice = choose(prior(list(token_sums(model, tokenizer, some, traces)), seed=seed))
+    return settings.model_copy(update={"objective": choice.objective or "nll"})
 
 
 def show_sample(

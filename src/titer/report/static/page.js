@@ -16,7 +16,13 @@
   // log2(1 + step / unit) has room for step 0, which a plain logarithm has not.
   function onLogAxis(figure) {
     const place = (step) => Math.log2(1 + step / figure.log.unit);
-    for (const trace of figure.data) trace.x = trace.x.map(place);
+    for (const trace of figure.data) {
+      if (trace.width) { // bars that end at their step
+        trace.width = trace.width.map((width, i) => place(trace.x[i]) - place(trace.x[i] - width));
+        trace.offset = trace.width.map((width) => -width);
+      }
+      trace.x = trace.x.map(place);
+    }
     const { ticks, last } = figure.log;
     const margin = 0.015 * place(last);
     Object.assign(figure.layout.xaxis, {

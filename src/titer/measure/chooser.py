@@ -1,0 +1,44 @@
+"""Which objective suits a base model's prior: −p where it is strong, −log p where it is weak, a trial between.
+
+    choice = choose(prior)
+    choice.objective           # "p", "nll", or None: let a trial tell
+
+arXiv 2510.00526 measures −p and thresholds ahead at a mean p of .76 to .81 (mathematics), a tie at .50 to .59
+(medicine) and −log p ahead at .01 to .07 (fonts), and gives no cut-offs. Ours follow from these three: strong from .75,
+weak below .5, where nothing was ever gained; between them a trial on held-out problems decides, and nll where it cannot
+tell.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from titer.measure.prior import Prior
+from titer.records.results import Interval
+
+STRONG, WEAK = 0.75, 0.5
+
+
+class Choice(NamedTuple):
+    """An objective, or None where a trial has to tell, and the rule that says so."""
+
+    objective: str | None
+    rule: str
+
+
+def choose(prior: Prior, *, strong: float = STRONG, weak: float = WEAK) -> Choice:
+    """The rule above. An interval that reaches over a cut-off counts as between, and so does one without ends."""
+    if prior.mean_p.low >= strong:
+        return Choice("p", f"mean p of the base is above {strong:g} with its whole interval: strong, so −p")
+    if prior.mean_p.high < weak:
+        return Choice("nll", f"mean p of the base is below {weak:g} with its whole interval: weak, so −log p")
+    return Choice(None, f"mean p of the base is not surely above {strong:g} nor below {weak:g}: between")
+
+
+def after_trial(difference: Interval) -> Choice:
+    """What a trial's paired difference, accuracy of p minus that of nll, makes of it."""
+    if difference.low > 0:
+        return Choice("p", "between, and in the trial −p was above −log p: its interval excludes zero")
+    if difference.high < 0:
+        return Choice("nll", "between, and in the trial −log p was above −p: its interval excludes zero")
+    return Choice("nll", "between, and the trial cannot tell −p from −log p: −log p")

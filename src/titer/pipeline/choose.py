@@ -1,0 +1,164 @@
+"""Which objective this model and these traces get: by the base's prior, and a short trial where that cannot say.
+
+choose_objective(recipe, inputs, traces, work, said)       # prior.parquet, choice.json, trial/
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titer.evaluate import compare
+from titer.generate.protocol import Sampling
+from titer.measure import Choice, Prior, after_trial, choose, priors
+from titer.models import add_lora, load_model
+from titer.pipeline.data import Inputs
+from titer.pipeline.decisions import write_decisions
+from titer.recipe import Recipe
+from titer.records import Decision, Problem, Rollout, Trace
+from titer.records.results import Interval
+from titer.rollouts import collect
+from titer.store import write_json, write_table
+from titer.verify import Grader
+
+ARMS = ("nll", "p")
+FEWEST = 6  # problems: on fewer no difference could be told from nothing (`titer.evaluate.compare`)
+Said = Callable[[str], None]
+
+
+def check_objective(spec: str) -> None:
+    """Refuse an objective that cannot be read, before anything is computed. Raises InputError."""
+    from titer.objectives import objective, quantiles
+
+    if spec != "auto":
+        objective(spec, dict.fromkeys(quantiles(spec), 0.5))
+
+
+def choose_objective(recipe: Recipe, inputs: Inputs, traces: Sequence[Trace], work: Path, said: Said) -> None:
+    """Measure the base's prior on some of the kept traces, and decide; the objective goes into `choice.json`."""
+    found = measure_prior(recipe, traces, work)
+    choice = choose(found["all"], strong=recipe.choose.strong, weak=recipe.choose.weak)
+    difference = None
+    if choice.objective is None:
+        held = held_out(inputs.problems, traces, recipe.choose.problems, recipe.seed)
+        if not recipe.choose.updates or len(held) < FEWEST:
+            why = f"{len(held)} problems are too few for a trial" if recipe.choose.updates else "no trial was asked for"
+            choice = Choice("nll", f"{choice.rule}; {why}: −log p")
+        else:
+            difference = trial(recipe, held, traces, work / "trial", said)
+            choice = after_trial(difference)
+    write_json(work / "choice.json", {"objective": choice.objective, "rule": choice.rule})
+    write_decisions(work, [_decision(recipe, choice, found, difference)])
+
+
+def chosen(folder: Path) -> str:
+    """The objective that stands in a finished choice."""
+    return str(json.loads((folder / "choice.json").read_text(encoding="utf-8"))["objective"])
+
+
+def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[str, Prior]:
+    """The base's prior on a random part of the traces, overall, by domain and by teacher."""
+    from titer.pipeline.prior import token_sums
+    from titer.train import encode_all
+
+    loaded = load_model(recipe.model)
+    chosen = np.random.default_rng([recipe.seed, 3]).permutation(len(traces))[: recipe.choose.traces]
+    some = [traces[i] for i in sorted(chosen)]
+    longest = getattr(loaded.model.config, "max_position_embeddings", None)
+    samples = encode_all(some, loaded.tokenizer, max_length=longest, too_long="drop", dropped=[])
+    sums = list(token_sums(loaded.model, loaded.tokenizer, samples, some))
+    write_table(work / "prior.parquet", [one._asdict() for one in sums])
+    return priors(sums, seed=recipe.seed)
+
+
+def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work: Path, said: Said) -> Interval:
+    """Accuracy of −p minus that of −log p after the same few updates on the same traces, on held-out problems.
+
+    These are training problems whose traces neither arm sees; evaluation problems are never touched.
+    """
+    names = {problem.id for problem in held}
+    rest = [trace for trace in traces if trace.problem_id not in names]
+    rollouts = {arm: _run_arm(recipe, arm, rest, held, work / arm, said) for arm in ARMS}
+    differences = compare(rollouts["nll"], rollouts["p"], seed=recipe.seed)
+    return next(d.change for d in differences if d.level == "axis" and d.measure == "accuracy")
+
+
+def held_out(problems: Sequence[Problem], traces: Sequence[Trace], most: int, seed: int) -> list[Problem]:
+    """Some problems that have traces, at most a quarter of them."""
+    known = {trace.problem_id for trace in traces}
+    fit = [problem for problem in problems if problem.id in known]
+    count = min(most, len(fit) // 4)
+    return [fit[i] for i in sorted(np.random.default_rng([seed, 4]).permutation(len(fit))[:count])]
+
+
+def _run_arm(
+    recipe: Recipe, arm: str, traces: Sequence[Trace], problems: Sequence[Problem], work: Path, said: Said
+) -> list[Rollout]:
+    """Train with one objective and sample the held-out problems."""
+    from titer.generate import TransformersGenerator
+    from titer.train import encode_all, train
+
+    said(f"choose: {recipe.choose.updates} updates with {arm}")
+    loaded = load_model(recipe.model)
+    longest = recipe.train.max_length or getattr(loaded.model.config, "max_position_embeddings", None)
+    samples = encode_all(traces, loaded.tokenizer, max_length=longest, too_long=recipe.train.too_long, dropped=[])
+    changes: dict[str, Any] = {
+        "objective": arm,
+        "updates": recipe.choose.updates,
+        "probe_samples": 0,
+        "tracker": "none",
+    }
+    settings = recipe.train.model_copy(update=changes)
+    student = add_lora(loaded.model, settings.lora, seed=recipe.seed) if settings.lora else loaded.model
+    train(student, loaded.tokenizer, samples, settings, out=work, seed=recipe.seed, progress=False)
+    sampling = Sampling(
+        temperature=recipe.evaluate.temperature,
+        top_p=recipe.evaluate.top_p,
+        max_tokens=recipe.evaluate.max_tokens,
+        seed=recipe.seed,
+    )
+    generator = TransformersGenerator(student, loaded.tokenizer, name=arm, batch_size=recipe.generate.batch_size)
+    with Grader() as grader:
+        rollouts = collect(
+            generator,
+            problems,
+            samples=recipe.choose.samples,
+            sampling=sampling,
+            grader=grader,
+            out=work / "rollouts.jsonl",
+            model=arm,
+            chunk=recipe.generate.chunk,
+        )
+    shutil.rmtree(work / "checkpoints")  # the trial's models are of no further use
+    return rollouts
+
+
+def _decision(recipe: Recipe, choice: Choice, found: dict[str, Prior], difference: Interval | None) -> Decision:
+    evidence: dict[str, Any] = {
+        f"mean p, {name}": f"{prior.mean_p.mid:.3f} [{prior.mean_p.low:.3f}, {prior.mean_p.high:.3f}]"
+        for name, prior in found.items()
+    }
+    every = found["all"]
+    evidence |= {
+        "tokens with p above .55": f"{every.likely.mid:.1%}",
+        "entropy, nats a token": round(every.entropy.mid, 3),
+        "traces measured": every.traces,
+    }
+    if difference:
+        low, mid, high = difference
+        evidence[f"trial of {recipe.choose.updates} updates an arm, accuracy of p − nll"] = (
+            f"{mid:+.3f} [{low:+.3f}, {high:+.3f}]"
+        )
+    return Decision(
+        stage="choose",
+        question="With which objective?",
+        choice=str(choice.objective),
+        rule=f"{choice.rule} (cut-offs ours; arXiv 2510.00526 gives none)",
+        evidence=evidence,
+        setting="train.objective",
+    )

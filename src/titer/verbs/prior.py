@@ -1,0 +1,55 @@
+"""How likely a model already finds the tokens of a file of traces.
+
+prior("lab", "traces.jsonl").priors["all"].mean_p       # Interval(low, mid, high)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from titer.errors import InputError
+from titer.measure import Choice, Prior, choose, priors
+from titer.records import read_traces
+from titer.store import write_table
+
+
+class PriorResult(NamedTuple):
+    """The prior over all traces, by domain and by teacher; what the chooser makes of it; rows and traces left out."""
+
+    priors: dict[str, Prior]
+    choice: Choice
+    dropped: list[str]
+
+
+def prior(
+    model: str,
+    traces: str | Path,
+    *,
+    out: str | Path | None = None,
+    most: int = 1000,
+    seed: int = 0,
+    on_bad: Literal["stop", "drop"] = "stop",
+) -> PriorResult:
+    """Measure the token probabilities that a model gives to at most `most` traces of a file, drawn at random.
+
+    With `out` the sums of each trace go into `out/prior.parquet`. Traces beyond the model's context are listed in
+    `dropped`. Raises InputError for what `read_traces` and `encode` refuse.
+    """
+    from titer.models import load_model
+    from titer.pipeline.prior import token_sums
+    from titer.train import encode_all
+
+    dropped = list[InputError]()
+    rows = list(read_traces(traces, on_bad=on_bad, dropped=dropped, truncated="bad"))
+    rows = [rows[i] for i in sorted(np.random.default_rng([seed, 3]).permutation(len(rows))[:most])]
+    loaded = load_model(model)
+    longest = getattr(loaded.model.config, "max_position_embeddings", None)
+    samples = encode_all(rows, loaded.tokenizer, max_length=longest, too_long="drop", dropped=dropped)
+    sums = list(token_sums(loaded.model, loaded.tokenizer, samples, rows))
+    if out is not None:
+        write_table(Path(out) / "prior.parquet", [one._asdict() for one in sums])
+    found = priors(sums, seed=seed)
+    return PriorResult(found, choose(found["all"]), [str(error) for error in dropped])

@@ -1,0 +1,182 @@
+"""The one-pass head against whole logits in float64."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from titer.objectives import Base, Head, Objective, TokenStats, head, log_probs, objective, score_hidden, score_logits
+from titer.objectives import rows as rows_module
+
+SPECS = [
+    *("nll", "p", "power:10", "nll@p>=0.2", "p@p<=0.9", "focal:2", "log1mp", "infosft", "eaft", "deft", "iw"),
+    *("asft:0.05", "0.7*p+0.3*nll"),
+]
+
+
+def logits(hidden_ND: Tensor, one: Head) -> Tensor:
+    z_NV = hidden_ND @ one.weight_VD.t()
+    z_NV = (z_NV if one.bias_V is None else z_NV + one.bias_V) * one.scale
+    return z_NV if one.softcap is None else one.softcap * torch.tanh(z_NV / one.softcap)
+
+
+def stats(z_NV: Tensor, targets_N: Tensor, trace_N: Tensor | None) -> TokenStats:
+    log_p = z_NV.log_softmax(1)
+    p = log_p.exp()
+    top = p.topk(min(20, p.shape[1]), 1).values
+    top = top / top.sum(1, keepdim=True)
+    return TokenStats(
+        log_p.gather(1, targets_N[:, None]).squeeze(1),
+        -(p * log_p).sum(1),
+        p.square().sum(1),
+        -torch.xlogy(top, top).sum(1) / math.log(20),
+        trace_N,
+    )
+
+
+def reference(
+    hidden_ND: Tensor, targets_N: Tensor, one: Head, f: Objective, token_N: Tensor, trace_N: Tensor, base: Base
+) -> tuple[TokenStats, Tensor, Tensor, list[Tensor]]:
+    """Statistics, values, weights and gradients from whole logits, everything in float64."""
+    leaves = [hidden_ND.double(), one.weight_VD.double(), *([one.bias_V.double()] if one.bias_V is not None else [])]
+    leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+    wide = Head(leaves[1], leaves[2] if len(leaves) > 2 else None, one.scale, one.softcap)
+    z_NV = logits(leaves[0], wide)
+    found = stats(z_NV, targets_N, trace_N.double())
+    weight_N = f.weight(TokenStats(*(None if x is None else x.detach() for x in found))) * token_N
+    value_N = f.value(found) * token_N
+    loss = -(weight_N * found.logp_N).sum()
+    if f.divergence:
+        theirs = logits(base.hidden_ND.double(), Head(base.head.weight_VD.double())).log_softmax(1)
+        kl_N = (theirs.exp() * (theirs - z_NV.log_softmax(1))).sum(1) * token_N * f.divergence
+        loss, value_N = loss + kl_N.sum(), value_N + kl_N
+    return found, value_N, weight_N, list(torch.autograd.grad(loss, leaves))
+
+
+def near(found: Tensor | None, wanted: Tensor, tolerance: float) -> bool:
+    assert found is not None
+    return bool((found.double() - wanted).norm() <= tolerance * wanted.norm() + 1e-9)
+
+
+def check(
+    count: int, width: int, vocabulary: int, spec: str, *, dtype: torch.dtype, seed: int = 0, **options: object
+) -> None:
+    torch.manual_seed(seed)
+    hidden_ND = torch.randn(count, width).to(dtype).requires_grad_()
+    weight_VD = (torch.randn(vocabulary, width) * 2 / math.sqrt(width)).to(dtype).requires_grad_()
+    bias_V = torch.randn(vocabulary).to(dtype).requires_grad_() if options.get("bias") else None
+    one = Head(weight_VD, bias_V, float(options.get("scale", 1.0)), options.get("softcap"))  # type: ignore[arg-type]
+    targets_N = torch.randint(vocabulary, (count,))
+    token_N, trace_N = torch.rand(count) + 0.5, torch.rand(count) * 3
+    base = Base(torch.randn(count, width), Head(torch.randn(vocabulary, width) / math.sqrt(width)))
+    f = objective(spec)
+    found = score_hidden(hidden_ND, targets_N, one, f, token_weight_N=token_N, trace_N=trace_N, base=base)
+    (0.5 * found.loss).backward()
+    wanted, value_N, weight_N, grads = reference(hidden_ND, targets_N, one, f, token_N, trace_N, base)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    leaves = [hidden_ND, weight_VD, *([bias_V] if bias_V is not None else [])]
+    for leaf, grad in zip(leaves, grads, strict=True):
+        assert near(leaf.grad, 0.5 * grad, tolerance), spec
+    torch.testing.assert_close(found.logp_N.double(), wanted.logp_N, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.entropy_N.double(), wanted.entropy_N, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.value_N.double(), value_N.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.weight_N.double(), weight_N.detach(), rtol=1e-4, atol=1e-4)
+    assert found.loss.item() == pytest.approx(value_N.sum().item(), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_are_those_of_whole_logits(spec: str, dtype: torch.dtype) -> None:
+    check(37, 24, 101, spec, dtype=dtype)
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 48),
+    st.integers(2, 150),
+    st.sampled_from(SPECS),
+    st.booleans(),
+    st.sampled_from([1.0, 0.25, 3.0]),
+    st.sampled_from([None, 5.0, 30.0]),
+    st.integers(0, 1000),
+)
+@settings(max_examples=120, deadline=None)
+def test_any_shape(
+    count: int, width: int, vocabulary: int, spec: str, bias: bool, scale: float, softcap: float | None, seed: int
+) -> None:
+    options = {"bias": bias, "scale": scale, "softcap": softcap}
+    check(count, width, vocabulary, spec, dtype=torch.float32, seed=seed, **options)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_chunks_and_blocks_change_nothing(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "MOST_BYTES", 1)
+    monkeypatch.setattr(head, "FEWEST", 7)  # 37 tokens in six chunks, the last of two
+    monkeypatch.setattr(rows_module, "BLOCK_BYTES", 4 * 101 * 3)  # three rows at a time
+    check(37, 24, 101, spec, dtype=torch.float32, bias=True, softcap=10.0)
+    monkeypatch.setattr("titer.objectives.products.VOCABULARY_BLOCK", 16)
+    check(37, 24, 101, spec, dtype=torch.bfloat16)
+
+
+def test_no_tokens_no_gradient() -> None:
+    hidden_ND, weight_VD = torch.randn(0, 8, requires_grad=True), torch.randn(11, 8, requires_grad=True)
+    found = score_hidden(hidden_ND, torch.zeros(0, dtype=torch.long), Head(weight_VD), objective("p"))
+    found.loss.backward()
+    assert found.loss.item() == 0 and weight_VD.grad is not None and not weight_VD.grad.any()
+
+
+def test_a_frozen_head_gets_no_gradient() -> None:
+    hidden_ND, weight_VD = torch.randn(5, 8, requires_grad=True), torch.randn(11, 8)
+    found = score_hidden(hidden_ND, torch.arange(5), Head(weight_VD), objective("nll"))
+    found.loss.backward()
+    assert weight_VD.grad is None
+    torch.nn.functional.cross_entropy(hidden_ND @ weight_VD.t(), torch.arange(5), reduction="sum").backward()
+    assert hidden_ND.grad is not None and hidden_ND.grad.abs().max() > 0
+
+
+def test_a_tied_weight_adds_up() -> None:
+    torch.manual_seed(0)
+    weight_VD, ids_N, targets_N = torch.randn(11, 8, requires_grad=True), torch.arange(5), torch.arange(5) + 2
+    score_hidden(weight_VD[ids_N], targets_N, Head(weight_VD), objective("nll")).loss.backward()
+    found, weight_VD.grad = weight_VD.grad, None
+    torch.nn.functional.cross_entropy(weight_VD[ids_N] @ weight_VD.t(), targets_N, reduction="sum").backward()
+    torch.testing.assert_close(found, weight_VD.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_extreme_logits_keep_their_digits() -> None:
+    hidden_ND = torch.tensor([[300.0], [-300.0], [0.0]])
+    found = score_hidden(hidden_ND, torch.tensor([0, 0, 0]), Head(torch.tensor([[1.0], [-1.0]])), objective("nll"))
+    torch.testing.assert_close(found.logp_N, torch.tensor([0.0, -600.0, -math.log(2)]))
+    assert found.entropy_N.tolist() == pytest.approx([0.0, 0.0, math.log(2)]) and found.hit_N.tolist() == [1, 0, 1]
+
+
+def test_what_is_not_a_number_reaches_the_loss() -> None:
+    hidden_ND = torch.tensor([[1.0], [math.nan]])
+    found = score_hidden(hidden_ND, torch.tensor([0, 1]), Head(torch.tensor([[1.0], [-1.0]])), objective("p"))
+    assert math.isnan(found.loss.item())
+
+
+@pytest.mark.parametrize("spec", SPECS[:-2])
+def test_whole_logits_give_the_same(spec: str) -> None:
+    torch.manual_seed(1)
+    hidden_ND, weight_VD = torch.randn(23, 16, requires_grad=True), torch.randn(57, 16, requires_grad=True)
+    targets_N, trace_N = torch.randint(57, (23,)), torch.rand(23)
+    one = score_hidden(hidden_ND, targets_N, Head(weight_VD), objective(spec), trace_N=trace_N)
+    grads = torch.autograd.grad(one.loss, [hidden_ND, weight_VD])
+    other = score_logits(hidden_ND @ weight_VD.t(), targets_N, objective(spec), trace_N=trace_N)
+    for mine, theirs in zip(grads, torch.autograd.grad(other.loss, [hidden_ND, weight_VD]), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+    for mine, theirs in zip(one, other, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_log_probs_alone() -> None:
+    torch.manual_seed(2)
+    hidden_ND, weight_VD, targets_N = torch.randn(9, 4), torch.randn(30, 4), torch.randint(30, (9,))
+    wanted = (hidden_ND @ weight_VD.t()).log_softmax(1).gather(1, targets_N[:, None]).squeeze(1)
+    torch.testing.assert_close(log_probs(hidden_ND, targets_N, Head(weight_VD)), wanted)

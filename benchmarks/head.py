@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from titer.objectives import Head, objective, score_hidden
 SHAPES = {"SmolLM2-135M": (576, 49_152), "Gemma-3-270M": (640, 262_144), "Qwen2.5-0.5B": (896, 151_936)}
 TOKENS = (512, 2048, 8192)
 OBJECTIVES = ("nll", "p", "power:10", "nll@p>=0.2", "focal:2", "log1mp", "infosft", "eaft", "deft", "0.7*p+0.3*nll")
+MOST_OF_MEMORY = 0.7  # that whole logits may take; beyond it they are left out
 TRL_CHUNK = 8192  # columns of the vocabulary that TRL's trainers take at a time
 
 
@@ -105,9 +107,17 @@ def _memory(cuda: bool, *, reset: bool = False) -> float:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
+def _machine_memory(problem: Problem) -> int:
+    if problem.hidden_ND.is_cuda:
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def compare(problem: Problem, rounds: int, *, warm: bool) -> dict[str, Any]:
     """Ratios of time and memory on one problem."""
-    works: dict[str, Callable[[Problem], None]] = {"ours": ours, "full": full}
+    works: dict[str, Callable[[Problem], None]] = {"ours": ours}
+    if 4 * 4 * len(problem.targets_N) * len(problem.weight_VD) < MOST_OF_MEMORY * _machine_memory(problem):
+        works["full"] = full  # logits, their softmax and gradient, and what is between them
     if find_spec("trl"):
         works["trl"] = trl
     if problem.hidden_ND.is_cuda and find_spec("liger_kernel"):

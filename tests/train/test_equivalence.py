@@ -65,13 +65,8 @@ def test_mean_of_micro_batch_means_would_differ() -> None:
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """The gradients of the first update agree to 1e-5 between one process and two gloo processes, and so do losses; the
     weights after three updates to a thousandth of their change, as Adam divides small gradients by their own size."""
-    script = Path(__file__).with_name("train_worker.py")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
     for world in (1, 2):
-        launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(world), "--master_port", "0"]
-        command = [*launch, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(script), str(tmp_path)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+        launched(world, "train_worker.py", tmp_path)
     one, two = (torch.load(tmp_path / f"weights-{world}.pt", weights_only=True) for world in (1, 2))
     for name, gradient in one["gradients"].items():
         assert (two["gradients"][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
@@ -79,3 +74,24 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         change = (weight - one["before"][name]).norm()
         assert (two["weights"][name] - weight).norm() <= 1e-3 * change, name
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
+
+
+@pytest.mark.parametrize("spec", ["p", "0.5*eaft+0.5*nll"])
+def test_sharded_over_two_processes_the_gradients_are_the_same(spec: str, tmp_path: Path) -> None:
+    """FSDP2: the head's weight is whole only inside of the scorer's forward pass."""
+    launched(2, "fsdp_worker.py", tmp_path, spec)
+    found = torch.load(tmp_path / "gradients.pt", weights_only=True)
+    _, grads = gradients(tiny_model(), lab_samples(8), objective(spec), tokens=10_000, packing=False)
+    assert found.keys() == grads.keys()
+    for name, gradient in grads.items():
+        assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+
+
+def launched(world: int, script: str, *args: object) -> None:
+    """Run a script of this folder on as many gloo processes."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(world), "--master_port", "0"]
+    place = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(Path(__file__).with_name(script))]
+    command = [*launch, *place, *map(str, args)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -32,7 +32,8 @@ class Telemetry:
     def add(self, scores: Scores, kinds_N: Tensor) -> None:
         """The tokens of one micro-batch."""
         p_N = scores.logp_N.exp()
-        row_N = torch.where(kinds_N < 0, self.rows - 1, kinds_N)
+        named_N = (kinds_N >= 0) & (kinds_N < self.rows - 1)
+        row_N = torch.where(named_N, kinds_N, self.rows - 1)
         place_N = row_N * BINS + (p_N * BINS).long().clamp(0, BINS - 1)
         self.counts += torch.bincount(place_N, minlength=len(self.counts))
         self.pulls += torch.bincount(place_N, scores.weight_N.double() * (1 - p_N), minlength=len(self.pulls))

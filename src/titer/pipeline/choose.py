@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from titer.evaluate import compare
-from titer.generate.protocol import Sampling
 from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import add_lora, load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.stages import context_length, evaluation_sampling
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Rollout, Trace
 from titer.records.results import Interval
@@ -69,7 +69,7 @@ def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[s
     loaded = load_model(recipe.model)
     chosen = np.random.default_rng([recipe.seed, 3]).permutation(len(traces))[: recipe.choose.traces]
     some = [traces[i] for i in sorted(chosen)]
-    longest = getattr(loaded.model.config, "max_position_embeddings", None)
+    longest = context_length(None, loaded.model)
     samples = encode_all(some, loaded.tokenizer, max_length=longest, too_long="drop", dropped=[])
     sums = list(token_sums(loaded.model, loaded.tokenizer, samples, some))
     write_table(work / "prior.parquet", [one._asdict() for one in sums])
@@ -105,7 +105,7 @@ def _run_arm(
 
     said(f"choose: {recipe.choose.updates} updates with {arm}")
     loaded = load_model(recipe.model)
-    longest = recipe.train.max_length or getattr(loaded.model.config, "max_position_embeddings", None)
+    longest = context_length(recipe.train.max_length, loaded.model)
     samples = encode_all(traces, loaded.tokenizer, max_length=longest, too_long=recipe.train.too_long, dropped=[])
     changes: dict[str, Any] = {
         "objective": arm,
@@ -116,19 +116,13 @@ def _run_arm(
     settings = recipe.train.model_copy(update=changes)
     student = add_lora(loaded.model, settings.lora, seed=recipe.seed) if settings.lora else loaded.model
     train(student, loaded.tokenizer, samples, settings, out=work, seed=recipe.seed, progress=False)
-    sampling = Sampling(
-        temperature=recipe.evaluate.temperature,
-        top_p=recipe.evaluate.top_p,
-        max_tokens=recipe.evaluate.max_tokens,
-        seed=recipe.seed,
-    )
     generator = TransformersGenerator(student, loaded.tokenizer, name=arm, batch_size=recipe.generate.batch_size)
     with Grader() as grader:
         rollouts = collect(
             generator,
             problems,
             samples=recipe.choose.samples,
-            sampling=sampling,
+            sampling=evaluation_sampling(recipe),
             grader=grader,
             out=work / "rollouts.jsonl",
             model=arm,

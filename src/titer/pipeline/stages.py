@@ -193,14 +193,19 @@ def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress
     write_decisions(work, [decision])
 
 
+def evaluation_sampling(recipe: Recipe) -> Sampling:
+    """How checkpoints are sampled, the trial's arms too."""
+    settings = recipe.evaluate
+    return Sampling(
+        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=recipe.seed
+    )
+
+
 def evaluate_models(
     recipe: Recipe, suites: Sequence[Suite], checkpoints: Mapping[str, str], work: Path, said: Said
 ) -> None:
     """Sample and grade every suite with every model (`checkpoints`: name in the tables → what to load)."""
-    settings = recipe.evaluate
-    sampling = Sampling(
-        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=recipe.seed
-    )
+    settings, sampling = recipe.evaluate, evaluation_sampling(recipe)
     rollouts: list[Rollout] = []
     with Grader() as grader:
         for name, model in checkpoints.items():

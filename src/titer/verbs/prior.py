@@ -40,13 +40,14 @@ def prior(
     """
     from titer.models import load_model
     from titer.pipeline.prior import token_sums
+    from titer.pipeline.stages import context_length
     from titer.train import encode_all
 
     dropped = list[InputError]()
     rows = list(read_traces(traces, on_bad=on_bad, dropped=dropped, truncated="bad"))
     rows = [rows[i] for i in sorted(np.random.default_rng([seed, 3]).permutation(len(rows))[:most])]
     loaded = load_model(model)
-    longest = getattr(loaded.model.config, "max_position_embeddings", None)
+    longest = context_length(None, loaded.model)
     samples = encode_all(rows, loaded.tokenizer, max_length=longest, too_long="drop", dropped=dropped)
     sums = list(token_sums(loaded.model, loaded.tokenizer, samples, rows))
     if out is not None:

@@ -48,9 +48,9 @@ def at(low: float, mid: float, high: float) -> Prior:
 @pytest.mark.parametrize(
     ("interval", "objective"),
     [
-        ((0.76, 0.78, 0.81), "p"),
-        ((0.75, 0.78, 0.81), "p"),
-        ((0.74, 0.78, 0.81), None),  # the interval reaches over the cut-off
+        ((0.91, 0.93, 0.95), "p"),
+        ((0.9, 0.93, 0.95), "p"),
+        ((0.89, 0.93, 0.95), None),  # the interval reaches over the cut-off
         ((0.50, 0.54, 0.59), None),
         ((0.40, 0.45, 0.51), None),
         ((0.40, 0.45, 0.49), "nll"),

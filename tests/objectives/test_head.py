@@ -75,8 +75,11 @@ def check(
     token_N, trace_N = torch.rand(count) + 0.5, torch.rand(count) * 3
     base = Base(torch.randn(count, width), Head(torch.randn(vocabulary, width) / math.sqrt(width)))
     f = objective(spec)
-    found = score_hidden(hidden_ND, targets_N, one, f, token_weight_N=token_N, trace_N=trace_N, base=base)
-    (0.5 * found.loss).backward()
+    factor, later = float(options.get("factor", 1.0)), 0.5 / float(options.get("factor", 1.0))  # type: ignore[arg-type]
+    found = score_hidden(
+        hidden_ND, targets_N, one, f, factor=factor, token_weight_N=token_N, trace_N=trace_N, base=base
+    )
+    (found.loss if later == 1 else later * found.loss).backward()
     wanted, value_N, weight_N, grads = reference(hidden_ND, targets_N, one, f, token_N, trace_N, base)
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     leaves = [hidden_ND, weight_VD, *([bias_V] if bias_V is not None else [])]
@@ -86,13 +89,19 @@ def check(
     torch.testing.assert_close(found.entropy_N.double(), wanted.entropy_N, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.value_N.double(), value_N.detach(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.weight_N.double(), weight_N.detach(), rtol=1e-4, atol=1e-4)
-    assert found.loss.item() == pytest.approx(value_N.sum().item(), rel=1e-4, abs=1e-4)
+    assert found.loss.item() == pytest.approx(factor * value_N.sum().item(), rel=1e-4, abs=1e-4)
 
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_are_those_of_whole_logits(spec: str, dtype: torch.dtype) -> None:
     check(37, 24, 101, spec, dtype=dtype)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("factor", [0.5, 0.1])
+def test_a_factor_is_the_loss_multiplied(spec: str, factor: float) -> None:
+    check(37, 24, 101, spec, dtype=torch.float32, factor=factor, bias=True, softcap=10.0)
 
 
 @given(
@@ -166,9 +175,9 @@ def test_whole_logits_give_the_same(spec: str) -> None:
     torch.manual_seed(1)
     hidden_ND, weight_VD = torch.randn(23, 16, requires_grad=True), torch.randn(57, 16, requires_grad=True)
     targets_N, trace_N = torch.randint(57, (23,)), torch.rand(23)
-    one = score_hidden(hidden_ND, targets_N, Head(weight_VD), objective(spec), trace_N=trace_N)
+    one = score_hidden(hidden_ND, targets_N, Head(weight_VD), objective(spec), factor=0.2, trace_N=trace_N)
     grads = torch.autograd.grad(one.loss, [hidden_ND, weight_VD])
-    other = score_logits(hidden_ND @ weight_VD.t(), targets_N, objective(spec), trace_N=trace_N)
+    other = score_logits(hidden_ND @ weight_VD.t(), targets_N, objective(spec), factor=0.2, trace_N=trace_N)
     for mine, theirs in zip(grads, torch.autograd.grad(other.loss, [hidden_ND, weight_VD]), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
     for mine, theirs in zip(one, other, strict=True):

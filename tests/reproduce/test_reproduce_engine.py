@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from toy_reproduction import toy
 from titer.errors import InputError
 from titer.reproduce import JobError
 from titer.reproduce.engine import run_experiment
+from titer.reproduce.experiment import Claim
 
 
 @pytest.fixture
@@ -48,6 +50,26 @@ def test_a_table_and_nothing_twice(control: Path, tmp_path: Path) -> None:
 
     again = run_experiment(toy(control), seeds=2, jobs=1, out=out, said=heard.append)
     assert again == table and len(ran(control)) == 4 and heard[-1] == "4 of 4 jobs are finished, 1 at a time"
+
+
+def test_what_arms_share_is_made_once_and_first(control: Path, tmp_path: Path) -> None:
+    experiment = toy(control, shared=("things",))
+    table = run_experiment(experiment, seeds=2, jobs=2, out=tmp_path / "out")
+    assert table["shared"]["things"]["size"] == 3.0 and set(table["arms"]) == {"plain", "better"}
+    assert (control / "ran").read_text().startswith("made things\n") and len(ran(control)) == 5
+    assert (tmp_path / "out" / "things" / "thing").read_text() == "things"
+    assert run_experiment(experiment, seeds=2, jobs=2, out=tmp_path / "out") == table and len(ran(control)) == 5
+    assert "shared" not in run_experiment(toy(control), seeds=1, jobs=1, out=tmp_path / "other")
+
+
+def test_the_best_of_some_arms_is_what_a_claim_is_held_against(control: Path, tmp_path: Path) -> None:
+    claim = Claim("plain keeps up", "ours", "score", {"plain": 1.0}, "not below", best_of=("plain", "better"))
+    experiment = replace(toy(control), claims=(claim, claim._replace(best_of=("plain",))))
+    behind, level = run_experiment(experiment, seeds=2, jobs=2, out=tmp_path / "out")["claims"]
+    assert behind["verdict"] == "does not appear" and behind["interval"][1] == pytest.approx(-0.255)
+    assert level["verdict"] == "appears" and level["interval"] == [0, 0, 0]
+    one_seed = run_experiment(experiment, seeds=1, jobs=2, out=tmp_path / "one")["claims"]
+    assert [claim["verdict"] for claim in one_seed] == ["cannot tell", "cannot tell"]
 
 
 def test_a_failing_job_is_one_line_and_the_finished_ones_stay(control: Path, tmp_path: Path) -> None:

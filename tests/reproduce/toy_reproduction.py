@@ -24,6 +24,13 @@ def job(arm: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measu
     return {"score": (0.5 if arm == "better" else 0.25) + 0.01 * seed * (arm == "better"), "loss": 1.0}
 
 
+def prepare(name: str, settings: Mapping[str, Any], folder: Path) -> Measures:
+    with (Path(settings["control"]) / "ran").open("a") as file:
+        file.write(f"made {name}\n")
+    (folder / "thing").write_text(name)
+    return {"size": 3.0}
+
+
 CLAIMS = (
     Claim("better scores more", "a paper, 3 to 1", "score", {"better": 1.0, "plain": -1.0}, "above"),
     Claim("better scores less", "another paper", "score", {"better": 1.0, "plain": -1.0}, "below"),
@@ -31,7 +38,7 @@ CLAIMS = (
 )
 
 
-def toy(control: Path) -> Experiment:
+def toy(control: Path, shared: tuple[str, ...] = ()) -> Experiment:
     return Experiment(
         name="toy",
         module="toy_reproduction",
@@ -39,7 +46,9 @@ def toy(control: Path) -> Experiment:
         settings={"control": str(control)},
         job=job,
         claims=CLAIMS,
+        shared=shared,
+        prepare=prepare,
     )
 
 
-EXPERIMENT = toy(Path())
+EXPERIMENT = toy(Path(), shared=("things",))

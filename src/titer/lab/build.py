@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,14 +95,14 @@ def new_model(vocabulary: int) -> LlamaForCausalLM:
     )
 
 
-def documents(count: int, seed: int, careless: float) -> list[Trace]:
-    """Pre-training documents in the shares of MIXTURE, none of a held-out problem.
+def documents(count: int, seed: int, careless: float, mixture: Mapping[str, float] = MIXTURE) -> list[Trace]:
+    """Pre-training documents in the shares of `mixture`, none of a held-out problem.
 
     A share `careless` of the countdowns is derived at random: seven in eight of those miss the target, and the
     arithmetic is right in all of them.
     """
     rng = random.Random(f"documents:{seed}")
-    names, weights = list(MIXTURE), list(MIXTURE.values())
+    names, weights = list(mixture), list(mixture.values())
     made: list[Trace] = []
     while len(made) < count:
         item = MAKERS[rng.choices(names, weights)[0]](rng)
@@ -120,7 +120,13 @@ def documents(count: int, seed: int, careless: float) -> list[Trace]:
 
 
 def build(
-    out: Path, *, seed: int = 0, phases: Sequence[Phase] = PHASES, settings: Train = SETTINGS, progress: bool = True
+    out: Path,
+    *,
+    seed: int = 0,
+    phases: Sequence[Phase] = PHASES,
+    mixture: Mapping[str, float] = MIXTURE,
+    settings: Train = SETTINGS,
+    progress: bool = True,
 ) -> Path:
     """Pre-train the base model and write it to `out` in Hugging Face format, weights in bfloat16."""
     torch.manual_seed(seed)
@@ -128,7 +134,8 @@ def build(
     model = new_model(len(tokenizer))
     work = out.with_name(f"{out.name}.build")
     for number, phase in enumerate(phases):
-        pretrain(model, tokenizer, phase, work / f"phase-{number}", seed=seed + number, settings=settings, bar=progress)
+        made = documents(phase.documents, seed + number, phase.careless, mixture)
+        pretrain(model, tokenizer, phase, made, work / f"phase-{number}", seed + number, settings, bar=progress)
     export = work / "export"
     model.to(torch.bfloat16).save_pretrained(export, safe_serialization=True)
     tokenizer.save_pretrained(export)
@@ -138,10 +145,18 @@ def build(
 
 
 def pretrain(
-    model: Any, tokenizer: Any, phase: Phase, work: Path, *, seed: int, settings: Train = SETTINGS, bar: bool = True
+    model: Any,
+    tokenizer: Any,
+    phase: Phase,
+    made: Sequence[Trace],
+    work: Path,
+    seed: int,
+    settings: Train = SETTINGS,
+    *,
+    bar: bool = True,
 ) -> None:
     """One phase, in place. The weights end rounded to bfloat16: what a phase starts from is what can be stored."""
-    samples = [encode(document, tokenizer) for document in documents(phase.documents, seed, phase.careless)]
+    samples = [encode(document, tokenizer) for document in made]
     how = settings.model_copy(update={"updates": phase.updates, "learning_rate": phase.learning_rate})
     train(model, tokenizer, samples, how, out=work, seed=seed, progress=bar)
     model.to(torch.bfloat16).to(torch.float32)

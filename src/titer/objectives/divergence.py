@@ -56,7 +56,7 @@ class _Divergence(torch.autograd.Function):
             if grads[0] is not None:
                 grads[0][part] = back_project(grad_nV, weight_VD) * scale
             if grads[1] is not None:
-                add_outer(grads[1], grad_nV, scaled_nD, weight_VD.dtype)
+                add_outer(grads[1], grad_nV, scaled_nD, weight_VD.dtype, fresh=False)
             if grads[2] is not None:
                 grads[2] += grad_nV.sum(0) * scale
         ctx.save_for_backward(*grads)

@@ -27,7 +27,8 @@ from titer.objectives.products import Head, add_outer, back_project, project
 from titer.objectives.rows import Fold, fold_rows
 
 FEWEST_BYTES, MOST_BYTES = 1 << 26, 1 << 28  # of logits that are held at a time
-BYTES_PER_TOKEN = 5 << 15  # by which it grows between these: a call with more tokens has more memory in use anyway
+# by which it grows between these: a call with more tokens or a larger weight has more memory in use anyway
+BYTES_PER_TOKEN, SHARE_OF_WEIGHT = 5 << 15, 0.25
 FEWEST = 96  # tokens of a chunk, however large the vocabulary: fewer make slow products
 
 
@@ -48,6 +49,7 @@ class _Call(NamedTuple):
 
     scale: float
     softcap: float | None
+    factor: float
     objective: Objective
     token_weight_N: Tensor | None
     trace_N: Tensor | None
@@ -60,27 +62,29 @@ def score_hidden(
     head: Head,
     objective: Objective,
     *,
+    factor: float = 1.0,
     token_weight_N: Tensor | None = None,
     trace_N: Tensor | None = None,
     base: Base | None = None,
 ) -> Scores:
     """Loss and gradients of N target tokens; the softmax and all sums are float32.
 
-    `token_weight_N` multiplies f and w: what a token counts whatever its p. `trace_N` and `base` are for the
-    objectives that need them (`Objective.needs`, `Objective.divergence`).
+    `factor` multiplies the loss and its gradient, nothing else; to multiply the loss afterwards costs a pass over the
+    weight's gradient. `token_weight_N` multiplies f and w: what a token counts whatever its p. `trace_N` and `base` are
+    for the objectives that need them (`Objective.needs`, `Objective.divergence`).
     """
     wanted = tuple(
         torch.is_grad_enabled() and like is not None and like.requires_grad
         for like in (hidden_ND, head.weight_VD, head.bias_V)
     )
-    call = _Call(head.scale, head.softcap, objective, token_weight_N, trace_N, wanted)  # type: ignore[arg-type]
+    call = _Call(head.scale, head.softcap, factor, objective, token_weight_N, trace_N, wanted)  # type: ignore[arg-type]
     found = _OnePass.apply(hidden_ND, head.weight_VD, head.bias_V, targets_N, call)  # type: ignore[no-untyped-call]
     scores = Scores(*found)
     if base is None or not objective.divergence:
         return scores
     factor_N = torch.full_like(scores.logp_N, objective.divergence)
     loss, value_N = divergence(hidden_ND, head, base, factor_N if token_weight_N is None else factor_N * token_weight_N)
-    return scores._replace(loss=scores.loss + loss, value_N=scores.value_N + value_N)
+    return scores._replace(loss=scores.loss + factor * loss, value_N=scores.value_N + value_N)
 
 
 @torch.no_grad()
@@ -99,6 +103,7 @@ def score_logits(
     targets_N: Tensor,
     objective: Objective,
     *,
+    factor: float = 1.0,
     token_weight_N: Tensor | None = None,
     trace_N: Tensor | None = None,
 ) -> Scores:
@@ -112,7 +117,7 @@ def score_logits(
     logp_N = logits_NV.gather(1, targets_N[:, None]).squeeze(1) - logits_NV.logsumexp(1)
     surrogate = -(weight_N * logp_N).sum()  # has the gradient, but not the value
     loss = surrogate + (value_N.sum() - surrogate.detach())
-    return Scores(loss, value_N, fold.logp_n, fold.entropy_n, fold.hit_n, weight_N)
+    return Scores(factor * loss, value_N, fold.logp_n, fold.entropy_n, fold.hit_n, weight_N)
 
 
 class _OnePass(torch.autograd.Function):
@@ -124,10 +129,14 @@ class _OnePass(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         operand_VD = _operand(weight_VD, hidden_ND)
         head = Head(operand_VD, bias_V, call.scale, call.softcap)
+        # the first chunk fills the weight's, which may be large; no token at all fills nothing
+        fresh = torch.empty if len(targets_N) else torch.zeros
         grads = _Gradients(
             *(
-                torch.zeros(like.shape, dtype=torch.float32, device=like.device) if want and like is not None else None
-                for want, like in zip(call.wanted, (hidden_ND, weight_VD, bias_V), strict=True)
+                make(like.shape, dtype=torch.float32, device=like.device) if want and like is not None else None
+                for want, like, make in zip(
+                    call.wanted, (hidden_ND, weight_VD, bias_V), (fresh, fresh, torch.zeros), strict=True
+                )
             )
         )
         found_4N = torch.empty(4, len(targets_N), device=hidden_ND.device)
@@ -139,18 +148,22 @@ class _OnePass(torch.autograd.Function):
             value_n, weight_n = _weigh(fold, call, part)
             found_4N[:, part] = torch.stack([value_n, fold.logp_n, fold.entropy_n, weight_n])
             hit_N[part] = fold.hit_n
-            _add_gradients(grads, part, head, scaled_nD, e_nV, weight_n / fold.sum_n)
+            _add_gradients(grads, part, head, scaled_nD, e_nV, call.factor * weight_n / fold.sum_n)
         ctx.save_for_backward(*grads)
         ctx.dtypes = [None if like is None else like.dtype for like in (hidden_ND, weight_VD, bias_V)]
         value_N, logp_N, entropy_N, weight_N = found_4N.unbind()
         ctx.mark_non_differentiable(value_N, logp_N, entropy_N, hit_N, weight_N)
-        return value_N.sum(), value_N, logp_N, entropy_N, hit_N, weight_N
+        return call.factor * value_N.sum(), value_N, logp_N, entropy_N, hit_N, weight_N
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        # in place: nothing else holds them, and the weight's may be large
-        scaled = zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        return (*(None if grad is None else grad.mul_(grad_loss).to(dtype) for grad, dtype in scaled), None, None)
+        grads = ctx.saved_tensors
+        if grad_loss.is_cuda or grad_loss.item() != 1:  # to look would make a GPU wait
+            for grad in grads:
+                if grad is not None:
+                    grad.mul_(grad_loss)  # in place: nothing else holds it
+        found = zip(grads, ctx.dtypes, strict=True)
+        return (*(None if grad is None else grad.to(dtype) for grad, dtype in found), None, None)
 
 
 class _Gradients(NamedTuple):
@@ -178,14 +191,16 @@ def _add_gradients(
     if grads.hidden_ND is not None:
         grads.hidden_ND[part] = back_project(e_nV, head.weight_VD).mul_(share_n[:, None] * head.scale)
     if grads.weight_VD is not None:
-        add_outer(grads.weight_VD, e_nV, scaled_nD * share_n[:, None], head.weight_VD.dtype)
+        first = part.start == 0
+        add_outer(grads.weight_VD, e_nV, scaled_nD * share_n[:, None], head.weight_VD.dtype, fresh=first)
     if grads.bias_V is not None:
         grads.bias_V.addmv_(e_nV.t(), share_n * head.scale)
 
 
 def _chunks(count: int, weight_VD: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Runs of tokens, each with room for its logits, which the next run uses again."""
-    room_bytes = min(max(FEWEST_BYTES, BYTES_PER_TOKEN * count), MOST_BYTES)
+    wanted = max(FEWEST_BYTES, BYTES_PER_TOKEN * count, int(SHARE_OF_WEIGHT * 4 * weight_VD.numel()))
+    room_bytes = min(wanted, MOST_BYTES)
     size = min(count, max(FEWEST, room_bytes // (4 * len(weight_VD))))
     room = torch.empty(size, len(weight_VD), device=weight_VD.device)
     for first in range(0, count, max(size, 1)):

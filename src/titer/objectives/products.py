@@ -48,12 +48,14 @@ def back_project(grad_nV: Tensor, weight_VD: Tensor) -> Tensor:
     return out_nD
 
 
-def add_outer(sum_VD: Tensor, grad_nV: Tensor, scaled_nD: Tensor, dtype: torch.dtype) -> None:
-    """sum += gradᵀ · h, float32; on a GPU with operands of `dtype`."""
+def add_outer(sum_VD: Tensor, grad_nV: Tensor, scaled_nD: Tensor, dtype: torch.dtype, *, fresh: bool) -> None:
+    """sum += gradᵀ · h, float32; on a GPU with operands of `dtype`. A `fresh` sum is overwritten, whatever it holds."""
+    kept = 0 if fresh else 1
     if sum_VD.is_cuda and dtype != torch.float32:
-        torch.addmm(sum_VD, grad_nV.t().to(dtype), scaled_nD.to(dtype), out_dtype=torch.float32, out=sum_VD)
+        left_Vn, right_nD = grad_nV.t().to(dtype), scaled_nD.to(dtype)
+        torch.addmm(sum_VD, left_Vn, right_nD, out_dtype=torch.float32, beta=kept, out=sum_VD)
     else:
-        sum_VD.addmm_(grad_nV.t(), scaled_nD)
+        sum_VD.addmm_(grad_nV.t(), scaled_nD, beta=kept)
 
 
 def _blocks(weight_VD: Tensor) -> list[slice]:

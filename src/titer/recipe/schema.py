@@ -140,8 +140,9 @@ class Choose(Block):
 
     traces: Annotated[int, Field(gt=0)] = 300
     """Kept traces on which the base's mean token probability is measured."""
-    strong: Share = 0.75
-    """Mean p from which −p is taken; the paper's strong cases lie at .76 to .81."""
+    strong: Share = 0.9
+    """Mean p from which −p is taken without a trial; the paper's strong cases lie at .76 to .81, where in the lab −p
+    both won and lost."""
     weak: Share = 0.5
     """Mean p below which −log p is taken; the paper's ties begin at .50."""
     updates: Annotated[int, Field(ge=0)] = 60

@@ -77,11 +77,19 @@ def run_experiment(
         if value < 1:
             raise InputError(f"{value} for {option}", remedy="give at least 1")
     open_folder(out, experiment)
+    shared = [Job(name, 0, out / name) for name in experiment.shared]
     wanted = [Job(arm, seed, out / f"{arm}-seed-{seed}") for seed in range(seeds) for arm in experiment.arms]
+    if shared:
+        run_jobs(experiment, shared, parallel=jobs, said=said)
     run_jobs(experiment, wanted, parallel=jobs, said=said)
-    table = make_table(experiment, [JobResult(**json.loads(job.result.read_text("utf-8"))) for job in wanted])
+    table = make_table(experiment, [result(job) for job in wanted], [result(job) for job in shared])
     write_json(out / "table.json", table)
     return table
+
+
+def result(job: Job) -> JobResult:
+    """What a finished job left."""
+    return JobResult(**json.loads(job.result.read_text(encoding="utf-8")))
 
 
 def open_folder(out: Path, experiment: Experiment) -> None:

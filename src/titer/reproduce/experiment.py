@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from titer.errors import InputError
+from titer.reproduce.verdict import Direction
 
-NAMES = ("branching",)
+NAMES = ("branching", "continuum")
 
 Measures = dict[str, float]
 
@@ -23,14 +24,16 @@ Measures = dict[str, float]
 class Claim(NamedTuple):
     """A statement of a paper, and the difference between arms that speaks for or against it.
 
-    The difference is the sum over `contrast` of weight × the arm's `measure`; the paper has it `direction` zero.
+    The difference is the sum over `contrast` of weight × the arm's `measure`, less, where `best_of` names arms, that
+    of the one with the highest mean. The paper has it `direction` zero.
     """
 
     claim: str
     paper: str
     measure: str
     contrast: Mapping[str, float]
-    direction: Literal["above", "below"]
+    direction: Direction
+    best_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,8 @@ class Experiment:
 
     `job(arm, seed, settings, folder)` runs one arm in `folder`, goes on there after a crash, and returns its
     measures. Folders named `checkpoints` or `state` below it are removed once the result is written.
+    `prepare(name, settings, folder)` makes, before any arm runs, what the arms of all seeds share: each name of
+    `shared` in a folder of that name beside theirs.
     """
 
     name: str
@@ -47,6 +52,8 @@ class Experiment:
     settings: Mapping[str, Any]
     job: Callable[[str, int, Mapping[str, Any], Path], Measures]
     claims: tuple[Claim, ...]
+    shared: tuple[str, ...] = ()
+    prepare: Callable[[str, Mapping[str, Any], Path], Measures] | None = None
 
 
 def find(name: str) -> Experiment:

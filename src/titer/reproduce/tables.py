@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,24 +42,36 @@ def stored(name: str) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
-def make_table(experiment: Experiment, results: Sequence[JobResult]) -> dict[str, Any]:
-    """Claims with their verdicts, then every arm's measures: means with intervals, and the seeds' own values."""
+def make_table(
+    experiment: Experiment, results: Sequence[JobResult], shared: Sequence[JobResult] = ()
+) -> dict[str, Any]:
+    """Claims with their verdicts, then every arm's measures: means with intervals, and the seeds' own values.
+
+    `shared` is how what the arms share was made.
+    """
     by_arm = {arm: [result for result in results if result.arm == arm] for arm in experiment.arms}
+    made = {result.arm: {**result.measures, "seconds": result.seconds} for result in shared}
     return {
         "name": experiment.name,
         "claims": [_claim_row(claim, by_arm) for claim in experiment.claims],
         "rule": RULE,
         "intervals": INTERVAL,
+        **({"shared": made} if made else {}),
         "arms": {arm: _arm_row(found) for arm, found in by_arm.items()},
         "settings": dict(experiment.settings),
-        "versions": _versions(results),
-        "seconds": round(sum(result.seconds for result in results), 1),
-    }
+        "versions": _versions([*shared, *results]),
+        "seconds": round(sum(result.seconds for result in (*shared, *results)), 1),
+    } | (
+        {"shared": {result.arm: {**result.measures, "seconds": result.seconds} for result in shared}} if shared else {}
+    )
 
 
 def _claim_row(claim: Claim, by_arm: Mapping[str, Sequence[JobResult]]) -> dict[str, Any]:
-    values = {arm: [result.measures[claim.measure] for result in by_arm[arm]] for arm in claim.contrast}
-    weights = claim.contrast.values()
+    contrast = dict(claim.contrast)
+    for arm in _best(claim, by_arm):
+        contrast[arm] = contrast.get(arm, 0.0) - 1.0
+    values = {arm: [result.measures[claim.measure] for result in by_arm[arm]] for arm in contrast}
+    weights = contrast.values()
     differences = [sum(w * v for w, v in zip(weights, row, strict=True)) for row in zip(*values.values(), strict=True)]
     change = interval(differences)
     means = ", ".join(f"{arm} {sum(found) / len(found):.3f}" for arm, found in values.items())
@@ -70,6 +83,12 @@ def _claim_row(claim: Claim, by_arm: Mapping[str, Sequence[JobResult]]) -> dict[
         "seeds": len(differences),
         "verdict": verdict(change, claim.direction),
     }
+
+
+def _best(claim: Claim, by_arm: Mapping[str, Sequence[JobResult]]) -> list[str]:
+    """The arm of `best_of` with the highest mean, the first of equal ones; nothing where it is empty."""
+    means = {arm: statistics.fmean(result.measures[claim.measure] for result in by_arm[arm]) for arm in claim.best_of}
+    return [max(means, key=lambda arm: means[arm])] if means else []
 
 
 def _arm_row(results: Sequence[JobResult]) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from titer.reproduce.experiment import Experiment
+from titer.reproduce.experiment import Experiment, Measures
 from titer.reproduce.tables import JobResult
 from titer.store import versions, write_json
 
@@ -24,9 +26,16 @@ def main() -> None:
     threading.Thread(target=_end_with_the_engine, daemon=True).start()
     module, arm, seed, folder, settings = sys.argv[1:]
     experiment: Experiment = import_module(module).EXPERIMENT
-    measures = experiment.job(arm, int(seed), json.loads(settings), Path(folder))
+    measures = run(experiment, arm, int(seed), json.loads(settings), Path(folder))
     seconds = round(time.monotonic() - began, 2)
     write_json(Path(folder) / "result.json", JobResult(arm, int(seed), measures, seconds, versions())._asdict())
+
+
+def run(experiment: Experiment, name: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measures:
+    """An arm's job, or the making of what the arms share."""
+    if experiment.prepare and name in experiment.shared:
+        return experiment.prepare(name, settings, folder)
+    return experiment.job(name, seed, settings, folder)
 
 
 def _end_with_the_engine() -> None:

@@ -143,9 +143,9 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
         telemetry = Telemetry(len(kinds), accelerator.device)
         for i, micro in enumerate(to_device(micro, accelerator.device) for micro in mine):
             scorer.require_backward_grad_sync = i == len(mine) - 1  # DDP averages once an update
-            scores = scorer(micro, f, aim.token_weights(micro.targets_N))
             # DDP takes the mean over processes where the sum is wanted
-            accelerator.backward(scores.loss * (world / total))
+            scores = scorer(micro, f, aim.token_weights(micro.targets_N), world / total)
+            accelerator.backward(scores.loss)
             telemetry.add(scores, micro.kinds_N)
         found = telemetry.reduced(accelerator, total)
         if settings.normalize == "weights":

@@ -40,10 +40,11 @@ class Scorer(nn.Module):
         batch: MicroBatch,
         objective: Objective,
         token_weight_N: Tensor | None = None,
+        factor: float = 1.0,
     ) -> Scores:
-        """Scores of the batch's N trained tokens."""
+        """Scores of the batch's N trained tokens; `factor` multiplies the loss alone."""
         if self.whole_logits:
-            return self._score_whole(batch, objective, token_weight_N)
+            return self._score_whole(batch, objective, token_weight_N, factor)
         hidden_ND = _hidden(self.model, batch)
         head = head_of(self.model)
         assert head is not None
@@ -52,10 +53,19 @@ class Scorer(nn.Module):
             trace_N = importance(log_probs(hidden_ND, batch.targets_N, head), batch.samples_N, batch.base_mean_S)
         base = self._base_of(batch) if objective.divergence else None
         return score_hidden(
-            hidden_ND, batch.targets_N, head, objective, token_weight_N=token_weight_N, trace_N=trace_N, base=base
+            hidden_ND,
+            batch.targets_N,
+            head,
+            objective,
+            factor=factor,
+            token_weight_N=token_weight_N,
+            trace_N=trace_N,
+            base=base,
         )
 
-    def _score_whole(self, batch: MicroBatch, objective: Objective, token_weight_N: Tensor | None) -> Scores:
+    def _score_whole(
+        self, batch: MicroBatch, objective: Objective, token_weight_N: Tensor | None, factor: float
+    ) -> Scores:
         if objective.divergence:
             raise InputError(
                 f"objective {objective.name} needs a head that can be taken apart",
@@ -71,7 +81,9 @@ class Scorer(nn.Module):
         if "trace_N" in objective.needs:
             logp_N = logits_NV.detach().float().log_softmax(1).gather(1, batch.targets_N[:, None]).squeeze(1)
             trace_N = importance(logp_N, batch.samples_N, batch.base_mean_S)
-        return score_logits(logits_NV, batch.targets_N, objective, token_weight_N=token_weight_N, trace_N=trace_N)
+        return score_logits(
+            logits_NV, batch.targets_N, objective, factor=factor, token_weight_N=token_weight_N, trace_N=trace_N
+        )
 
     @torch.no_grad()
     def _base_of(self, batch: MicroBatch) -> Base:

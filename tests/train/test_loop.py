@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,10 @@ def test_stops_at_a_loss_that_is_not_finite(tmp_path: Path) -> None:
     model = tiny_model()
     with torch.no_grad():
         model.model.norm.weight.fill_(float("nan"))
+    before = deepcopy(model.model.embed_tokens.weight)
     with pytest.raises(InputError, match="loss nan .* at update 0, traces countdown"):
         train(model, TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False)
+    assert torch.equal(model.model.embed_tokens.weight, before)  # no step was taken
 
 
 def test_refuses_fewer_samples_an_update_than_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,3 +138,10 @@ def test_gradient_checkpointing_changes_nothing_but_memory(tmp_path: Path) -> No
     train(saving, TOKENIZER, lab_samples(8), settings, out=tmp_path / "saving", progress=False)
     for name, weight in plain.state_dict().items():
         assert torch.allclose(weight, saving.state_dict()[name], rtol=1e-5, atol=1e-7), name
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    samples = lab_samples(8)
+    stranger = samples[3]._replace(ids=[*samples[3].ids[:-1], 10**6])
+    with pytest.raises(InputError, match=f"trace '{stranger.trace_id}' has token id 1000000, the model knows"):
+        train(tiny_model(), TOKENIZER, [*samples[:3], stranger], SETTINGS, out=tmp_path, progress=False)

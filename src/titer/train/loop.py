@@ -4,7 +4,8 @@
     result.last        # sft/checkpoints/step-000300
 
 `out` holds `checkpoints/step-N` on the log grid, `log.jsonl` (a row an update), `probe.jsonl` (token accuracy on
-the fixed training subset) and `state/`, from which the same call goes on after a crash.
+the fixed training subset), `endpoint.json` where the traces were learned before the budget was spent, and `state/`,
+from which the same call goes on after a crash.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from copy import deepcopy
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,11 +31,24 @@ from titer.recipe import Train
 from titer.train.aim import take_aim
 from titer.train.batches import SampleOrder, micro_batches, to_device
 from titer.train.encode import Sample
+from titer.train.endpoint import cooled, find_stop, plan_probes, warn_of_repetition
 from titer.train.optimizers import make_optimizers
 from titer.train.progress import Progress
 from titer.train.schedule import log_grid, rate
 from titer.train.scorer import Scorer
-from titer.train.state import Log, claim_folder, due, load_state, save_checkpoint, save_state
+from titer.train.state import (
+    Log,
+    checkpoint_path,
+    claim_folder,
+    due,
+    kept_checkpoints,
+    load_state,
+    read_probes,
+    read_stop,
+    save_checkpoint,
+    save_state,
+    write_stop,
+)
 from titer.train.telemetry import Telemetry
 from titer.train.trackers import require_tracker, tracked_settings
 
@@ -81,17 +96,18 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
         )
     order = SampleOrder(len(samples), settings.batch_size, seed)
     updates = settings.updates or order.updates(settings.epochs)
-    grid = log_grid(updates)
-    probes = sorted({*grid, *(round(updates * i / 8) for i in range(9))})
-    checkpoints = {step: checkpoint_path(out, step) for step in grid[1:]}
     claim_folder(accelerator, out, settings, seed, model, samples, f)
-    if checkpoints[updates].exists():
-        return Result(checkpoints, checkpoints[updates], updates)
+    stop = read_stop(out)
+    if (last := checkpoint_path(out, stop.end if stop else updates)).exists():
+        return Result(kept_checkpoints(out), last, stop.end if stop else updates)
 
     model.to(accelerator.device)
     aim = take_aim(settings, model, tokenizer, samples, out=out, seed=seed, f=f, writes=accelerator.is_main_process)
     f, samples = aim.objective, aim.samples
-    subset = probe_subset(samples, settings.probe_samples, seed)
+    probes = plan_probes(
+        updates=updates, batch_size=settings.batch_size, samples=len(samples), most=settings.probe_samples
+    )
+    subset = probe_subset(samples, probes.size, seed) if settings.probe_samples else []
     base = deepcopy(model).eval().requires_grad_(False) if f.divergence else None
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -101,20 +117,30 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     if settings.tracker != "none":
         accelerator.init_trackers("titer", config=tracked_settings(settings))
     first = load_state(accelerator, out)
+    probed = read_probes(out, before=first)
+    accelerator.wait_for_everyone()
     log = Log(out / "log.jsonl", keep_before=first, writes=accelerator.is_main_process)
     probe_log = Log(out / "probe.jsonl", keep_before=first, writes=accelerator.is_main_process)
     bar = Progress(updates, first, shown=progress and accelerator.is_main_process)
     saved_at = began = time.monotonic()
     seen = 0
 
-    for step in range(first, updates + 1):
-        if subset and step in probes:
+    for step in count(first):
+        end = stop.end if stop else updates
+        if subset and probes.at(step, end):
             hits, mean_nll = token_accuracy(accelerator, scorer, subset, settings)
             probe_log.write({"step": step, "token_accuracy": hits, "nll": mean_nll})
             bar.probed(hits)
-        if step in grid[1:]:
+            probed.append((step, hits))
+            if settings.stop == "endpoint" and not stop and step < updates:
+                stop = find_stop(probed, updates=updates, per_epoch=len(samples) / settings.batch_size)
+                end = stop.end if stop else updates
+                write_stop(accelerator, out, stop)
+            elif settings.stop == "budget":
+                warn_of_repetition(probed, updates)
+        if step in log_grid(end)[1:]:
             save_checkpoint(accelerator, scorer, tokenizer, checkpoint_path(out, step))
-        if step == updates:
+        if step == end:
             break
         if due(accelerator, saved_at, settings.save_seconds):
             save_state(accelerator, out, step)
@@ -128,6 +154,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             schedule=settings.schedule,
             cooldown=settings.cooldown,
         )
+        learning_rate = cooled(learning_rate, step, stop)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = learning_rate
         update = sorted((samples[i] for i in order.of_update(step)), key=lambda sample: len(sample.ids))
@@ -151,15 +178,15 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
         if settings.normalize == "weights":
             scale_gradients(scorer, total / max(found["effective_tokens"], 1e-6))
         norm = accelerator.clip_grad_norm_(scorer.parameters(), settings.clip)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-
         if not math.isfinite(found["loss"]) or not math.isfinite(float(norm)):
             raise InputError(
                 f"loss {found['loss']} and gradient norm {float(norm)} at update {step}, traces {_names(update)}",
                 remedy="look at these traces, or lower train.learning_rate",
             )
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
         seen += sum(len(sample.ids) for sample in update)
         row = {
             "step": step + 1,
@@ -178,7 +205,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     accelerator.end_training()
     if accelerator.is_main_process:
         shutil.rmtree(out / "state", ignore_errors=True)
-    return Result(checkpoints, checkpoints[updates], updates)
+    return Result(kept_checkpoints(out), checkpoint_path(out, end), end)
 
 
 def scale_gradients(scorer: Any, factor: float) -> None:
@@ -212,11 +239,6 @@ def probe_subset(samples: Sequence[Sample], size: int, seed: int) -> list[Sample
     """The fixed training subset: `size` samples drawn once."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(samples))[:size]
     return [samples[i] for i in sorted(chosen)]
-
-
-def checkpoint_path(out: Path, step: int) -> Path:
-    """Where the checkpoint after `step` updates stands."""
-    return out / "checkpoints" / f"step-{step:06d}"
 
 
 def _precision(settings: Train) -> str:

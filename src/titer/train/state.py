@@ -20,6 +20,7 @@ from titer.objectives import Objective
 from titer.recipe import Train
 from titer.store import publish, write_json, write_text
 from titer.train.encode import Sample
+from titer.train.endpoint import Stop
 
 # accelerate warns about tied weights at every save; it restores them when it loads
 logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
@@ -71,6 +72,35 @@ def save_checkpoint(accelerator: Accelerator, scorer: Any, tokenizer: Any, path:
     accelerator.unwrap_model(scorer).model.save_pretrained(work, state_dict=state, safe_serialization=True)
     tokenizer.save_pretrained(work)
     publish(work, path)
+
+
+def checkpoint_path(out: Path, step: int) -> Path:
+    """Where the checkpoint after `step` updates stands."""
+    return out / "checkpoints" / f"step-{step:06d}"
+
+
+def kept_checkpoints(out: Path) -> dict[int, Path]:
+    """The checkpoints of a training, by update."""
+    return {int(path.name.removeprefix("step-")): path for path in sorted((out / "checkpoints").glob("step-*"))}
+
+
+def read_stop(out: Path) -> Stop | None:
+    """The stop that an earlier process came to."""
+    file = out / "endpoint.json"
+    return Stop(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+
+
+def write_stop(accelerator: Accelerator, out: Path, stop: Stop | None) -> None:
+    """Keep a stop for whoever goes on here."""
+    if stop and accelerator.is_main_process:
+        write_json(out / "endpoint.json", stop._asdict())
+
+
+def read_probes(out: Path, *, before: int) -> list[tuple[int, float]]:
+    """Update and token accuracy of the probes that the state to resume from has behind it."""
+    file = out / "probe.jsonl"
+    rows = read_log(file) if file.exists() else []
+    return [(row["step"], row["token_accuracy"]) for row in rows if row["step"] < before]
 
 
 def save_state(accelerator: Accelerator, out: Path, step: int) -> None:

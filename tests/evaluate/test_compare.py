@@ -168,3 +168,26 @@ def test_equal_models_are_rarely_called_different(solved: float) -> None:
         base, other = rollouts("b", draw(rng, rates, 2)), rollouts("o", draw(rng, rates, 2))
         calls += found(compare(base, other, resamples=400, seed=trial)).better != "cannot tell"
     assert calls <= 50
+
+
+def test_how_much_of_a_gain_is_ending_at_all() -> None:
+    rng = np.random.default_rng(1)
+    knows = rng.random((200, 8)) < 0.6
+    half, whole = rng.random(knows.shape) < 0.5, np.ones_like(knows)
+    cut, ended = rollouts("b", knows & half, parsed=half), rollouts("o", knows, parsed=whole)
+    gain = found(compare(cut, ended))
+    assert gain.change.mid == pytest.approx(0.3, abs=0.03)
+    assert gain.mediated is not None and gain.mediated.low < 1 < gain.mediated.high
+    assert gain.mediated.mid == pytest.approx(1, abs=0.1)
+    better = found(compare(rollouts("b", knows), rollouts("o", knows | half)))
+    assert better.mediated is not None and tuple(better.mediated) == pytest.approx((0, 0, 0), abs=1e-9)
+    assert found(compare(cut, ended), "tokens").mediated is None
+
+
+def test_no_share_of_what_cannot_be_told_or_was_never_answered() -> None:
+    rng = np.random.default_rng(2)
+    knows = rng.random((40, 4)) < 0.5
+    assert found(compare(rollouts("b", knows), rollouts("o", knows))).mediated is None
+    none = rollouts("b", np.zeros_like(knows), parsed=np.zeros_like(knows))
+    gain = found(compare(none, rollouts("o", knows)))
+    assert gain.better == "better" and gain.mediated is None

@@ -121,3 +121,11 @@ def test_every_colour_is_one_of_the_pages() -> None:
     used = set(re.findall(r'"(--[a-z]+)"', (room / "figures.py").read_text()))
     defined = set(re.findall(r"(--[a-z]+):", (room / "static" / "page.css").read_text()))
     assert used <= defined
+
+
+def test_the_endpoint_is_marked(sample: ReportData) -> None:
+    probe = sample.probes[-1]
+    made = figures(replace(sample, endpoint=probe))["token_accuracy"]["data"]
+    (mark,) = [trace for trace in made if trace["name"] == "endpoint"]
+    assert (mark["x"], mark["y"]) == ([probe.step], [100 * probe.token_accuracy])
+    assert "endpoint" not in [trace["name"] for trace in figures(sample)["token_accuracy"]["data"]]

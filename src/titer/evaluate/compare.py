@@ -180,7 +180,23 @@ def _difference(
         differing=differing,
         better=_call(measure, change, differing),
         left_out=paired.left_out,
+        mediated=_mediated(paired, draws) if measure == "accuracy" and change.excludes_zero else None,
     )
+
+
+def _mediated(paired: _Paired, draws: tuple[Floats, Floats]) -> Interval | None:
+    """M = 1 − Δ(Acc|Parse)/ΔAcc: how much of a gain is termination (our reading of arXiv 2602.11149's follow-ups).
+
+    Above 1 the parsed answers got worse while the accuracy rose. None where a model parsed nothing.
+    """
+
+    def share(base: Floats, other: Floats) -> Floats:
+        answered = ratio(other, "accuracy_given_parsed") - ratio(base, "accuracy_given_parsed")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(1 - answered / (ratio(other, "accuracy") - ratio(base, "accuracy")))
+
+    found = interval(share(paired.base.sum(axis=0), paired.other.sum(axis=0)), share(*draws), problems=len(paired.base))
+    return found if np.isfinite(found.mid) else None
 
 
 def _call(measure: Measure, change: Interval, differing: int) -> Call:

@@ -78,11 +78,12 @@ def gather(run: Path) -> ReportData:
         title=str(manifest["name"]),
         headline=_headline(load_recipe(run / "recipe.yaml"), training),
         verdicts=verdicts,
-        decisions=[*_decisions(run, manifest), *(_verdict_decision(verdict) for verdict in verdicts)],
+        decisions=[*_decisions(run, manifest), *(_verdict_decision(verdict, final) for verdict in verdicts)],
         suites=summarise([*base, *by_model.get("trained", [])]) if rollouts else [],
         differences=final,
         training=training,
-        probes=_probes(run / "train" / "probe.jsonl"),
+        probes=(probes := _probes(run / "train" / "probe.jsonl")),
+        endpoint=_endpoint(run / "train", probes),
         checkpoints={
             step: summarise(part) for step, part in {0: base, **{_step(n, last): p for n, p in others.items()}}.items()
         }
@@ -111,6 +112,8 @@ def summarise_run(data: ReportData, *, seconds: float) -> dict[str, Any]:
                 "problems": difference.problems,
                 "verdict": verdicts[difference.axis],
             }
+            if difference.mediated:
+                summary[difference.axis]["by_answering"] = [_number(end) for end in difference.mediated]
     return summary
 
 
@@ -129,8 +132,11 @@ def _decisions(run: Path, manifest: Mapping[str, Any]) -> Iterable[Decision]:
             yield from (Decision(**row) for row in json.loads(file.read_text(encoding="utf-8")))
 
 
-def _verdict_decision(verdict: Verdict) -> Decision:
+def _verdict_decision(verdict: Verdict, differences: Sequence[Difference]) -> Decision:
     low, mid, high = verdict.accuracy
+    mediated = next(
+        (d.mediated for d in differences if d.level == "axis" and d.axis == verdict.axis and d.mediated), None
+    )
     return Decision(
         stage="verdict",
         question=f"Did {verdict.axis.replace('_', '-')} get better?",
@@ -140,7 +146,10 @@ def _verdict_decision(verdict: Verdict) -> Decision:
             "change": round(mid, 4),
             "95 % interval": f"[{low:.4f}, {high:.4f}]",
             "problems": verdict.problems,
-        },
+        }
+        | (
+            {"of it by ending and answering at all": "{1:.2f} [{0:.2f}, {2:.2f}]".format(*mediated)} if mediated else {}
+        ),
     )
 
 
@@ -169,6 +178,12 @@ def _by_kind(flat: Sequence[float]) -> dict[str, Sequence[float]]:
 
 def _probes(file: Path) -> list[ProbeRow]:
     return [ProbeRow(step=row["step"], token_accuracy=row["token_accuracy"], loss=row["nll"]) for row in _lines(file)]
+
+
+def _endpoint(train: Path, probes: Sequence[ProbeRow]) -> ProbeRow | None:
+    file = train / "endpoint.json"
+    fired = json.loads(file.read_text(encoding="utf-8"))["fired"] if file.exists() else None
+    return next((probe for probe in probes if probe.step == fired), None)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:

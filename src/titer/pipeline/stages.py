@@ -153,7 +153,7 @@ def verify_traces(traces: Sequence[Trace], problems: Mapping[str, Problem]) -> l
 
 def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress: bool) -> None:
     """Fine-tune the base model on the kept traces."""
-    from titer.train import encode_all, train
+    from titer.train import ENDPOINT_RULE, encode_all, read_stop, train
 
     loaded = load_model(recipe.model)
     dropped: list[InputError] = []
@@ -177,17 +177,25 @@ def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress
         kinds=BEHAVIOURS,
     )
     write_json(work / "too_long.json", [str(error) for error in dropped])
+    stop = read_stop(work)
+    evidence = {
+        "traces": len(samples),
+        "epochs": round(result.updates * recipe.train.batch_size / len(samples), 2),
+        "trained tokens of one epoch": sum(sample.trained for sample in samples),
+        "dropped as too long": len(dropped),
+    }
+    if stop:
+        evidence |= {
+            "the endpoint's update": stop.fired,
+            "token accuracy there": round(stop.token_accuracy, 4),
+            "its rise an epoch": round(stop.slope * len(samples) / recipe.train.batch_size, 5),
+        }
     decision = Decision(
         stage="train",
         question="How long, and with which objective?",
         choice=f"{result.updates} updates of {recipe.train.batch_size} traces, objective {recipe.train.objective}",
-        rule="as the recipe says",
-        evidence={
-            "traces": len(samples),
-            "epochs": round(result.updates * recipe.train.batch_size / len(samples), 2),
-            "trained tokens of one epoch": sum(sample.trained for sample in samples),
-            "dropped as too long": len(dropped),
-        },
+        rule=ENDPOINT_RULE if stop else "as the recipe says",
+        evidence=evidence,
         setting="train",
     )
     write_decisions(work, [decision])

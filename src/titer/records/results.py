@@ -62,6 +62,8 @@ class Difference:
 
     `level` says whether the problems are one suite's or all of an axis (`suite` is then ""). `differing` counts
     the problems on which the two are not level; `left_out` names those that only one of the two has graded.
+    `mediated` is the share of a change in accuracy that is not a change among the parsed answers: what came of ending
+    and answering at all. None where the change cannot be told from zero, and for other measures.
     """
 
     base: str
@@ -77,6 +79,7 @@ class Difference:
     differing: int
     better: Call
     left_out: tuple[str, ...] = ()
+    mediated: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

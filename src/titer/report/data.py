@@ -181,6 +181,7 @@ class Manifest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
     """One run's report. `headline` is a few named facts for the top; `checkpoints` maps a step to its scores.
+    `endpoint` is the probe at which the rule of the training's end fired.
 
     `behaviours` says what each behaviour of a step means. `traces` are read alone, `trace_pairs` side by side.
     """
@@ -193,6 +194,7 @@ class ReportData:
     differences: Sequence[Difference] = ()
     training: Sequence[TrainRow] = ()
     probes: Sequence[ProbeRow] = ()
+    endpoint: ProbeRow | None = None
     checkpoints: Mapping[int, Sequence[SuiteSummary]] = field(default_factory=dict)
     curation: Curation | None = None
     teachers: TeacherComparison | None = None

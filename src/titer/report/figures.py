@@ -270,6 +270,8 @@ def _token_accuracy(data: ReportData) -> Figure | None:
     probes = [100 * r.token_accuracy for r in data.probes]
     series = [_line("training batch", [r.step for r in rows], batch, 0, markers=False)]
     series.append(_line("fixed subset", [r.step for r in data.probes], probes, 1))
+    if data.endpoint:
+        series.append(_line("endpoint", [data.endpoint.step], [100 * data.endpoint.token_accuracy], 2))
     return _steps(series, "Token accuracy, %")
 
 

@@ -26,6 +26,10 @@ SHARE = 0.03  # of the training time that all probes together may take
 FORWARD = 1 / 3  # of a trained sample's time that a probed one takes: no backward pass
 FEWEST_PROBES, MOST_PROBES = 16, 64  # in the whole budget
 FEWEST_SAMPLES = 8  # of a probe, however short the training
+ENDPOINT_RULE = (
+    f"token accuracy on the fixed subset is at {LEVEL:.0%} or above, and its line reaches {AIM:.0%} by the end of the "
+    f"cooldown or rises by at most {FLAT:.1%} an epoch (ours)"
+)
 
 
 class Probes(NamedTuple):

@@ -92,7 +92,7 @@ def test_a_tiny_experiment_from_end_to_end(tmp_path: Path) -> None:
     folder = tmp_path / "weak-10-p-seed-0"
     assert json.loads((folder / "sft" / "objective.json").read_text())
     assert len(list(read_traces(folder / "traces.jsonl"))) == 32
-    assert all(held_out(problem) for problem in read_problems(folder / "held-out.jsonl"))
+    assert all(held_out(problem) for problem in read_problems(folder / "sampled" / "suites" / f"{TASK}.jsonl"))
     weights = [f / "sft" / "log.jsonl" for f in (tmp_path / "weak-10-nll-seed-0", tmp_path / "weak-10-auto-seed-0")]
     losses = [[json.loads(row)["loss"] for row in file.read_text().splitlines()] for file in weights]
     assert losses[0] == losses[1]

@@ -9,7 +9,6 @@ A seed draws the problems, the traces, the order of training, the evaluation pro
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from titer.recipe import Evaluate, Train
-from titer.records import Trace, write_records
+from titer.records import Trace
 from titer.records.results import SuiteSummary
+from titer.reproduce.arms import evaluate, fine_tune
 from titer.reproduce.experiment import Claim, Experiment, Measures
 from titer.traces import cue_share, curate
 from titer.traces.probes import delete_steps
@@ -155,10 +155,7 @@ def job(arm: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measu
 
 def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
     """The checkpoint of one arm, and how its training went."""
-    from titer import verbs
-
     settings, traces = taught.settings, ARMS[arm](taught)
-    write_records(folder / "traces.jsonl", traces)
     train = Train(
         objective="nll",
         epochs=settings.epochs,
@@ -170,14 +167,13 @@ def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
         probe_samples=40,
         save_seconds=20,
     )
-    result = verbs.sft("lab", folder / "traces.jsonl", out=folder / "sft", settings=train, seed=taught.seed)
-    rows = [json.loads(line) for line in (folder / "sft" / "log.jsonl").read_text("utf-8").splitlines()]
+    checkpoint, token_accuracy, rows = fine_tune("lab", traces, train, seed=taught.seed, folder=folder)
     last = rows[-max(1, len(rows) // 10) :]
-    return result.checkpoint, {
+    return checkpoint, {
         "training_loss": sum(row["loss"] for row in last) / len(last),
-        "token_accuracy": result.token_accuracy or 0.0,
+        "token_accuracy": token_accuracy or 0.0,
         "trained_tokens": sum(row["trained_tokens"] for row in rows),
-        "updates": result.updates,
+        "updates": len(rows),
         "traces": len(traces),
         "tokens_a_trace": sum(completion_tokens(traces)) / len(traces),
         "cue_share": sum(cue_share(trace.reasoning) for trace in traces) / len(traces),
@@ -186,15 +182,15 @@ def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
 
 def score(model: str, settings: Settings, seed: int, folder: Path) -> Measures:
     """Accuracy, termination and length of a model on the seed's held-out problems, per suite and per axis."""
-    from titer import verbs
     from titer.lab.tasks import items
 
-    suites = {name: folder / "suites" / f"{name}.jsonl" for names in AXES.values() for name in names}
-    for name, file in suites.items():
-        problems = [item.problem for item in items(name, getattr(settings, name), seed=seed, held=True)]
-        write_records(file, problems)
-    evaluate = Evaluate(samples=settings.samples, max_tokens=settings.max_tokens)
-    found = verbs.eval(model, suites, out=folder / "eval", settings=evaluate, seed=seed).suites
+    suites = {
+        name: [item.problem for item in items(name, getattr(settings, name), seed=seed, held=True)]
+        for names in AXES.values()
+        for name in names
+    }
+    how = Evaluate(samples=settings.samples, max_tokens=settings.max_tokens)
+    found = evaluate(model, suites, how, seed=seed, folder=folder)
     scores = {name: [suite for suite in found if suite.suite == name] for name in suites}
     scores |= {axis: [suite for suite in found if suite.suite in names] for axis, names in AXES.items()}
     return {key: value for name, part in scores.items() for key, value in pooled(name, part).items()} | {

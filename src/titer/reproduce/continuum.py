@@ -11,7 +11,6 @@ by all seeds. `auto` is what `titer run` does: the prior, and a trial where that
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import shutil
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.recipe import Data, Evaluate, Recipe, Train
-from titer.records import Problem, Trace, write_records
+from titer.records import Problem, Trace
+from titer.reproduce.arms import evaluate, fine_tune
 from titer.reproduce.experiment import Claim, Experiment, Measures
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ def job(arm: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measu
     found: Measures = {}
     if objective == "auto":
         objective, found = choose(student, problems, traces, wanted, seed, folder)
-    checkpoint, trained = fine_tune(student, objective, traces, wanted, seed, folder)
-    return found | trained | score(checkpoint, wanted, seed, folder)
+    checkpoint, _, log = fine_tune(str(student), traces, training(objective, wanted), seed=seed, folder=folder)
+    found["mean_weight"] = sum(row["effective_tokens"] for row in log) / sum(row["trained_tokens"] for row in log)
+    return found | score(checkpoint, wanted, seed, folder)
 
 
 def lesson(settings: Settings, noise: float, seed: int) -> tuple[list[Problem], list[Trace]]:
@@ -146,20 +147,6 @@ def choose(
     }
 
 
-def fine_tune(
-    student: Path, objective: str, traces: Sequence[Trace], settings: Settings, seed: int, folder: Path
-) -> tuple[str, Measures]:
-    """The last checkpoint, and how its training went."""
-    from titer import verbs
-
-    file = folder / "traces.jsonl"
-    write_records(file, traces)
-    result = verbs.sft(str(student), file, out=folder / "sft", settings=training(objective, settings), seed=seed)
-    rows = [json.loads(line) for line in (folder / "sft" / "log.jsonl").read_text("utf-8").splitlines()]
-    weight = sum(row["effective_tokens"] for row in rows) / sum(row["trained_tokens"] for row in rows)
-    return result.checkpoint, {"mean_weight": weight}
-
-
 def training(objective: str, settings: Settings) -> Train:
     """What every arm shares but its objective."""
     return Train(
@@ -181,18 +168,16 @@ def sampled(settings: Settings) -> Evaluate:
 
 def score(model: str, settings: Settings, seed: int, folder: Path) -> Measures:
     """Accuracy of a model on the seed's held-out problems, sampled and greedily."""
-    from titer import verbs
     from titer.lab.tasks import items
 
-    file = folder / "held-out.jsonl"
-    write_records(file, [item.problem for item in items(TASK, settings.problems, seed=seed, held=True)])
+    suites = {TASK: [item.problem for item in items(TASK, settings.problems, seed=seed, held=True)]}
     ways = {
         "sampled": sampled(settings),
         "greedy": Evaluate(samples=1, temperature=0.0, max_tokens=settings.max_tokens),
     }
     measures: Measures = {}
     for name, how in ways.items():
-        (found,) = verbs.eval(model, {TASK: file}, out=folder / name, settings=how, seed=seed).suites
+        (found,) = evaluate(model, suites, how, seed=seed, folder=folder / name)
         measures |= {f"{name}_accuracy": found.accuracy.mid, f"{name}_parsed": found.parsed.mid}
     return measures
 

@@ -152,6 +152,12 @@ def test_bad_traces(tmp_path: Path) -> None:
     long = write(tmp_path / "long.jsonl", good, good.replace('"a"', '"c"').replace("need 1", "need" + " 1" * 2000))
     assert "'c' has 2" in refused("sft", "lab", long, "--out", tmp_path / "s2")
     assert "'skip' for --on-bad" in refused("sft", "lab", file, "--on-bad", "skip")
+    twice = write(tmp_path / "twice.jsonl", good, good.replace('"a"', '"c"'))
+    assert "trace 'c' repeats 'a' word for word" in refused("sft", "lab", twice, "--out", tmp_path / "s3")
+    result = json.loads(
+        titer("sft", "lab", twice, "updates=1", "--on-bad", "drop", "--out", tmp_path / "s3", "--json").stdout
+    )
+    assert result["traces"] == 1 and "'c' repeats 'a'" in result["dropped"][0]
 
 
 def lab_with_template(folder: Path, old: str, new: str) -> Path:

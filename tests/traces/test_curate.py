@@ -17,7 +17,7 @@ PLAIN = "It is seven. It is odd. "
 
 
 def trace(name: str, reasoning: str = PLAIN, **fields: object) -> Trace:
-    base = Trace(id=name, problem_id=f"p-{name}", prompt="?", reasoning=reasoning, response="42", correct=True)
+    base = Trace(id=name, problem_id=f"p-{name}", prompt=f"{name}?", reasoning=reasoning, response="42", correct=True)
     return replace(base, **fields)  # type: ignore[arg-type]
 
 
@@ -203,7 +203,7 @@ SUM = "Find the sum of all positive integers below one hundred that are divisibl
 def test_near_duplicates_and_evaluation_problems() -> None:
     traces = [
         trace("a", prompt=SHEEP),
-        trace("a2", prompt=SHEEP, problem_id="p-a"),  # the same problem again
+        trace("a2", prompt=SHEEP, problem_id="p-a", response="It is 42."),  # the same problem again
         trace("b", prompt=SHEEP.replace("morning", "evening")),
         trace("c", prompt=SUM.lower()),
     ]
@@ -270,3 +270,14 @@ def test_nothing_is_lost(
     assert all(drop.reason for drop in curation.dropped)
     if per_problem:
         assert max(Counter(trace.problem_id for trace in curation.kept).values(), default=0) <= per_problem
+
+
+def test_a_trace_that_is_there_twice_goes_once() -> None:
+    one = trace("a", prompt="Which?")
+    traces = [one, trace("b"), replace(one, id="c"), replace(one, id="d", response="43"), replace(one)]
+    curation = curate(traces, by="none")
+    assert kept(curation) == ["a", "b", "d"]
+    assert dropped(curation) == [("c", "repeated"), ("a", "repeated")]
+    assert curation.dropped[0].reason == "it says what a says, word for word"
+    other = replace(one, id="e", meta={"messages": [{"role": "system", "content": "Be brief."}]})
+    assert kept(curate([one, other], by="none")) == ["a", "e"]  # another conversation

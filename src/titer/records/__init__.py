@@ -6,7 +6,7 @@ write_records("traces.parquet", read_traces("dataset_folder"))
 """
 
 from titer.records.columns import prompt_id
-from titer.records.overlap import Overlap, find_overlap, refuse_overlap
+from titer.records.overlap import Overlap, find_overlap, find_repeats, refuse_overlap
 from titer.records.reading import read_problems, read_rollouts, read_traces
 from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
 from titer.records.thinking import Thought, join_thinking, split_thinking
@@ -23,6 +23,7 @@ __all__ = [
     "Trace",
     "append_rollouts",
     "find_overlap",
+    "find_repeats",
     "join_thinking",
     "prompt_id",
     "read_problems",

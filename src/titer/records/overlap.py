@@ -1,7 +1,9 @@
-"""Evaluation problems that are among the training prompts, word for word or but for how they are written.
+"""Evaluation problems that are among the training prompts, word for word or but for how they are written; and traces
+that are there twice.
 
     find_overlap(traces, problems)     # [Overlap("t7", "p3", "normalised")]
     refuse_overlap(traces, problems)   # InputError, or nothing
+    find_repeats(traces)               # [(9, "t7")]: the tenth repeats t7
 
 Two prompts are the same after normalisation if they agree in words, numbers and mathematical signs; case, layout,
 punctuation and Unicode's look-alikes do not count. The normal form is ours: it only has to be strict enough never
@@ -48,6 +50,19 @@ def find_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Problem]
         for record in train
         for problem in problems.get(normalised(record.prompt), ())
     ]
+
+
+def find_repeats(traces: Iterable[Trace]) -> list[tuple[int, str]]:
+    """Which traces say what an earlier one of the same prompt says, word for word: their places, and its id each."""
+    first: dict[tuple[str, str, str, str], str] = {}
+    found = []
+    for place, trace in enumerate(traces):
+        key = (repr(trace.meta.get("messages", "")), trace.prompt, trace.reasoning, trace.response)
+        if key in first:
+            found.append((place, first[key]))
+        else:
+            first[key] = trace.id
+    return found
 
 
 def refuse_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Problem]) -> None:

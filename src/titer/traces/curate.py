@@ -3,9 +3,10 @@
 curation = curate(traces, keep=0.9)
 curation.kept, curation.dropped[0].reason, curation.control
 
-The order of the rules: unsound traces go first (cut, empty, wrong, not verified), then those of evaluation problems
-and of near-duplicate problems, then those outside the bounds of length, then the branchiest, and at last what exceeds
-a problem's share. Every trace that goes is listed with the rule and its numbers.
+The order of the rules: unsound traces go first (cut, empty, wrong, not verified), then those that repeat an earlier
+one word for word (how often a trace is shown is the training's to say), then those of evaluation problems and of
+near-duplicate problems, then those outside the bounds of length, then the branchiest, and at last what exceeds a
+problem's share. Every trace that goes is listed with the rule and its numbers.
 """
 
 from __future__ import annotations
@@ -13,19 +14,29 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from titer.errors import InputError
-from titer.records import Problem, Trace
+from titer.records import Problem, Trace, find_repeats
 from titer.traces.features import FEATURES, measure_texts
 from titer.traces.near import near_duplicates
 from titer.traces.steps import text_of
 
 Rule = Literal[
-    "truncated", "wrong", "not verified", "empty", "evaluation", "near duplicate", "length", "branching", "per problem"
+    "truncated",
+    "wrong",
+    "not verified",
+    "empty",
+    "repeated",
+    "evaluation",
+    "near duplicate",
+    "length",
+    "branching",
+    "per problem",
 ]
 Sieve = Callable[[Trace], tuple[Rule, str] | None]  # which rule drops a trace, and why; None lets it through
 STEP_RATIO = "step_ratio"
@@ -91,6 +102,7 @@ def curate(
         raise InputError(f"keep is {keep}", field="keep", remedy="give a share from 0 to 1")
     dropped = list[Dropped]()
     sound = _sift(traces, lambda trace: _unsound(trace, verified=verified, finished=finished), dropped)
+    sound = _sift(sound, _repeat_rule(sound), dropped)
     sound = _sift(sound, _near_rule(sound, list(evaluation), near), dropped)
     sound = _sift(sound, lambda trace: _bounds(trace, shortest, longest), dropped)
     values, lengths = _rank_values(sound, by, paired_with, traces), [len(text_of(trace)) for trace in sound]
@@ -192,6 +204,16 @@ def _bounds(trace: Trace, shortest: int | None, longest: int | None) -> tuple[Ru
     if longest is not None and length > longest:
         return "length", f"{length} characters, more than {longest}"
     return None
+
+
+def _repeat_rule(traces: Sequence[Trace]) -> Sieve:
+    again, places = dict(find_repeats(traces)), count()
+
+    def rule(_: Trace) -> tuple[Rule, str] | None:  # asked once of each, in order
+        earlier = again.get(next(places))
+        return ("repeated", f"it says what {earlier} says, word for word") if earlier is not None else None
+
+    return rule
 
 
 def _near_rule(traces: Sequence[Trace], evaluation: Sequence[Problem], near: float | None) -> Sieve:

@@ -16,7 +16,7 @@ from titer.errors import InputError
 from titer.measure import choose, prior
 from titer.pipeline.choose import check_objective
 from titer.recipe import Choose, Train
-from titer.records import Trace, read_traces
+from titer.records import Trace, find_repeats, read_traces
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -59,8 +59,8 @@ def sft(
 ) -> SftResult:
     """Fine-tune `model` on every trace of a file; goes on where an interrupted call with the same `out` stopped.
 
-    Raises InputError for bad rows (with `on_bad="drop"` they are listed in the result), truncated traces, and
-    whatever `titer.train` refuses.
+    Raises InputError for bad rows and repeated traces (with `on_bad="drop"` they are listed in the result), truncated
+    traces, and whatever `titer.train` refuses.
     """
     import json
 
@@ -156,7 +156,17 @@ def _traces(file: str | Path, on_bad: Literal["stop", "drop"], dropped: list[Inp
     rows = list(read_traces(file, on_bad=on_bad, dropped=dropped, truncated="bad"))
     if not rows:
         raise _nothing_left(file)
-    return rows
+    again = dict(find_repeats(rows))
+    for place, earlier in again.items():
+        fault = InputError(
+            f"trace {rows[place].id!r} repeats {earlier!r} word for word",
+            file=file,
+            remedy="leave it out, or pass --on-bad drop: train.epochs says how often a trace is shown",
+        )
+        if on_bad == "stop":
+            raise fault
+        dropped.append(fault)
+    return [row for place, row in enumerate(rows) if place not in again]
 
 
 def _nothing_left(file: str | Path) -> InputError:

@@ -181,6 +181,12 @@ class Train(Block):
     """Passes over the kept traces; ignored when `updates` is given."""
     updates: Annotated[int, Field(gt=0)] | None = None
     """Optimizer updates."""
+    repetition: Annotated[float, Field(ge=1)] | None = None
+    """How often each trace is shown within `updates`: so many fewer traces are taken (arXiv 2602.11149). None: all
+    traces, as often as the budget allows."""
+    pick: Literal["random", "hard"] = "random"
+    """Which traces are repeated: any, or those that the base finds least likely, domains in turn and without the few
+    at the top."""
     stop: Literal["budget", "endpoint"] = "budget"
     """budget: after all updates. endpoint: once token accuracy on the fixed subset says that the traces are learned,
     with a cooldown of the learning rate over a tenth of the updates so far; at the latest after all."""
@@ -228,6 +234,12 @@ class Train(Block):
     def _one_way_to_be_small(self) -> Self:
         if self.lora and self.optimizer == "muon":
             raise PydanticCustomError("lora_muon", "lora and optimizer=muon exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _a_budget_to_repeat_in(self) -> Self:
+        if self.repetition and not self.updates:
+            raise PydanticCustomError("repetition", "repetition needs updates, the budget that it fills")
         return self
 
 

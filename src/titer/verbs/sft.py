@@ -66,6 +66,7 @@ def sft(
 
     from titer.models import add_lora, load_model
     from titer.pipeline.reading import step_kinds
+    from titer.pipeline.repeat import pick_traces
     from titer.pipeline.stages import context_length
     from titer.traces import BEHAVIOURS
     from titer.train import encode_all, require_tracker, train
@@ -76,6 +77,8 @@ def sft(
     dropped: list[InputError] = []
     rows = _traces(traces, on_bad, dropped)
     loaded = load_model(model)
+    if settings.repetition:
+        rows = pick_traces(rows, settings, loaded if settings.pick == "hard" else None, seed).traces
     samples = encode_all(
         rows,
         loaded.tokenizer,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from titer.errors import InputError
-from titer.objectives import Objective, TokenStats, family, objective, quantiles
+from titer.objectives import Objective, TokenStats, canonical, family, objective, of_function, quantiles
 
 P = torch.cat([torch.linspace(0.001, 0.999, 400, dtype=torch.float64), torch.tensor([1e-6, 1e-3, 1 - 1e-6])])
 CLOSED = ["nll", "p", "power:10", "power:0.5", "power:0.01", "focal:2", "focal:0.5", "focal:1", "log1mp"]
@@ -89,10 +90,34 @@ def test_nothing_is_lost_at_the_ends() -> None:
         ("nll@q>=0.1", "nll@p>=0.25"),
         ("1*p", "p"),
         ("0.3*nll + 0.7*dft", "0.3*nll+0.7*p"),
+        ("0.7*p+0.3*nll", "0.3*nll+0.7*p"),
+        ("p+DFT", "2*p"),
+        ("nll@p>=0", "nll"),
+        ("p@p<=1", "p"),
+        ("nll@p<=0.9@p>=0.2", "nll@p>=0.2@p<=0.9"),
+        ("nll@q>=0.1@p<=0.9", "nll@p>=0.25@p<=0.9"),
     ],
 )
 def test_the_same_thing_has_one_name(spec: str, other: str) -> None:
     assert objective(spec, {0.1: 0.25}).name == objective(other, {0.1: 0.25}).name
+    if "q" not in spec:
+        assert canonical(spec) == canonical(other) == objective(spec).name
+
+
+def test_two_bounds_cut_on_both_sides() -> None:
+    at = stats(torch.tensor([0.1, 0.2, 0.5, 0.9, 0.95]))
+    assert objective("nll@p>=0.15@p<=0.92").weight(at).tolist() == [0, 1, 1, 1, 0]
+
+
+def test_a_name_with_a_quantile_stays_until_it_is_cut() -> None:
+    assert canonical("Quantile:0.1 + nll") == "quantile:0.1+nll" and canonical("auto") == "auto"
+
+
+@pytest.mark.parametrize("f", [lambda p: -p.sqrt(), lambda p: -p.log(), lambda p: (1 - p) ** 2])
+def test_ones_own_f_has_a_weight_at_every_p(f: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    logp_N = torch.tensor([-1000.0, -110.0, -60.0, -1.0, -1e-8, 0.0])
+    weight = of_function("mine", f).weight(TokenStats(logp_N, torch.zeros(6)))
+    assert weight.isfinite().all() and (weight >= 0).all()
 
 
 @pytest.mark.parametrize("spec", [*CLOSED, *CUT, "eaft", "deft", "infosft", "iw", "asft:0.05"])
@@ -122,6 +147,15 @@ def test_a_name_is_a_spec(spec: str) -> None:
         ("p++nll", "cannot read ''"),
         ("p@r>=1", "cannot read"),
         ("", "cannot read"),
+        ("nll@p>=1", "no token's p is within"),
+        ("p@p<=0", "no token's p is within"),
+        ("nll@p>=0.6@p<=0.4", "no token's p is within"),
+        ("nll@p>=0.2@p>=0.4", "same side"),
+        ("asft:0.05@p>=0.2", "has no threshold"),
+        ("power:1e999", "too large or too small"),
+        ("power:1e-50", "too large or too small"),
+        ("1e999*p", "too large or too small"),
+        ("focal:1e999", "too large or too small"),
     ],
 )
 def test_what_cannot_be_is_refused(spec: str, said: str) -> None:

@@ -60,18 +60,22 @@ def reference(
 
 def near(found: Tensor | None, wanted: Tensor, tolerance: float) -> bool:
     assert found is not None
-    return bool((found.double() - wanted).norm() <= tolerance * wanted.norm() + 1e-9)
+    return bool((found.double() - wanted).norm() <= tolerance * wanted.norm() + 1e-12)
 
 
 def check(
     count: int, width: int, vocabulary: int, spec: str, *, dtype: torch.dtype, seed: int = 0, **options: object
 ) -> None:
     torch.manual_seed(seed)
-    hidden_ND = torch.randn(count, width).to(dtype).requires_grad_()
     weight_VD = (torch.randn(vocabulary, width) * 2 / math.sqrt(width)).to(dtype).requires_grad_()
+    targets_N = torch.randint(vocabulary, (count,))
+    # towards the target by more and more, up to 10 in its logit: no objective is nothing at every p then
+    at_target_ND = weight_VD.detach().float()[targets_N]
+    pull_N1 = torch.linspace(0, 10, count)[:, None] / float(options.get("scale", 1.0))  # type: ignore[arg-type]
+    pull_ND = pull_N1 * at_target_ND / at_target_ND.square().sum(1, keepdim=True).clamp_min(1)
+    hidden_ND = (torch.randn(count, width) + pull_ND).to(dtype).requires_grad_()
     bias_V = torch.randn(vocabulary).to(dtype).requires_grad_() if options.get("bias") else None
     one = Head(weight_VD, bias_V, float(options.get("scale", 1.0)), options.get("softcap"))  # type: ignore[arg-type]
-    targets_N = torch.randint(vocabulary, (count,))
     token_N, trace_N = torch.rand(count) + 0.5, torch.rand(count) * 3
     base = Base(torch.randn(count, width), Head(torch.randn(vocabulary, width) / math.sqrt(width)))
     f = objective(spec)

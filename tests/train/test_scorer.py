@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from titer.train import train
 from titer.train.aim import structure_tokens, take_aim, termination_weight
 from titer.train.batches import micro_batches
 from titer.train.scorer import Scorer, head_of
+from titer.train.token_loss import token_stats
 
 SIZES: dict[str, Any] = {
     **{"vocab_size": len(TOKENIZER), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2},
@@ -146,6 +148,7 @@ def test_dividing_by_the_weights_is_dividing_by_their_sum(tmp_path: Path) -> Non
         train(tiny_model(), TOKENIZER, lab_samples(4), settings, out=tmp_path / normalize, progress=False)
         (row,) = (json.loads(line) for line in (tmp_path / normalize / "log.jsonl").read_text().splitlines())
         norms[normalize] = row["grad_norm"]
+    assert row["loss"] == pytest.approx(-1)  # Σ−p over Σp
     assert norms["weights"] == pytest.approx(
         norms["tokens"] * row["trained_tokens"] / row["effective_tokens"], rel=1e-4
     )
@@ -174,10 +177,47 @@ def test_a_token_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
         train(tiny_model(), TOKENIZER, [strange], Train(objective="nll"), out=tmp_path, progress=False)
 
 
-def test_hidden_states_that_are_no_numbers_stop_the_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", ["p", "nll@p>=0.2"])
+def test_hidden_states_that_are_no_numbers_stop_the_training(tmp_path: Path, spec: str) -> None:
+    model, samples = tiny_model(), lab_samples(4)
+    alone = next(i for i in samples[2].ids if not any(i in other.ids for other in (samples[0], samples[1], samples[3])))
+    with torch.no_grad():
+        model.model.embed_tokens.weight[alone] = float("nan")
+    assert not Scorer(model).whole_logits
+    settings = Train(objective=spec, updates=2, batch_size=4, probe_samples=0)
+    with pytest.raises(InputError, match=f"nan at update 1, traces {re.escape(samples[2].trace_id)};"):
+        train(model, TOKENIZER, samples, settings, out=tmp_path, progress=False)
+
+
+def test_weights_that_are_no_numbers_are_not_a_head_that_cannot_be_found() -> None:
     model = tiny_model()
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")
-    settings = Train(objective="p", updates=2, batch_size=2, probe_samples=0)
-    with pytest.raises(InputError, match="at update 0, traces"):
-        train(model, TOKENIZER, lab_samples(4), settings, out=tmp_path, progress=False)
+    assert not Scorer(model).whole_logits
+    with pytest.raises(InputError, match="log p that is no number"):
+        token_stats(model, TOKENIZER, lab_samples(2))
+
+
+@pytest.mark.parametrize("normalize", ["tokens", "weights"])
+def test_an_objective_that_no_token_counts_in_is_refused(tmp_path: Path, normalize: str) -> None:
+    settings = Train(objective="nll@p>=0.99", updates=2, batch_size=4, probe_samples=0, normalize=normalize)
+    with pytest.raises(InputError, match="no token of update 1 counts anything under nll@p>=0.99"):
+        train(tiny_model(), TOKENIZER, lab_samples(4), settings, out=tmp_path, progress=False)
+
+
+def test_statistics_of_samples_do_not_depend_on_their_batch() -> None:
+    samples = lab_samples(6)
+    together, alone = (token_stats(tiny_model(), TOKENIZER, samples, micro_tokens=size) for size in (10_000, 1))
+    for sample, one, other in zip(samples, together, alone, strict=True):
+        assert one.logp_N.shape == one.entropy_N.shape == (sample.trained,)
+        assert one.logp_N == pytest.approx(other.logp_N, abs=1e-4)
+        assert one.entropy_N == pytest.approx(other.entropy_N, abs=1e-4)
+
+
+@pytest.mark.parametrize("end", ["embed_tokens", "lm_head"])
+def test_a_model_with_too_few_tokens_is_refused_by_whatever_reads_samples(end: str) -> None:
+    model, samples = tiny_model(), lab_samples(2)
+    layer = model.lm_head if end == "lm_head" else model.model.embed_tokens
+    layer.weight = torch.nn.Parameter(layer.weight[:40].clone())
+    with pytest.raises(InputError, match="the model knows 40"):
+        token_stats(model, TOKENIZER, samples)

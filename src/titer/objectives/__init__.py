@@ -4,7 +4,7 @@ from titer.objectives.divergence import Base
 from titer.objectives.family import Objective, TokenStats, of_function
 from titer.objectives.head import Scores, log_probs, score_hidden, score_logits
 from titer.objectives.products import Head
-from titer.objectives.spec import NAMES, objective, quantiles
+from titer.objectives.spec import NAMES, canonical, objective, quantiles
 
 __all__ = [
     "NAMES",
@@ -13,6 +13,7 @@ __all__ = [
     "Objective",
     "Scores",
     "TokenStats",
+    "canonical",
     "log_probs",
     "objective",
     "of_function",

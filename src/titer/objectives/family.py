@@ -148,7 +148,8 @@ def of_function(name: str, f: Callable[[Tensor], Tensor]) -> Objective:
 
     def weight(s: TokenStats) -> Tensor:
         with torch.enable_grad():
-            p_N = s.logp_N.detach().exp().requires_grad_()
+            # no smaller than a number can be: an f like √p has no slope at 0
+            p_N = s.logp_N.detach().exp().clamp_min(torch.finfo(s.logp_N.dtype).tiny).requires_grad_()
             (slope,) = torch.autograd.grad(f(p_N).sum(), p_N)
         return -slope * p_N.detach()
 
@@ -162,8 +163,8 @@ def within(inner: Objective, low: float, high: float) -> Objective:
     def cut(values: Values) -> Values:
         return lambda s: torch.where((s.logp_N >= span[0]) & (s.logp_N <= span[1]), values(s), 0.0)
 
-    edges = (f"p>={low:g}" if low > 0 else "") + (f"p<={high:g}" if high < 1 else "")
-    return inner._replace(name=f"{inner.name}@{edges}", value=cut(inner.value), weight=cut(inner.weight))
+    edges = (f"@p>={low:g}" if low > 0 else "") + (f"@p<={high:g}" if high < 1 else "")
+    return inner._replace(name=f"{inner.name}{edges}", value=cut(inner.value), weight=cut(inner.weight))
 
 
 def mixture(parts: list[tuple[float, Objective]]) -> Objective:

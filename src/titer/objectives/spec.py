@@ -4,7 +4,7 @@
     objective("quantile:0.1", cuts={0.1: 0.034})      # a cut of the base model's token probabilities
 
     spec      = part ("+" part)*
-    part      = [number "*"] name [":" number] ["@" bound]
+    part      = [number "*"] name [":" number] ["@" bound ["@" bound]]
     bound     = ("p" | "q") (">=" | "<=") number        p: the token's probability; q: a quantile of the base model's
 
 The same thing under two names is one thing: `dft` is p, `power:1` too, `focal:0` is nll, `profit:t` is nll@p>=t,
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from titer.errors import InputError
 from titer.objectives import family
@@ -43,8 +43,11 @@ NAMES: Final = (*_PLAIN, *_WITH_NUMBER, "quantile", "profit", "talr", *_ALIASES)
 _NUMBER = r"\d*\.?\d+(?:e[-+]?\d+)?"
 _PART = re.compile(
     rf"(?:(?P<factor>{_NUMBER})\*)?(?P<name>[a-z]\w*)(?::(?P<number>-?{_NUMBER}))?"
-    rf"(?:@(?P<of>[pq])(?P<side>>=|<=)(?P<cut>-?{_NUMBER}))?"
+    rf"(?P<bounds>(?:@[pq](?:>=|<=)-?{_NUMBER}){{0,2}})"
 )
+_BOUND = re.compile(rf"@(?P<of>[pq])(?P<side>>=|<=)(?P<cut>-?{_NUMBER})")
+LARGEST: Final = 1e6  # of any number: beyond it a weight is 0 or none at every p
+SMALLEST: Final = 1e-6
 
 
 def objective(spec: str, cuts: Mapping[float, float] | None = None) -> Objective:
@@ -57,20 +60,33 @@ def objective(spec: str, cuts: Mapping[float, float] | None = None) -> Objective
     for text in _split(spec):
         found = _PART.fullmatch(text)
         if not found:
-            raise _fault(f"cannot read {text!r} of objective {spec!r}", "write name, name:number or name@p>=number")
+            raise _fault(
+                f"cannot read {text!r} of objective {spec!r}",
+                "write name, name:number, name@p>=number or name@p>=number@p<=number",
+            )
+        for number in (found["factor"], found["number"]):
+            if number and float(number) and not SMALLEST <= abs(float(number)) <= LARGEST:
+                raise _fault(f"{number} of objective {spec!r} is too large or too small", "write a number nearer to 1")
         parts.append((float(found["factor"] or 1), _part(found, spec, cuts or {})))
-    if len(parts) == 1 and parts[0][0] == 1:
-        return parts[0][1]
     if any(factor <= 0 for factor, _ in parts):
         raise _fault(f"a factor of objective {spec!r} is not above 0", "write positive factors")
-    return family.mixture(parts)
+    same = {part.name: part for _, part in parts}  # a sum is the same in any order, and p+p is 2*p
+    sums = [(sum(factor for factor, part in parts if part.name == name), same[name]) for name in sorted(same)]
+    return sums[0][1] if len(sums) == 1 and sums[0][0] == 1 else family.mixture(sums)
+
+
+def canonical(spec: str) -> str:
+    """One name for what may be written in several ways; specs with quantiles, whose cuts are not known, as they are."""
+    if spec == "auto":
+        return spec
+    return "+".join(_split(spec)) if quantiles(spec) else objective(spec).name
 
 
 def quantiles(spec: str) -> list[float]:
     """The quantiles of the base model's token probabilities that `spec` needs cuts for."""
     parts = [_PART.fullmatch(text) for text in _split(spec)]
     named = [found["number"] for found in parts if found and found["name"] == "quantile" and found["number"]]
-    bounds = [found["cut"] for found in parts if found and found["of"] == "q"]
+    bounds = [one["cut"] for found in parts if found for one in _BOUND.finditer(found["bounds"]) if one["of"] == "q"]
     return sorted({float(number) for number in [*named, *bounds]})
 
 
@@ -82,15 +98,15 @@ def _split(spec: str) -> list[str]:
 def _part(found: re.Match[str], spec: str, cuts: Mapping[float, float]) -> Objective:
     name, number = found["name"], found["number"]
     value = None if number is None else float(number)
-    bound = (found["of"], found["side"], found["cut"])
+    bounds = [(one["of"], one["side"], one["cut"]) for one in _BOUND.finditer(found["bounds"])]
     if name in {"quantile", "profit"}:
-        if found["of"]:
+        if bounds:
             raise _fault(f"{name} of objective {spec!r} is a threshold already", "give one threshold")
         if value is None:
             raise _fault(f"{name} of objective {spec!r} needs a number", f"write {name}:0.1")
-        name, value, bound = "nll", None, ("q" if name == "quantile" else "p", ">=", number)
+        name, value, bounds = "nll", None, [("q" if name == "quantile" else "p", ">=", number)]
     inner = _named(name, value, spec)
-    return _bounded(inner, bound, spec, cuts) if bound[0] else inner
+    return _bounded(inner, bounds, spec, cuts) if bounds else inner
 
 
 def _named(name: str, value: float | None, spec: str) -> Objective:
@@ -119,15 +135,25 @@ def _named(name: str, value: float | None, spec: str) -> Objective:
 _EXAMPLES: Final[Mapping[str, str]] = {"power": "10", "focal": "2", "asft": "0.05"}
 
 
-def _bounded(inner: Objective, bound: tuple[Any, Any, Any], spec: str, cuts: Mapping[float, float]) -> Objective:
-    of, side, cut = bound[0], bound[1], float(bound[2])
-    if not 0 <= cut <= 1:
-        raise _fault(f"threshold {cut:g} of objective {spec!r} is not in [0, 1]", "give a share from 0 to 1")
-    if of == "q":
-        if cut not in cuts:
+def _bounded(
+    inner: Objective, bounds: Sequence[tuple[str, str, str]], spec: str, cuts: Mapping[float, float]
+) -> Objective:
+    ends = {">=": 0.0, "<=": 1.0}
+    if len(bounds) == 2 and bounds[0][1] == bounds[1][1]:
+        raise _fault(f"two bounds of objective {spec!r} are on the same side", "give one, or one of each side")
+    for of, side, text in bounds:
+        cut = float(text)
+        if not 0 <= cut <= 1:
+            raise _fault(f"threshold {cut:g} of objective {spec!r} is not in [0, 1]", "give a share from 0 to 1")
+        if of == "q" and cut not in cuts:
             raise _fault(f"quantile {cut:g} of objective {spec!r} has no cut", "measure the base model first")
-        cut = cuts[cut]
-    return family.within(inner, cut, 1.0) if side == ">=" else family.within(inner, 0.0, cut)
+        ends[side] = cuts[cut] if of == "q" else cut
+    if ends[">="] >= ends["<="]:
+        raise _fault(f"no token's p is within the bounds of objective {spec!r}", "leave room between them")
+    if inner.divergence:
+        raise _fault(f"the KL of objective {spec!r} has no threshold", "bound another objective")
+    # a bound that excludes nothing is none
+    return inner if (ends[">="], ends["<="]) == (0.0, 1.0) else family.within(inner, ends[">="], ends["<="])
 
 
 def _fault(fault: str, remedy: str) -> InputError:

@@ -71,7 +71,7 @@ def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[s
     some = [traces[i] for i in sorted(chosen)]
     longest = context_length(None, loaded.model)
     samples = encode_all(some, loaded.tokenizer, max_length=longest, too_long="drop", dropped=[])
-    sums = list(token_sums(loaded.model, loaded.tokenizer, samples, some))
+    sums = token_sums(loaded.model, loaded.tokenizer, samples, some)
     write_table(work / "prior.parquet", [one._asdict() for one in sums])
     return priors(sums, seed=recipe.seed)
 

@@ -61,9 +61,7 @@ def make_table(
         "settings": dict(experiment.settings),
         "versions": _versions([*shared, *results]),
         "seconds": round(sum(result.seconds for result in (*shared, *results)), 1),
-    } | (
-        {"shared": {result.arm: {**result.measures, "seconds": result.seconds} for result in shared}} if shared else {}
-    )
+    }
 
 
 def _claim_row(claim: Claim, by_arm: Mapping[str, Sequence[JobResult]]) -> dict[str, Any]:

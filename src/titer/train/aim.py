@@ -23,7 +23,7 @@ from titer.objectives import Objective, objective, quantiles
 from titer.recipe import Train
 from titer.store import write_json
 from titer.train.encode import Sample
-from titer.train.token_loss import token_losses
+from titer.train.token_loss import check_vocabulary, token_losses
 
 MOST_MEASURED = 1000  # samples that quantiles are cut on
 MOST_WEIGHT = 50.0  # of a structure token (arXiv 2602.11149's follow-ups)
@@ -65,7 +65,7 @@ def take_aim(
     """
     # what auto comes to is decided before: by run, and by sft
     spec, file = "nll" if settings.objective == "auto" else settings.objective, out / "objective.json"
-    _check_vocabulary(model, samples)
+    check_vocabulary(model, samples)
     cuts: dict[float, float] = {}
     if wanted := [] if f else quantiles(spec):
         stored = json.loads(file.read_text(encoding="utf-8"))["cuts"] if file.exists() else {}
@@ -90,8 +90,9 @@ def structure_tokens(tokenizer: Any) -> list[int]:
 
 
 def termination_weight(samples: Sequence[Sample], structure: Sequence[int], share: float) -> float:
-    """α = f(M − Ms)/((1 − f)Ms), at most 50: what gives the Ms structure tokens the share f of the loss of M tokens.
+    """α = f(M − Ms)/((1 − f)Ms), from 1 to 50: what gives the Ms structure tokens the share f of the M tokens' weights.
 
+    At least 1 is ours: ends that have a larger share already keep it.
     M and Ms are counted over all samples (ours; the follow-ups of arXiv 2602.11149 do not say over what). Raises
     InputError where the samples hold no such token.
     """
@@ -104,7 +105,7 @@ def termination_weight(samples: Sequence[Sample], structure: Sequence[int], shar
             field="train.termination",
             remedy="leave it out, or mend the chat template",
         )
-    return min(MOST_WEIGHT, share * (every - among) / ((1 - share) * among))
+    return min(MOST_WEIGHT, max(1.0, share * (every - among) / ((1 - share) * among)))
 
 
 def _cuts(
@@ -113,14 +114,3 @@ def _cuts(
     chosen = np.random.default_rng([seed, 2]).permutation(len(samples))[:MOST_MEASURED]
     losses = np.concatenate(list(token_losses(model, tokenizer, [samples[i] for i in sorted(chosen)])))
     return {q: float(cut) for q, cut in zip(wanted, np.quantile(np.exp(-losses), wanted), strict=True)}
-
-
-def _check_vocabulary(model: Any, samples: Sequence[Sample]) -> None:
-    rows = model.get_input_embeddings().weight.shape[0]
-    for sample in samples:
-        if (largest := max(sample.ids)) >= rows:
-            raise InputError(
-                f"trace {sample.trace_id!r} has token id {largest}, the model knows {rows}",
-                field="model",
-                remedy="use the tokenizer that belongs to the model",
-            )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from itertools import count
 from pathlib import Path
@@ -175,14 +175,22 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             accelerator.backward(scores.loss)
             telemetry.add(scores, micro.kinds_N)
         found = telemetry.reduced(accelerator, total)
-        if settings.normalize == "weights":
-            scale_gradients(scorer, total / max(found["effective_tokens"], 1e-6))
-        norm = accelerator.clip_grad_norm_(scorer.parameters(), settings.clip)
-        if not math.isfinite(found["loss"]) or not math.isfinite(float(norm)):
+        _refuse_no_number(
+            found["nll"], found["loss"], step, lambda: without_numbers(scorer, update, settings) or update
+        )
+        if found["effective_tokens"] == 0 and (step == 0 or settings.normalize == "weights"):
             raise InputError(
-                f"loss {found['loss']} and gradient norm {float(norm)} at update {step}, traces {_names(update)}",
-                remedy="look at these traces, or lower train.learning_rate",
+                f"no token of update {step + 1} counts anything under {f.name}: traces {_names(update)}",
+                field="train.objective",
+                remedy="use one that listens to more tokens",
             )
+        if settings.normalize == "weights":
+            share = total / found["effective_tokens"]
+            scale_gradients(scorer, share)
+            found["loss"] *= share
+        norm = accelerator.clip_grad_norm_(scorer.parameters(), settings.clip)
+        if not math.isfinite(norm):
+            raise _no_number(found, float(norm), step, update)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -213,6 +221,15 @@ def scale_gradients(scorer: Any, factor: float) -> None:
     for parameter in scorer.parameters():
         if parameter.grad is not None:
             parameter.grad.mul_(factor)
+
+
+@torch.no_grad()
+def without_numbers(scorer: Any, samples: Sequence[Sample], settings: Train) -> list[Sample]:
+    """Those of the samples to which the model gives a log p that is no number."""
+    f, device = objective("nll"), next(scorer.parameters()).device
+    alone = [next(iter(micro_batches([one], tokens=settings.micro_tokens, packing=False))) for one in samples]
+    found = [scorer(to_device(micro, device), f).logp_N.isfinite().all().item() for micro in alone]
+    return [sample for sample, finite in zip(samples, found, strict=True) if not finite]
 
 
 @torch.no_grad()
@@ -249,6 +266,14 @@ def _precision(settings: Train) -> str:
 
 def _tracker(settings: Train) -> str | None:
     return None if settings.tracker == "none" else settings.tracker
+
+
+def _no_number(found: Mapping[str, Any], norm: float, step: int, culprits: Sequence[Sample]) -> InputError:
+    return InputError(
+        f"loss {found['loss']}, mean −log p {found['nll']}, gradient norm {norm} at update {step + 1}, "
+        f"traces {_names(culprits)}",
+        remedy="look at these traces and at the model's weights, or lower train.learning_rate",
+    )
 
 
 def _names(samples: Sequence[Sample]) -> str:

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from titer.errors import InputError
-from titer.objectives import Objective
+from titer.objectives import Objective, canonical
 from titer.recipe import Train
 from titer.store import publish, write_json, write_text
 from titer.train.encode import Sample
@@ -180,4 +180,5 @@ def due(accelerator: Accelerator, saved_at: float, seconds: float) -> bool:
 
 
 def _fixed(settings: Train) -> dict[str, Any]:
-    return {key: value for key, value in json.loads(settings.model_dump_json()).items() if key not in HARMLESS}
+    fixed = {key: value for key, value in json.loads(settings.model_dump_json()).items() if key not in HARMLESS}
+    return fixed | {"objective": canonical(settings.objective)}

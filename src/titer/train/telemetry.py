@@ -56,7 +56,7 @@ class Telemetry:
             "nll": mean_nll / tokens,
             "token_accuracy": hits / tokens,
             "entropy": entropy / tokens,
-            "effective_tokens": round(weight, 3),
+            "effective_tokens": weight,
             "p_histogram": [round(count) for count in counts],
             "pull_histogram": [round(pull, 3) for pull in pulls],
         }

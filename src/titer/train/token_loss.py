@@ -7,14 +7,17 @@ profile(losses[0])["near_zero_share"]
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from numpy.typing import NDArray
 
+from titer.errors import InputError
 from titer.objectives import objective
-from titer.train.batches import micro_batches, to_device
+from titer.train.batches import pad_rows, to_device
 from titer.train.encode import Sample
 from titer.train.scorer import Scorer
 
@@ -28,17 +31,81 @@ PROFILE = {
 }
 
 
-@torch.no_grad()
 def token_losses(
     model: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = 8192
 ) -> Iterator[NDArray[np.float64]]:
-    """−log p of every trained token of each sample, in order, (tokens,). The model is put in evaluation mode."""
+    """−log p of every trained token of each sample, in order, (tokens,). See `token_stats`."""
+    for stats in token_stats(model, tokenizer, samples, micro_tokens=micro_tokens):
+        yield -stats.logp_N
+
+
+class SampleStats(NamedTuple):
+    """Of one sample's N trained tokens: log p and the entropy, in nats."""
+
+    logp_N: NDArray[np.float64]
+    entropy_N: NDArray[np.float64]
+
+
+@torch.no_grad()
+def token_stats(
+    model: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = 8192
+) -> list[SampleStats]:
+    """What the model makes of each sample, in order. It is put in evaluation mode, and on a GPU where there is one.
+
+    Raises InputError for a token id that the model has no embedding or logit for, and for a log p that is no number.
+    """
+    check_vocabulary(model, samples)
     f, pad, scorer = objective("nll"), tokenizer.pad_token_id or 0, Scorer(model)
-    model.eval()
+    model.to(PartialState().device).eval()
+    found: dict[int, SampleStats] = {}
+    order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
+    for group in _groups(order, samples, micro_tokens):
+        micro = pad_rows([samples[i] for i in group], pad)
+        with _half_precision(model.device):
+            scores = scorer(to_device(micro, model.device), f)
+        logp_N, entropy_N = (one_N.double().cpu().numpy() for one_N in (scores.logp_N, scores.entropy_N))
+        places_N = micro.samples_N.numpy()
+        for place, i in enumerate(group):
+            found[i] = SampleStats(logp_N[places_N == place], entropy_N[places_N == place])
+            if not np.isfinite(found[i].logp_N).all():
+                raise InputError(
+                    f"the model gives trace {samples[i].trace_id!r} a log p that is no number",
+                    field="model",
+                    remedy="look at its weights: some are not finite",
+                )
+    return [found[i] for i in range(len(samples))]
+
+
+def _groups(order: Sequence[int], samples: Sequence[Sample], tokens: int) -> Iterator[list[int]]:
+    """Runs of samples, shortest first, of at most so many padded tokens, or one sample if that is longer."""
+    group: list[int] = []
+    for i in order:
+        if group and (len(group) + 1) * len(samples[i].ids) > tokens:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def _half_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """bf16 on a GPU that has it, as training takes it."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+def check_vocabulary(model: Any, samples: Sequence[Sample]) -> None:
+    """Raises InputError for a token id that the model has no embedding or no logit for."""
+    ends = [model.get_input_embeddings(), model.get_output_embeddings()]
+    rows = min(end.weight.shape[0] for end in ends if hasattr(end, "weight"))
     for sample in samples:
-        (micro,) = micro_batches([sample], tokens=max(micro_tokens, len(sample.ids)), packing=False, pad=pad)
-        scores = scorer(to_device(micro, model.device), f)
-        yield -scores.logp_N.double().cpu().numpy()
+        if (largest := max(sample.ids)) >= rows:
+            raise InputError(
+                f"trace {sample.trace_id!r} has token id {largest}, the model knows {rows}",
+                field="model",
+                remedy="use the tokenizer that belongs to the model",
+            )
 
 
 def profile(loss_N: NDArray[np.float64]) -> dict[str, float]:

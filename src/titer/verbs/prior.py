@@ -49,7 +49,7 @@ def prior(
     loaded = load_model(model)
     longest = context_length(None, loaded.model)
     samples = encode_all(rows, loaded.tokenizer, max_length=longest, too_long="drop", dropped=dropped)
-    sums = list(token_sums(loaded.model, loaded.tokenizer, samples, rows))
+    sums = token_sums(loaded.model, loaded.tokenizer, samples, rows)
     if out is not None:
         write_table(Path(out) / "prior.parquet", [one._asdict() for one in sums])
     found = priors(sums, seed=seed)

@@ -115,7 +115,7 @@ def _settled(
     if settings.objective != "auto":
         return settings
     some = [samples[i] for i in np.random.default_rng([seed, 3]).permutation(len(samples))[: Choose().traces]]
-    choice = choose(prior(list(token_sums(model, tokenizer, some, traces)), seed=seed))
+    choice = choose(prior(token_sums(model, tokenizer, some, traces), seed=seed))
     return settings.model_copy(update={"objective": choice.objective or "nll"})
 
 

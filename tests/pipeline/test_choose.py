@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
+import titer.train
 from titer.errors import InputError
-from titer.pipeline.choose import choose_objective, chosen, held_out
+from titer.lab.tasks import items
+from titer.lab.teachers import explain
+from titer.pipeline import choose as choose_module
+from titer.pipeline.choose import choose_objective, chosen, held_out, trial, trial_updates
 from titer.pipeline.data import load_inputs, prepare
 from titer.pipeline.run import run
 from titer.recipe import parse_recipe
+from titer.records import Problem, Trace
 from titer.store import read_manifest, read_table
 
 DATA = {"lab": {"problems": {"countdown3": 24}, "suites": {"countdown3": 4}}}
@@ -49,17 +54,12 @@ def test_by_the_prior(choose: dict[str, Any], objective: str, says: str, tmp_pat
 
 def test_a_trial_compares_both_on_problems_that_neither_saw(tmp_path: Path) -> None:
     found = chosen_with({"strong": 0.9, "weak": 0.1, "updates": 2, "samples": 2}, tmp_path)
-    assert "trial of 2 updates an arm, accuracy of p − nll" in found["evidence"]
+    assert "accuracy of p − nll in it" in found["evidence"] and "2 updates" in found["evidence"]["the trial"]
     for arm in ("nll", "p"):
         seen = json.loads((tmp_path / "trial" / arm / "training.json").read_text())
         assert seen["objective"] == arm and seen["updates"] == 2
         assert len((tmp_path / "trial" / arm / "rollouts.jsonl").read_text().splitlines()) == 2 * 6  # a quarter of 24
         assert not (tmp_path / "trial" / arm / "checkpoints").exists()
-
-
-def test_held_out_problems_have_traces() -> None:
-    recipe = parse_recipe({"name": "c", "model": "lab", "data": DATA})
-    assert held_out([], [], 10, recipe.seed) == []
 
 
 def test_a_run_trains_with_what_was_chosen(tmp_path: Path) -> None:
@@ -87,3 +87,77 @@ def test_an_objective_that_cannot_be_read_stops_before_anything(tmp_path: Path) 
     with pytest.raises(InputError, match="did you mean 'nll'"):
         run(recipe, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def problems_and_traces() -> tuple[list[Problem], list[Trace]]:
+    made = items("countdown3", 40, seed=5, held=False)
+    traces = [explain(item, teacher="convergent", seed=5) for item in made[:32]]
+    return [item.problem for item in made], traces
+
+
+def test_held_out_problems_have_traces_and_are_a_quarter_at_most() -> None:
+    problems, traces = problems_and_traces()
+    held = held_out(problems, traces, 100, seed=0)
+    assert len(held) == 8 and {problem.id for problem in held} <= {trace.problem_id for trace in traces}
+    assert held_out(problems, traces, 3, seed=0)[:3] != held_out(problems, traces, 3, seed=1)[:3]
+    assert len(held_out(problems, traces, 3, seed=0)) == 3 and held_out([], [], 10, seed=0) == []
+
+
+RECIPE = parse_recipe(
+    {
+        "name": "t",
+        "model": "lab",
+        "data": {},
+        "train": {**TRAIN, "learning_rate": 3e-3},
+        "choose": {"updates": 4, "samples": 2},
+        "evaluate": {"max_tokens": 48},
+    }
+)
+
+
+def test_neither_arm_trains_on_what_they_are_compared_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems, traces = problems_and_traces()
+    held = held_out(problems, traces, 6, seed=0)
+    seen: list[set[str]] = []
+    real = titer.train.train
+
+    def watched(model: Any, tokenizer: Any, samples: Any, *rest: Any, **options: Any) -> Any:
+        seen.append({sample.trace_id for sample in samples})
+        return real(model, tokenizer, samples, *rest, **options)
+
+    monkeypatch.setattr(titer.train, "train", watched)
+    trial(RECIPE, held, traces, tmp_path, lambda _: None)
+    names = {problem.id for problem in held}
+    rest = {trace.id for trace in traces if trace.problem_id not in names}
+    assert len(rest) == 26 and seen == [rest, rest]
+
+
+def test_a_trial_killed_while_it_samples_goes_on_with_what_it_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems, traces = problems_and_traces()
+    held = held_out(problems, traces, 6, seed=0)
+    whole = trial(RECIPE, held, traces, tmp_path / "whole", lambda _: None)
+    real = choose_module.collect
+
+    def killed(*positional: Any, **options: Any) -> Any:
+        if options["model"] == "p":
+            raise KeyboardInterrupt
+        return real(*positional, **options)
+
+    monkeypatch.setattr(choose_module, "collect", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trial(RECIPE, held, traces, tmp_path / "again", lambda _: None)
+    monkeypatch.setattr(choose_module, "collect", real)
+    assert trial(RECIPE, held, traces, tmp_path / "again", lambda _: None) == whole
+    for arm in ("nll", "p"):
+        first, second = ((tmp_path / name / arm / "rollouts.jsonl").read_text() for name in ("whole", "again"))
+        assert first == second
+    assert not list(tmp_path.rglob("checkpoints"))
+
+
+def test_an_arm_of_the_trial_makes_no_more_updates_than_the_run() -> None:
+    longer = RECIPE.model_copy(update={"choose": RECIPE.choose.model_copy(update={"updates": 60})})
+    assert trial_updates(longer, samples=32) == 4  # an epoch of eight
+    fixed = longer.model_copy(update={"train": longer.train.model_copy(update={"updates": 50})})
+    assert (trial_updates(fixed, samples=32), trial_updates(RECIPE, samples=3200)) == (50, 4)

@@ -6,6 +6,7 @@ choose_objective(recipe, inputs, traces, work, said)       # prior.parquet, choi
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import add_lora, load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.stages import context_length, evaluation_sampling
+from titer.pipeline.stages import context_length, evaluation_sampling, make_generator
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Rollout, Trace
 from titer.records.results import Interval
@@ -69,7 +70,7 @@ def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[s
     loaded = load_model(recipe.model)
     chosen = np.random.default_rng([recipe.seed, 3]).permutation(len(traces))[: recipe.choose.traces]
     some = [traces[i] for i in sorted(chosen)]
-    longest = context_length(None, loaded.model)
+    longest = context_length(recipe.train.max_length, loaded.model)
     samples = encode_all(some, loaded.tokenizer, max_length=longest, too_long="drop", dropped=[])
     sums = token_sums(loaded.model, loaded.tokenizer, samples, some)
     write_table(work / "prior.parquet", [one._asdict() for one in sums])
@@ -84,8 +85,16 @@ def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work
     names = {problem.id for problem in held}
     rest = [trace for trace in traces if trace.problem_id not in names]
     rollouts = {arm: _run_arm(recipe, arm, rest, held, work / arm, said) for arm in ARMS}
+    for arm in ARMS:  # the trial's models are of no further use; until both are sampled they are, to go on with
+        shutil.rmtree(work / arm / "checkpoints", ignore_errors=True)
     differences = compare(rollouts["nll"], rollouts["p"], seed=recipe.seed)
     return next(d.change for d in differences if d.level == "axis" and d.measure == "accuracy")
+
+
+def trial_updates(recipe: Recipe, samples: int) -> int:
+    """Updates of each arm: as many as asked, but no more than the run itself makes."""
+    epochs = math.ceil(recipe.train.epochs * samples / recipe.train.batch_size)
+    return max(1, min(recipe.choose.updates, recipe.train.updates or epochs))
 
 
 def held_out(problems: Sequence[Problem], traces: Sequence[Trace], most: int, seed: int) -> list[Problem]:
@@ -100,23 +109,25 @@ def _run_arm(
     recipe: Recipe, arm: str, traces: Sequence[Trace], problems: Sequence[Problem], work: Path, said: Said
 ) -> list[Rollout]:
     """Train with one objective and sample the held-out problems."""
-    from titer.generate import TransformersGenerator
     from titer.train import encode_all, train
 
-    said(f"choose: {recipe.choose.updates} updates with {arm}")
+    said(f"choose: a trial of {arm}")
     loaded = load_model(recipe.model)
     longest = context_length(recipe.train.max_length, loaded.model)
     samples = encode_all(traces, loaded.tokenizer, max_length=longest, too_long=recipe.train.too_long, dropped=[])
     changes: dict[str, Any] = {
         "objective": arm,
-        "updates": recipe.choose.updates,
+        "updates": trial_updates(recipe, len(samples)),
+        "repetition": None,
+        "stop": "budget",
         "probe_samples": 0,
         "tracker": "none",
     }
     settings = recipe.train.model_copy(update=changes)
     student = add_lora(loaded.model, settings.lora, seed=recipe.seed) if settings.lora else loaded.model
-    train(student, loaded.tokenizer, samples, settings, out=work, seed=recipe.seed, progress=False)
-    generator = TransformersGenerator(student, loaded.tokenizer, name=arm, batch_size=recipe.generate.batch_size)
+    result = train(student, loaded.tokenizer, samples, settings, out=work, seed=recipe.seed, progress=False)
+    # not `student`, which is still the base where an earlier process had trained
+    generator = make_generator(str(result.last), recipe.generate, name=arm)
     with Grader() as grader:
         rollouts = collect(
             generator,
@@ -128,7 +139,6 @@ def _run_arm(
             model=arm,
             chunk=recipe.generate.chunk,
         )
-    shutil.rmtree(work / "checkpoints")  # the trial's models are of no further use
     return rollouts
 
 
@@ -145,9 +155,11 @@ def _decision(recipe: Recipe, choice: Choice, found: dict[str, Prior], differenc
     }
     if difference:
         low, mid, high = difference
-        evidence[f"trial of {recipe.choose.updates} updates an arm, accuracy of p − nll"] = (
-            f"{mid:+.3f} [{low:+.3f}, {high:+.3f}]"
+        evidence["the trial"] = (
+            f"{recipe.choose.updates} updates an arm, at most the run's own, then {recipe.choose.samples} rollouts of "
+            f"at most {recipe.choose.problems} held-out problems"
         )
+        evidence["accuracy of p − nll in it"] = f"{mid:+.3f} [{low:+.3f}, {high:+.3f}]"
     return Decision(
         stage="choose",
         question="With which objective?",

@@ -37,11 +37,18 @@ Said = Callable[[str], None]
 
 
 def make_generator(model: str, settings: Generate, *, name: str) -> Generator:
-    """The model, loaded and ready to be sampled in this process."""
+    """The model, loaded and ready to be sampled in this process: on its GPU in bfloat16 where there is one."""
+    import torch
+    from accelerate import PartialState
+
     from titer.generate import TransformersGenerator
 
-    loaded = load_model(model)
-    return TransformersGenerator(loaded.model, loaded.tokenizer, name=name, batch_size=settings.batch_size)
+    loaded, device = load_model(model), PartialState().device
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        loaded.model.to(torch.bfloat16)
+    return TransformersGenerator(
+        loaded.model, loaded.tokenizer, name=name, batch_size=settings.batch_size, device=device
+    )
 
 
 def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None:

@@ -175,9 +175,8 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             accelerator.backward(scores.loss)
             telemetry.add(scores, micro.kinds_N)
         found = telemetry.reduced(accelerator, total)
-        _refuse_no_number(
-            found["nll"], found["loss"], step, lambda: without_numbers(scorer, update, settings) or update
-        )
+        if not math.isfinite(found["loss"] + found["nll"]):
+            raise _no_number(found, math.nan, step, without_numbers(scorer, update, settings) or update)
         if found["effective_tokens"] == 0 and (step == 0 or settings.normalize == "weights"):
             raise InputError(
                 f"no token of update {step + 1} counts anything under {f.name}: traces {_names(update)}",

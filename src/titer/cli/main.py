@@ -119,7 +119,11 @@ def measure(
     from titer.recipe import parse_block
 
     if prior:
-        return _print_prior(verbs.prior(model, problems, out=out, seed=seed, on_bad=on_bad_choice(on_bad)), as_json)
+        if server:
+            raise InputError("--prior asks a model in this process", field="--server", remedy="leave --server out")
+        chooser = parse_block("choose", settings or [])
+        found = verbs.prior(model, problems, out=out, settings=chooser, seed=seed, on_bad=on_bad_choice(on_bad))
+        return _print_prior(found, as_json)
     block = parse_block("measure", settings or [])
     result = verbs.measure(
         model, problems, out=out, settings=block, server=server, seed=seed, on_bad=on_bad_choice(on_bad), said=say
@@ -193,7 +197,7 @@ def evaluate(
 
 @app.command()
 def reproduce(
-    name: Annotated[str, typer.Argument(help="The finding: branching.")],
+    name: Annotated[str, typer.Argument(help="The finding: branching, continuum or repetition.")],
     seeds: Annotated[int, typer.Option(help="Repetitions, each with its own problems and samples.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Processes at a time; by default as many as cores.")] = None,
     out: Annotated[

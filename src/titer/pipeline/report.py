@@ -76,7 +76,7 @@ def gather(run: Path) -> ReportData:
     pairs = pairs_of(traces, curated.reasons)
     return ReportData(
         title=str(manifest["name"]),
-        headline=_headline(load_recipe(run / "recipe.yaml"), training),
+        headline=_headline(load_recipe(run / "recipe.yaml"), training, run / "train" / "objective.json"),
         verdicts=verdicts,
         decisions=[*_decisions(run, manifest), *(_verdict_decision(verdict, final) for verdict in verdicts)],
         suites=summarise([*base, *by_model.get("trained", [])]) if rollouts else [],
@@ -117,12 +117,19 @@ def summarise_run(data: ReportData, *, seconds: float) -> dict[str, Any]:
     return summary
 
 
-def _headline(recipe: Recipe, training: Sequence[TrainRow]) -> dict[str, str]:
+def _headline(recipe: Recipe, training: Sequence[TrainRow], settled: Path) -> dict[str, str]:
     return {
         "model": recipe.model,
-        "objective": recipe.train.objective,
+        "objective": _objective(recipe.train.objective, settled),
         "training": f"{training[-1].step} updates, {training[-1].epoch:.1f} epochs" if training else "not yet",
     }
+
+
+def _objective(asked: str, settled: Path) -> str:
+    """The objective as the recipe has it, or what auto came to."""
+    if asked != "auto" or not settled.exists():
+        return asked
+    return f"{json.loads(settled.read_text(encoding='utf-8'))['objective']} (auto)"
 
 
 def _decisions(run: Path, manifest: Mapping[str, Any]) -> Iterable[Decision]:

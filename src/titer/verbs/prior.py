@@ -12,6 +12,7 @@ import numpy as np
 
 from titer.errors import InputError
 from titer.measure import Choice, Prior, choose, priors
+from titer.recipe import Choose
 from titer.records import read_traces
 from titer.store import write_table
 
@@ -29,23 +30,25 @@ def prior(
     traces: str | Path,
     *,
     out: str | Path | None = None,
-    most: int = 1000,
+    settings: Choose | None = None,
     seed: int = 0,
     on_bad: Literal["stop", "drop"] = "stop",
 ) -> PriorResult:
-    """Measure the token probabilities that a model gives to at most `most` traces of a file, drawn at random.
+    """Measure the token probabilities that a model gives to some traces of a file, drawn at random.
 
-    With `out` the sums of each trace go into `out/prior.parquet`. Traces beyond the model's context are listed in
-    `dropped`. Raises InputError for what `read_traces` and `encode` refuse.
+    `settings` say how many traces, and from where on the model counts as strong or weak on them. With `out` the sums of
+    each trace go into `out/prior.parquet`. Traces beyond the model's context are listed in `dropped`.
+
+    Raises InputError for what `read_traces` and `encode` refuse.
     """
     from titer.models import load_model
     from titer.pipeline.prior import token_sums
     from titer.pipeline.stages import context_length
     from titer.train import encode_all
 
-    dropped = list[InputError]()
+    settings, dropped = settings or Choose(), list[InputError]()
     rows = list(read_traces(traces, on_bad=on_bad, dropped=dropped, truncated="bad"))
-    rows = [rows[i] for i in sorted(np.random.default_rng([seed, 3]).permutation(len(rows))[:most])]
+    rows = [rows[i] for i in sorted(np.random.default_rng([seed, 3]).permutation(len(rows))[: settings.traces])]
     loaded = load_model(model)
     longest = context_length(None, loaded.model)
     samples = encode_all(rows, loaded.tokenizer, max_length=longest, too_long="drop", dropped=dropped)
@@ -53,4 +56,6 @@ def prior(
     if out is not None:
         write_table(Path(out) / "prior.parquet", [one._asdict() for one in sums])
     found = priors(sums, seed=seed)
-    return PriorResult(found, choose(found["all"]), [str(error) for error in dropped])
+    return PriorResult(
+        found, choose(found["all"], strong=settings.strong, weak=settings.weak), [str(error) for error in dropped]
+    )

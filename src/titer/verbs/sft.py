@@ -6,6 +6,7 @@ result.checkpoint
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -13,15 +14,19 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from titer.errors import InputError
-from titer.measure import choose, prior
+from titer.measure import TokenSums, choose, prior
 from titer.pipeline.choose import check_objective
 from titer.recipe import Choose, Train
 from titer.records import Trace, find_repeats, read_traces
+from titer.store import write_json, write_table
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from titer.models import Loaded
     from titer.train import Sample
+
+logger = logging.getLogger("titer")
 
 
 class SftResult(NamedTuple):
@@ -47,6 +52,13 @@ class Shown(NamedTuple):
     dropped: list[str]
 
 
+class _Evidence(NamedTuple):
+    """What `auto` came to and why, and the sums of each trace."""
+
+    choice: dict[str, Any]
+    sums: list[TokenSums]
+
+
 def sft(
     model: str,
     traces: str | Path,
@@ -59,6 +71,7 @@ def sft(
 ) -> SftResult:
     """Fine-tune `model` on every trace of a file; goes on where an interrupted call with the same `out` stopped.
 
+    What `objective: auto` came to stays in `out/choice.json`, with the sums of each trace in `out/prior.parquet`.
     Raises InputError for bad rows and repeated traces (with `on_bad="drop"` they are listed in the result), truncated
     traces, and whatever `titer.train` refuses.
     """
@@ -87,7 +100,7 @@ def sft(
         dropped=dropped,
         label=step_kinds,
     )
-    settings = _settled(settings, loaded.model, loaded.tokenizer, samples, rows, seed)
+    settings, evidence = _settled(settings, loaded, samples, rows, seed)
     student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
     result = train(
         student,
@@ -99,6 +112,9 @@ def sft(
         progress=progress,
         kinds=BEHAVIOURS,
     )
+    if evidence:
+        write_json(Path(out) / "choice.json", evidence.choice)
+        write_table(Path(out) / "prior.parquet", [one._asdict() for one in evidence.sums])
     probes = (Path(out) / "probe.jsonl").read_text(encoding="utf-8").splitlines()
     accuracy = json.loads(probes[-1])["token_accuracy"] if probes else None
     return SftResult(
@@ -107,16 +123,22 @@ def sft(
 
 
 def _settled(
-    settings: Train, model: Any, tokenizer: Any, samples: Sequence[Sample], traces: Sequence[Trace], seed: int
-) -> Train:
+    settings: Train, loaded: Loaded, samples: Sequence[Sample], traces: Sequence[Trace], seed: int
+) -> tuple[Train, _Evidence | None]:
     """The settings with the objective that `auto` comes to: nll between strong and weak, with nothing to try it on."""
     from titer.pipeline.prior import token_sums
 
     if settings.objective != "auto":
-        return settings
+        return settings, None
     some = [samples[i] for i in np.random.default_rng([seed, 3]).permutation(len(samples))[: Choose().traces]]
-    choice = choose(prior(token_sums(model, tokenizer, some, traces), seed=seed))
-    return settings.model_copy(update={"objective": choice.objective or "nll"})
+    sums = token_sums(loaded.model, loaded.tokenizer, some, traces)
+    mean_p = (found := prior(sums, seed=seed)).mean_p
+    choice = choose(found)
+    rule = choice.rule if choice.objective else f"{choice.rule}; sft has no problems to try it on: −log p"
+    if choice.objective is None:
+        logger.warning("objective nll: %s. titer run tries both; objective=p takes -p", rule)
+    evidence = _Evidence({"objective": choice.objective or "nll", "rule": rule, "mean_p": list(mean_p)}, sums)
+    return settings.model_copy(update={"objective": choice.objective or "nll"}), evidence
 
 
 def show_sample(

@@ -83,7 +83,7 @@ def test_a_tiny_experiment_from_end_to_end(tmp_path: Path) -> None:
     claims = tuple(claim for claim in CLAIMS if {*claim.contrast, *claim.best_of} <= set(arms))
     tiny = replace(EXPERIMENT, settings=TINY._asdict(), arms=arms, claims=claims, shared=("weak",))
     table = run_experiment(tiny, seeds=1, jobs=2, out=tmp_path)
-    assert table["shared"]["weak"]["updates"] == 2 and len(claims) == 3
+    assert table["shared"]["weak"]["updates"] == 2 and len(claims) == 4
     auto, plain, other = (table["arms"][f"weak-10-{name}"] for name in ("auto", "nll", "p"))
     assert auto["prior"]["values"][0] < 0.5 and auto["chose_p"]["values"] == [0] and auto["tried"]["values"] == [0]
     assert auto["mean_weight"]["values"] == plain["mean_weight"]["values"] == [1]  # weak: what nll does

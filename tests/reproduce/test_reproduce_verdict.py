@@ -25,6 +25,12 @@ CASES = [
     (Interval(0, 0, 0), "above", "cannot tell"),
     (Interval(0, 1, 2), "above", "cannot tell"),
     (Interval(math.nan, 2, math.nan), "above", "cannot tell"),
+    (Interval(-0.02, 0, 0.02), "not below", "appears"),
+    (Interval(0, 0, 0), "not below", "appears"),
+    (Interval(-0.06, 0, 0.06), "not below", "cannot tell"),
+    (Interval(-0.06, -0.03, -0.01), "not below", "does not appear"),
+    (Interval(-0.02, -0.015, -0.01), "not below", "does not appear"),
+    (Interval(math.nan, 2, math.nan), "not below", "cannot tell"),
 ]
 
 

@@ -20,6 +20,8 @@ from transformers import (
     GPT2LMHeadModel,
     GraniteConfig,
     GraniteForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -187,6 +189,16 @@ def test_hidden_states_that_are_no_numbers_stop_the_training(tmp_path: Path, spe
     settings = Train(objective=spec, updates=2, batch_size=4, probe_samples=0)
     with pytest.raises(InputError, match=f"nan at update 1, traces {re.escape(samples[2].trace_id)};"):
         train(model, TOKENIZER, samples, settings, out=tmp_path, progress=False)
+
+
+def test_packing_is_refused_where_samples_see_each_other(tmp_path: Path) -> None:
+    sizes = {"vocab_size": len(TOKENIZER), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    torch.manual_seed(0)
+    leaky = OPTForCausalLM(OPTConfig(**sizes, ffn_dim=64, word_embed_proj_dim=32, max_position_embeddings=512))
+    settings = Train(objective="nll", updates=1, batch_size=4, probe_samples=0, packing=True)
+    with pytest.raises(InputError, match="packed samples see each other in OPTForCausalLM"):
+        train(leaky, TOKENIZER, lab_samples(4), settings, out=tmp_path / "leaky", progress=False)
+    assert train(tiny_model(), TOKENIZER, lab_samples(4), settings, out=tmp_path / "fine", progress=False).updates == 1
 
 
 def test_weights_that_are_no_numbers_are_not_a_head_that_cannot_be_found() -> None:

@@ -4,10 +4,11 @@
     choice.objective           # "p", "nll", or None: let a trial tell
 
 arXiv 2510.00526 measures −p and thresholds ahead at a mean p of .76 to .81 (mathematics), a tie at .50 to .59
-(medicine) and −log p ahead at .01 to .07 (fonts), and gives no cut-offs. Ours: weak below .5, where nothing was ever
-gained, and strong from .9 only. In the lab −p lost at .79 on clean traces and won at .71 on traces with wrong numbers
-(`titer reproduce continuum`): easy tokens of form raise the mean, wrong ones lower it, and it cannot tell one from the
-other. Between them a trial on held-out problems decides, and nll where it cannot tell.
+(medicine) and −log p ahead at .01 to .07 (fonts), gives no cut-offs, and leaves .1 to .5 and .6 to .75 untried. Ours:
+weak below .5, and strong from .9 only, which was .75 until a first seed of `titer reproduce continuum`: there −p lost
+at .79 on clean traces and won at .71 on traces with wrong numbers. Easy tokens of form raise the mean, wrong ones lower
+it, and it cannot tell one from the other. Between the cut-offs a trial on held-out problems decides, and nll where it
+cannot tell.
 """
 
 from __future__ import annotations

@@ -202,34 +202,45 @@ def crossing(noise: int) -> dict[str, float]:
     return over("strong", noise, "p") | weak
 
 
+WAYS = {"sampled": SAMPLED, "greedy": GREEDY}
+CASES = tuple((noise, way, measure) for noise in NOISE for way, measure in WAYS.items())
+
 CLAIMS = (
     *(
-        Claim(f"strong student, {noise} % wrong numbers: −p above −log p, {way}", AHEAD, measure, contrast, "above")
-        for noise in NOISE
-        for way, measure in (("sampled", SAMPLED), ("greedy", GREEDY))
-        for contrast in (over("strong", noise, "p"),)
-    ),
-    *(
-        Claim(f"weak student, {noise} % wrong numbers: −p below −log p, {way}", BEHIND, measure, contrast, "below")
-        for noise in NOISE
-        for way, measure in (("sampled", SAMPLED), ("greedy", GREEDY))
-        for contrast in (over("weak", noise, "p"),)
+        Claim(
+            f"strong student, {noise} % wrong numbers: −p above −log p, {way}",
+            AHEAD,
+            measure,
+            over("strong", noise, "p"),
+            "above",
+        )
+        for noise, way, measure in CASES
     ),
     *(
         Claim(
-            f"−p gains more over −log p in the strong student than in the weak one, {noise} % wrong numbers, sampled",
+            f"weak student, {noise} % wrong numbers: −p below −log p, {way}",
+            BEHIND,
+            measure,
+            over("weak", noise, "p"),
+            "below",
+        )
+        for noise, way, measure in CASES
+    ),
+    *(
+        Claim(
+            f"−p gains more over −log p in the strong student than in the weak one, {noise} % wrong numbers, {way}",
             CROSSING,
-            SAMPLED,
+            measure,
             crossing(noise),
             "above",
         )
-        for noise in NOISE
+        for noise, way, measure in CASES
     ),
     *(
         Claim(
-            f"strong student, {noise} % wrong numbers: {spoken} above −log p, sampled",
+            f"strong student, {noise} % wrong numbers: {spoken} above −log p, {way}",
             paper,
-            SAMPLED,
+            measure,
             over("strong", noise, name),
             "above",
         )
@@ -237,19 +248,19 @@ CLAIMS = (
             ("threshold", "−log p·1[p≥.2]", THRESHOLD),
             ("power10", "(1 − p¹⁰)/10", NO_FIGURE),
         )
-        for noise in NOISE
+        for noise, way, measure in CASES
     ),
     *(
         Claim(
-            f"{strength} student, {noise} % wrong numbers: auto not below the better of −log p and −p, sampled",
+            f"{strength} student, {noise} % wrong numbers: auto not below the better of −log p and −p, {way}",
             OURS,
-            SAMPLED,
+            measure,
             {f"{strength}-{noise}-auto": 1.0},
             "not below",
             best_of=(f"{strength}-{noise}-nll", f"{strength}-{noise}-p"),
         )
         for strength in STRENGTHS
-        for noise in NOISE
+        for noise, way, measure in CASES
     ),
 )
 

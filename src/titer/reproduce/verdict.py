@@ -15,11 +15,12 @@ from titer.records.results import Interval
 
 Verdict = Literal["appears", "does not appear", "cannot tell"]
 Direction = Literal["above", "below", "not below"]
+MARGIN = 0.05  # by which something may seem below, and still count as not below (ours)
 
 RULE = (
     "appears: the 95 % interval of the paired difference over seeds excludes zero in the paper's direction; "
     "does not appear: it excludes zero in the other; cannot tell: it includes zero, or there are fewer than two seeds. "
-    "Not below: appears unless the whole interval lies below zero"
+    f"Not below: appears where the interval ends above −{MARGIN:g}, does not appear where it lies below zero"
 )
 INTERVAL = "95 %, Student t over the seeds' values (differences: paired within a seed); null: fewer than two seeds"
 
@@ -37,8 +38,8 @@ def interval(values: Sequence[float]) -> Interval:
 
 def verdict(change: Interval, direction: Direction) -> Verdict:
     """RULE, applied to the interval of a difference that the paper has `direction` zero."""
-    if direction == "not below" and not math.isnan(change.low):
-        return "does not appear" if change.high < 0 else "appears"
+    if direction == "not below":
+        return "does not appear" if change.high < 0 else "appears" if change.low > -MARGIN else "cannot tell"
     if not change.excludes_zero:
         return "cannot tell"
     return "appears" if (change.low > 0) == (direction == "above") else "does not appear"

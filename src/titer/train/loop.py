@@ -35,7 +35,7 @@ from titer.train.endpoint import cooled, find_stop, plan_probes, warn_of_repetit
 from titer.train.optimizers import make_optimizers
 from titer.train.progress import Progress
 from titer.train.schedule import log_grid, rate
-from titer.train.scorer import Scorer
+from titer.train.scorer import Scorer, refuse_leaks
 from titer.train.state import (
     Log,
     checkpoint_path,
@@ -102,6 +102,8 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
         return Result(kept_checkpoints(out), last, stop.end if stop else updates)
 
     model.to(accelerator.device)
+    if settings.packing:
+        refuse_leaks(model, samples)
     aim = take_aim(settings, model, tokenizer, samples, out=out, seed=seed, f=f, writes=accelerator.is_main_process)
     f, samples = aim.objective, aim.samples
     probes = plan_probes(

@@ -55,9 +55,9 @@ def test_by_the_prior(choose: dict[str, Any], objective: str, says: str, tmp_pat
 def test_a_trial_compares_both_on_problems_that_neither_saw(tmp_path: Path) -> None:
     found = chosen_with({"strong": 0.9, "weak": 0.1, "updates": 2, "samples": 2}, tmp_path)
     assert "accuracy of p − nll in it" in found["evidence"] and "2 updates" in found["evidence"]["the trial"]
-    for arm in ("nll", "p"):
+    for arm, name in (("nll", "nll"), ("candidate", "p")):
         seen = json.loads((tmp_path / "trial" / arm / "training.json").read_text())
-        assert seen["objective"] == arm and seen["updates"] == 2
+        assert seen["objective"] == name and seen["updates"] == 2
         assert len((tmp_path / "trial" / arm / "rollouts.jsonl").read_text().splitlines()) == 2 * 6  # a quarter of 24
         assert not (tmp_path / "trial" / arm / "checkpoints").exists()
 
@@ -80,6 +80,15 @@ def test_a_run_trains_with_what_was_chosen(tmp_path: Path) -> None:
     fixed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"objective": "power:2"})})
     run(fixed, out=tmp_path / "run")
     assert "choose" not in read_manifest(tmp_path / "run")["stages"]
+
+
+def test_a_thresholded_candidate_can_stand_for_p(tmp_path: Path) -> None:
+    found = chosen_with({"strong": 0.1, "weak": 0.0, "candidate": "nll@p>=0.2"}, tmp_path)
+    assert found["objective"] == "nll@p>=0.2" and found["rule"].startswith("mean p of the base is above 0.1")
+    for candidate, said in (("nlll", "did you mean 'nll'"), ("nll", "no trial"), ("auto", "no trial")):
+        recipe = parse_recipe({"name": "c", "model": "lab", "data": DATA, "choose": {"candidate": candidate}})
+        with pytest.raises(InputError, match=said):
+            run(recipe, out=tmp_path / "run")
 
 
 def test_an_objective_that_cannot_be_read_stops_before_anything(tmp_path: Path) -> None:
@@ -150,7 +159,7 @@ def test_a_trial_killed_while_it_samples_goes_on_with_what_it_trained(
         trial(RECIPE, held, traces, tmp_path / "again", lambda _: None)
     monkeypatch.setattr(choose_module, "collect", real)
     assert trial(RECIPE, held, traces, tmp_path / "again", lambda _: None) == whole
-    for arm in ("nll", "p"):
+    for arm in ("nll", "candidate"):
         first, second = ((tmp_path / name / arm / "rollouts.jsonl").read_text() for name in ("whole", "again"))
         assert first == second
     assert not list(tmp_path.rglob("checkpoints"))

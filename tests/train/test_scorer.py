@@ -28,7 +28,7 @@ from transformers import (
 
 from titer.errors import InputError
 from titer.models import add_lora
-from titer.objectives import objective, of_function
+from titer.objectives import objective
 from titer.recipe import Lora, Train
 from titer.train import train
 from titer.train.aim import structure_tokens, take_aim, termination_weight
@@ -134,7 +134,10 @@ def test_every_kind_of_objective_trains(spec: str, tmp_path: Path) -> None:
 
 def test_ones_own_function_of_p_trains_as_the_one_it_is(tmp_path: Path) -> None:
     settings = Train(objective="p", updates=2, batch_size=4, learning_rate=1e-2, probe_samples=0)
-    mine = of_function("mine", lambda p: -p)
+
+    def mine(p: torch.Tensor) -> torch.Tensor:
+        return -p
+
     train(tiny_model(), TOKENIZER, lab_samples(4), settings, out=tmp_path / "a", progress=False, f=mine)
     train(tiny_model(), TOKENIZER, lab_samples(4), settings, out=tmp_path / "b", progress=False)
     a, b = (json.loads((tmp_path / x / "log.jsonl").read_text().splitlines()[-1]) for x in "ab")

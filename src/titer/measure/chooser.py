@@ -28,19 +28,30 @@ class Choice(NamedTuple):
     rule: str
 
 
-def choose(prior: Prior, *, strong: float = STRONG, weak: float = WEAK) -> Choice:
-    """The rule above. An interval that reaches over a cut-off counts as between, and so does one without ends."""
+def choose(prior: Prior, *, strong: float = STRONG, weak: float = WEAK, candidate: str = "p") -> Choice:
+    """The rule above. An interval that reaches over a cut-off counts as between, and so does one without ends.
+
+    `candidate` is the objective that strong models get: p, or a thresholded one.
+    """
     if prior.mean_p.low >= strong:
-        return Choice("p", f"mean p of the base is above {strong:g} with its whole interval: strong, so −p")
+        return Choice(
+            candidate, f"mean p of the base is above {strong:g} with its whole interval: strong, so {spoken(candidate)}"
+        )
     if prior.mean_p.high < weak:
         return Choice("nll", f"mean p of the base is below {weak:g} with its whole interval: weak, so −log p")
     return Choice(None, f"mean p of the base is not surely above {strong:g} nor below {weak:g}: between")
 
 
-def after_trial(difference: Interval) -> Choice:
-    """What a trial's paired difference, accuracy of p minus that of nll, makes of it."""
+def after_trial(difference: Interval, *, candidate: str = "p") -> Choice:
+    """What a trial's paired difference, accuracy of the candidate minus that of nll, makes of it."""
+    name = spoken(candidate)
     if difference.low > 0:
-        return Choice("p", "between, and in the trial −p was above −log p: its interval excludes zero")
+        return Choice(candidate, f"between, and in the trial {name} was above −log p: its interval excludes zero")
     if difference.high < 0:
-        return Choice("nll", "between, and in the trial −log p was above −p: its interval excludes zero")
-    return Choice("nll", "between, and the trial cannot tell −p from −log p: −log p")
+        return Choice("nll", f"between, and in the trial −log p was above {name}: its interval excludes zero")
+    return Choice("nll", f"between, and the trial cannot tell {name} from −log p: −log p")
+
+
+def spoken(objective: str) -> str:
+    """An objective as its formula, where it is short."""
+    return {"p": "−p", "nll": "−log p"}.get(objective, objective)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from titer.errors import InputError
 from titer.evaluate import compare
 from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import add_lora, load_model
@@ -27,23 +28,26 @@ from titer.rollouts import collect
 from titer.store import write_json, write_table
 from titer.verify import Grader
 
-ARMS = ("nll", "p")
 FEWEST = 6  # problems: on fewer no difference could be told from nothing (`titer.evaluate.compare`)
 Said = Callable[[str], None]
 
 
-def check_objective(spec: str) -> None:
+def check_objective(spec: str, *, field: str = "train.objective") -> None:
     """Refuse an objective that cannot be read, before anything is computed. Raises InputError."""
-    from titer.objectives import objective, quantiles
+    from titer.objectives import canonical, objective, quantiles
 
+    if field == "choose.candidate" and canonical(spec) in ("auto", "nll"):
+        raise InputError(f"{spec} against nll is no trial", field=field, remedy="name another objective, such as p")
     if spec != "auto":
-        objective(spec, dict.fromkeys(quantiles(spec), 0.5))
+        cuts = quantiles(spec)
+        objective(spec, {cut: (i + 1) / (len(cuts) + 1) for i, cut in enumerate(cuts)})
 
 
 def choose_objective(recipe: Recipe, inputs: Inputs, traces: Sequence[Trace], work: Path, said: Said) -> None:
     """Measure the base's prior on some of the kept traces, and decide; the objective goes into `choice.json`."""
     found = measure_prior(recipe, traces, work)
-    choice = choose(found["all"], strong=recipe.choose.strong, weak=recipe.choose.weak)
+    candidate = recipe.choose.candidate
+    choice = choose(found["all"], strong=recipe.choose.strong, weak=recipe.choose.weak, candidate=candidate)
     difference = None
     if choice.objective is None:
         held = held_out(inputs.problems, traces, recipe.choose.problems, recipe.seed)
@@ -52,7 +56,7 @@ def choose_objective(recipe: Recipe, inputs: Inputs, traces: Sequence[Trace], wo
             choice = Choice("nll", f"{choice.rule}; {why}: −log p")
         else:
             difference = trial(recipe, held, traces, work / "trial", said)
-            choice = after_trial(difference)
+            choice = after_trial(difference, candidate=candidate)
     write_json(work / "choice.json", {"objective": choice.objective, "rule": choice.rule})
     write_decisions(work, [_decision(recipe, choice, found, difference)])
 
@@ -78,16 +82,18 @@ def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[s
 
 
 def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work: Path, said: Said) -> Interval:
-    """Accuracy of −p minus that of −log p after the same few updates on the same traces, on held-out problems.
+    """Accuracy of the candidate minus that of −log p after the same few updates on the same traces.
 
-    These are training problems whose traces neither arm sees; evaluation problems are never touched.
+    It is that on held-out problems: training problems whose traces neither arm sees. Evaluation problems are never
+    touched.
     """
     names = {problem.id for problem in held}
     rest = [trace for trace in traces if trace.problem_id not in names]
-    rollouts = {arm: _run_arm(recipe, arm, rest, held, work / arm, said) for arm in ARMS}
-    for arm in ARMS:  # the trial's models are of no further use; until both are sampled they are, to go on with
-        shutil.rmtree(work / arm / "checkpoints", ignore_errors=True)
-    differences = compare(rollouts["nll"], rollouts["p"], seed=recipe.seed)
+    folders = {"nll": work / "nll", recipe.choose.candidate: work / "candidate"}
+    rollouts = [_run_arm(recipe, arm, rest, held, folder, said) for arm, folder in folders.items()]
+    for folder in folders.values():  # their models are of no further use; until both were sampled, they were
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    differences = compare(*rollouts, seed=recipe.seed)
     return next(d.change for d in differences if d.level == "axis" and d.measure == "accuracy")
 
 
@@ -159,7 +165,7 @@ def _decision(recipe: Recipe, choice: Choice, found: dict[str, Prior], differenc
             f"{recipe.choose.updates} updates an arm, at most the run's own, then {recipe.choose.samples} rollouts of "
             f"at most {recipe.choose.problems} held-out problems"
         )
-        evidence["accuracy of p − nll in it"] = f"{mid:+.3f} [{low:+.3f}, {high:+.3f}]"
+        evidence[f"accuracy of {recipe.choose.candidate} − nll in it"] = f"{mid:+.3f} [{low:+.3f}, {high:+.3f}]"
     return Decision(
         stage="choose",
         question="With which objective?",

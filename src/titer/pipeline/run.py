@@ -32,6 +32,7 @@ def run(
     `out` defaults to `runs/NAME`. Raises InputError for whatever a stage refuses.
     """
     check_objective(recipe.train.objective)
+    check_objective(recipe.choose.candidate, field="choose.candidate")
     if recipe.train.repetition:
         unique_traces(recipe.train)  # refuses a budget that it does not fit in
     out = out or Path("runs") / recipe.name

@@ -145,8 +145,11 @@ class Choose(Block):
     both won and lost."""
     weak: Share = 0.5
     """Mean p below which −log p is taken; the paper's ties begin at .50."""
+    candidate: str = "p"
+    """What a strong model gets, and what a trial holds against −log p: −p, or a thresholded one such as
+    nll@p>=0.2."""
     updates: Annotated[int, Field(ge=0)] = 60
-    """Updates of each arm of the trial between them; 0 takes −log p there without one."""
+    """Updates of each arm of the trial between them, at most the run's own; 0 takes −log p there without one."""
     problems: Annotated[int, Field(gt=0)] = 100
     """Training problems held out of the trial to compare its arms on; at most a quarter of all."""
     samples: Annotated[int, Field(gt=0)] = 4

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from itertools import count
 from pathlib import Path
@@ -24,9 +24,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
+from torch import Tensor
 
 from titer.errors import InputError
-from titer.objectives import Objective, objective
+from titer.objectives import Objective, objective, of_function
 from titer.recipe import Train
 from titer.train.aim import take_aim
 from titer.train.batches import SampleOrder, micro_batches, to_device
@@ -71,12 +72,12 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     seed: int = 0,
     progress: bool = True,
     kinds: Sequence[str] = (),
-    f: Objective | None = None,
+    f: Objective | Callable[[Tensor], Tensor] | None = None,
 ) -> Result:
     """Fine-tune `model` in place on tokenized samples; goes on from `out/state` when that is there.
 
     A training that has ended is returned as it stands, and `model` left alone. `kinds` are the names of the samples'
-    kinds. `f` takes the place of `settings.objective`: an objective of one's own (`titer.objectives.of_function`).
+    kinds. `f` takes the place of `settings.objective`: an objective of one's own, a function of p (a tensor).
 
     The loss of an update is the sum over its trained tokens divided by their number, or by the sum of their weights
     (`settings.normalize`), over all processes and micro-batches, so that neither changes it. Raises InputError: fewer
@@ -84,6 +85,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     installed, and what `take_aim` refuses.
     """
     require_tracker(settings)
+    f = f if f is None or isinstance(f, Objective) else of_function(f.__name__, f)
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(mixed_precision=_precision(settings), log_with=_tracker(settings), project_dir=out)
     set_seed(seed)

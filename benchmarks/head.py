@@ -4,9 +4,9 @@
     python benchmarks/head.py --quick     # 256 tokens, in 45 seconds on two cores
     python benchmarks/head.py --json
 
-Ours and TRL's return log p, entropy and top-1 of every token and leave gradients at the hidden states and weight; whole
-logits return log p and top-1, Liger's the loss alone. Of our objectives `iw` and `asft` are left out: they take a second
-pass. They run in turn (A B C A B C …) in one process; a ratio is the median of the rounds.
+Ours and TRL's return log p, entropy and top-1 of every token, whole logits log p and top-1, Liger's the loss alone; all
+leave gradients at the hidden states and the weight. Of our objectives `iw` and `asft` are left out: they take a second
+pass. The heads run in turn (A B C A B C …) in one process; a ratio is the median of the rounds.
 Peak memory is what the process grows by in one call: the resident set on a CPU, the allocator's count on a GPU. Liger's
 head runs on a GPU only, and knows no entropy.
 """

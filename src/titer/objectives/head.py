@@ -15,6 +15,7 @@ An objective whose weight needs the log p of a whole trace first takes `log_prob
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -201,7 +202,8 @@ def _chunks(count: int, weight_VD: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Runs of tokens, each with room for its logits, which the next run uses again."""
     wanted = max(FEWEST_BYTES, BYTES_PER_TOKEN * count, int(SHARE_OF_WEIGHT * 4 * weight_VD.numel()))
     room_bytes = min(wanted, MOST_BYTES)
-    size = min(count, max(FEWEST, room_bytes // (4 * len(weight_VD))))
+    most = max(FEWEST, room_bytes // (4 * len(weight_VD)))
+    size = math.ceil(count / max(1, math.ceil(count / most)))  # all alike: a short last run is a slow one
     room = torch.empty(size, len(weight_VD), device=weight_VD.device)
     for first in range(0, count, max(size, 1)):
         part = slice(first, min(first + size, count))

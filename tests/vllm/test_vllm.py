@@ -14,8 +14,6 @@ from tiny_models import chain_model, tiny_tokenizer
 from titer.errors import InputError
 from titer.generate import Completion, Request, Sampling, ServerGenerator
 
-pytestmark = pytest.mark.vllm
-
 ANSWERS = ("w5", "w6", "w7", "w8")
 
 

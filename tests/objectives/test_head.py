@@ -41,8 +41,11 @@ def stats(z_NV: Tensor, targets_N: Tensor, trace_N: Tensor | None) -> TokenStats
 
 def reference(
     hidden_ND: Tensor, targets_N: Tensor, one: Head, f: Objective, token_N: Tensor, trace_N: Tensor, base: Base
-) -> tuple[TokenStats, Tensor, Tensor, list[Tensor]]:
-    """Statistics, values, weights and gradients from whole logits, everything in float64."""
+) -> tuple[TokenStats, Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+    """Statistics, values, weights and gradients from whole logits, everything in float64.
+
+    With each gradient comes what it sums up, without signs.
+    """
     leaves = [hidden_ND.double(), one.weight_VD.double(), *([one.bias_V.double()] if one.bias_V is not None else [])]
     leaves = [leaf.detach().requires_grad_() for leaf in leaves]
     wide = Head(leaves[1], leaves[2] if len(leaves) > 2 else None, one.scale, one.softcap)
@@ -55,12 +58,21 @@ def reference(
         theirs = logits(base.hidden_ND.double(), Head(base.head.weight_VD.double())).log_softmax(1)
         kl_N = (theirs.exp() * (theirs - z_NV.log_softmax(1))).sum(1) * token_N * f.divergence
         loss, value_N = loss + kl_N.sum(), value_N + kl_N
-    return found, value_N, weight_N, list(torch.autograd.grad(loss, leaves))
+    slope_NV, *grads = torch.autograd.grad(loss, [z_NV, *leaves])
+    # a rounding of the logits, too, goes through the weight: with p^10 ten times over
+    still = TokenStats(*(None if x is None else x.detach() for x in found))
+    less_N = f.weight(still._replace(logp_N=still.logp_N - 1e-4))
+    steep_N = (less_N * token_N - weight_N).abs() / 1e-4 * z_NV.detach().abs().amax(1)
+    pull_NV = z_NV.detach().softmax(1) - torch.nn.functional.one_hot(targets_N, z_NV.shape[1])
+    size_NV = (slope_NV.abs() + steep_N[:, None] * pull_NV.abs()) * one.scale
+    terms = [size_NV @ leaves[1].abs(), size_NV.t() @ leaves[0].abs(), size_NV.sum(0)]
+    return found, value_N, weight_N, list(zip(grads, terms, strict=False))
 
 
-def near(found: Tensor | None, wanted: Tensor, tolerance: float) -> bool:
+def near(found: Tensor | None, wanted: Tensor, tolerance: float, terms: Tensor) -> bool:
+    """Whether the relative error is small, but for two float32 ulps of each of the `terms` that are summed up."""
     assert found is not None
-    return bool((found.double() - wanted).norm() <= tolerance * wanted.norm() + 1e-12)
+    return bool((found.double() - wanted).norm() <= tolerance * wanted.norm() + 2**-22 * terms.norm() + 1e-12)
 
 
 def check(
@@ -87,8 +99,8 @@ def check(
     wanted, value_N, weight_N, grads = reference(hidden_ND, targets_N, one, f, token_N, trace_N, base)
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     leaves = [hidden_ND, weight_VD, *([bias_V] if bias_V is not None else [])]
-    for leaf, grad in zip(leaves, grads, strict=True):
-        assert near(leaf.grad, 0.5 * grad, tolerance), spec
+    for leaf, (grad, terms) in zip(leaves, grads, strict=True):
+        assert near(leaf.grad, 0.5 * grad, tolerance, 0.5 * terms), spec
     torch.testing.assert_close(found.logp_N.double(), wanted.logp_N, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.entropy_N.double(), wanted.entropy_N, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.value_N.double(), value_N.detach(), rtol=1e-4, atol=1e-4)

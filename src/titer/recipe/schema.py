@@ -227,7 +227,7 @@ class Train(Block):
     """Train adapters instead of all weights."""
     probe_samples: Annotated[int, Field(ge=0)] = 200
     """Largest size of the fixed training subset on which token accuracy is measured (arXiv 2602.11149 takes 200); a
-    short training gets a smaller one, so that measuring takes 3 % of its time. 0 measures nothing."""
+    short training gets a smaller one, so that measuring should take 3 % of its time. 0 measures nothing."""
     save_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Least time between two saved states to resume from."""
     tracker: Literal["none", "tensorboard", "wandb", "trackio", "mlflow"] = "none"

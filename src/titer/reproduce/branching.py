@@ -20,7 +20,7 @@ from titer.recipe import Evaluate, Train
 from titer.records import Trace
 from titer.records.results import SuiteSummary
 from titer.reproduce.arms import evaluate, fine_tune
-from titer.reproduce.experiment import Claim, Experiment, Measures
+from titer.reproduce.experiment import Claim, Experiment, Measures, versus
 from titer.traces import cue_share, curate
 from titer.traces.probes import delete_steps
 
@@ -222,11 +222,6 @@ UNMATCHED = "no figure at equal tokens"
 FILTER = "keeping 90 %: up to +5.1 AIME25, +5.5 BeyondAIME, +3.6 on average"
 HALF = "no figure for half: it keeps 90 %"
 CONTROL = "no figure for a random control; little overlap with a length filter"
-
-
-def versus(arm: str, other: str) -> dict[str, float]:
-    """The contrast of two arms."""
-    return {arm: 1.0, other: -1.0}
 
 
 CLAIMS = (

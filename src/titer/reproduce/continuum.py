@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titer.recipe import Data, Evaluate, Recipe, Train
 from titer.records import Problem, Trace
 from titer.reproduce.arms import evaluate, fine_tune
-from titer.reproduce.experiment import Claim, Experiment, Measures
+from titer.reproduce.experiment import Claim, Experiment, Measures, versus
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
@@ -193,7 +193,7 @@ OURS = "titer's own chooser; no figure"
 
 def over(strength: str, noise: int, name: str, other: str = "nll") -> dict[str, float]:
     """The contrast of two objectives for one student and one noise."""
-    return {f"{strength}-{noise}-{name}": 1.0, f"{strength}-{noise}-{other}": -1.0}
+    return versus(f"{strength}-{noise}-{name}", f"{strength}-{noise}-{other}")
 
 
 def crossing(noise: int) -> dict[str, float]:

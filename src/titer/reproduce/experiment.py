@@ -36,6 +36,11 @@ class Claim(NamedTuple):
     best_of: tuple[str, ...] = ()
 
 
+def versus(arm: str, other: str) -> dict[str, float]:
+    """The contrast of two arms."""
+    return {arm: 1.0, other: -1.0}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """A reproduction. `module` is where a worker process finds it again, as EXPERIMENT.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titer.recipe import Evaluate, Train
 from titer.records import Trace
 from titer.reproduce.arms import evaluate, fine_tune
-from titer.reproduce.experiment import Claim, Experiment, Measures
+from titer.reproduce.experiment import Claim, Experiment, Measures, versus
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
@@ -197,11 +197,6 @@ ENDS = "share of answers ended, 1×51.2k → 32×1.6k: 24 %→89 %"
 NEGATIVE = "wrong traces repeat about as well as right ones; no figure here"
 HARD = "hard against easy samples repeated: 33.0, 23.6 (follow-up)"
 OURS = "titer's own rule; no figure"
-
-
-def versus(arm: str, other: str) -> dict[str, float]:
-    """The contrast of two arms."""
-    return {arm: 1.0, other: -1.0}
 
 
 CLAIMS = (

@@ -205,3 +205,14 @@ def test_log_probs_alone() -> None:
     hidden_ND, weight_VD, targets_N = torch.randn(9, 4), torch.randn(30, 4), torch.randint(30, (9,))
     wanted = (hidden_ND @ weight_VD.t()).log_softmax(1).gather(1, targets_N[:, None]).squeeze(1)
     torch.testing.assert_close(log_probs(hidden_ND, targets_N, Head(weight_VD)), wanted)
+
+
+@pytest.mark.parametrize("width", [7, 20, 128 * 20 + 5, 128 * 21, 128 * 40 + 127])
+def test_entropy_of_the_likeliest_at_any_width(width: int) -> None:
+    torch.manual_seed(width)
+    z_nV = torch.randn(9, width) * 4
+    z_nV[0, -1], z_nV[1, -3:], z_nV[2] = 30.0, 9.0, 1.0  # past the last whole block, a tie, all tied
+    p_nk = z_nV.double().topk(min(20, width), dim=1).values.softmax(1)
+    torch.testing.assert_close(
+        rows_module.top_entropy(z_nV).double(), torch.special.entr(p_nk).sum(1) / math.log(20), rtol=1e-5, atol=1e-6
+    )

@@ -19,6 +19,7 @@ from titer.pipeline.run import run
 from titer.recipe import parse_recipe
 from titer.records import Problem, Trace
 from titer.store import read_manifest, read_table
+from titer.train import Sample
 
 DATA = {"lab": {"problems": {"countdown3": 24}, "suites": {"countdown3": 4}}}
 TRAIN = {"batch_size": 8, "micro_tokens": 1024, "probe_samples": 0}
@@ -167,6 +168,10 @@ def test_a_trial_killed_while_it_samples_goes_on_with_what_it_trained(
 
 def test_an_arm_of_the_trial_makes_no_more_updates_than_the_run() -> None:
     longer = RECIPE.model_copy(update={"choose": RECIPE.choose.model_copy(update={"updates": 60})})
-    assert trial_updates(longer, samples=32) == 4  # an epoch of eight
+    samples = [Sample(str(i), [1] * 12, 2) for i in range(32)]
+    assert trial_updates(longer, samples) == 4  # an epoch of eight
     fixed = longer.model_copy(update={"train": longer.train.model_copy(update={"updates": 50})})
-    assert (trial_updates(fixed, samples=32), trial_updates(RECIPE, samples=3200)) == (50, 4)
+    assert (trial_updates(fixed, samples), trial_updates(RECIPE, samples * 100)) == (50, 4)
+    for budget, updates in (({"tokens": 800}, 10), ({"hours": 2.0}, 60)):  # ten tokens of each of eight, or unknown
+        asked = {"train": longer.train.model_copy(update=budget)}
+        assert trial_updates(longer.model_copy(update=asked), samples) == updates

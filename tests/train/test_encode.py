@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from titer.errors import InputError
 from titer.records import Trace
 from titer.train import encode, encode_all, render, show
-from titer.train.state import _samples_key
+from titer.train.claim import _sample_key
 
 TRACE = Trace(
     id="t1",
@@ -183,4 +183,4 @@ def test_tokens_outside_of_the_reasoning_have_no_kind() -> None:
 def test_labels_change_nothing_else_of_a_sample() -> None:
     labelled, plain = encode(LABELLED, TOKENIZER, label=label), encode(LABELLED, TOKENIZER)
     assert labelled._replace(kinds=None)[:4] == plain[:4]
-    assert _samples_key([labelled]) == _samples_key([plain])
+    assert _sample_key(labelled) == _sample_key(plain)

@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from training import gradients, lab_samples, tiny_model
 
 from titer.objectives import objective
 from titer.train.batches import micro_batches
 from titer.train.scorer import Scorer
+from titer.train.state import read_log
 
 SPLITS = {"1x8": 10_000, "2x4": 230, "8x1": 1}
 
@@ -76,6 +79,24 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_killed_in_the_middle_of_an_epoch_it_ends_the_same_to_the_last_digit(world: int, tmp_path: Path) -> None:
+    """With packing, shuffling, and two processes."""
+    launched(world, "resume_worker.py", tmp_path / "whole", 0)
+    launched(world, "resume_worker.py", tmp_path / "cut", 6, dies=True)
+    assert (tmp_path / "cut" / "state").exists() and not (tmp_path / "cut" / "checkpoints").exists()
+    launched(world, "resume_worker.py", tmp_path / "cut", 0)
+    for name in ("log.jsonl", "probe.jsonl"):
+        whole, cut = (without_speed(read_log(tmp_path / run / name)) for run in ("whole", "cut"))
+        assert whole == cut and whole, name
+    whole, cut = (load_file(tmp_path / run / "checkpoints/step-000009/model.safetensors") for run in ("whole", "cut"))
+    assert all(torch.equal(weight, cut[name]) for name, weight in whole.items())
+
+
+def without_speed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "tokens_per_second"} for row in rows]
+
+
 @pytest.mark.parametrize("spec", ["p", "0.5*eaft+0.5*nll"])
 def test_sharded_over_two_processes_the_gradients_are_the_same(spec: str, tmp_path: Path) -> None:
     """FSDP2: the head's weight is whole only inside of the scorer's forward pass."""
@@ -87,11 +108,11 @@ def test_sharded_over_two_processes_the_gradients_are_the_same(spec: str, tmp_pa
         assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
 
 
-def launched(world: int, script: str, *args: object) -> None:
-    """Run a script of this folder on as many gloo processes."""
+def launched(world: int, script: str, *args: object, dies: bool = False) -> None:
+    """Run a script of this folder on as many gloo processes, to its end or until it dies."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(world), "--master_port", "0"]
     place = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(Path(__file__).with_name(script))]
     command = [*launch, *place, *map(str, args)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (done.returncode != 0) == dies, done.stderr[-3000:]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,20 @@ def test_refuses_a_folder_that_holds_another_training(tmp_path: Path) -> None:
     before = weights.stat().st_mtime_ns
     assert train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False) == first
     assert weights.stat().st_mtime_ns == before and not (tmp_path / "state").exists()
+
+
+def test_a_refusal_says_how_the_traces_differ(tmp_path: Path) -> None:
+    samples = lab_samples(8)
+    train(tiny_model(), TOKENIZER, samples, SETTINGS, out=tmp_path, progress=False)
+    other = samples[1]._replace(ids=[*samples[1].ids[:-1], 5])
+    added = samples[2]._replace(trace_id="added")
+    for changed, what in (
+        (samples[::-1], "the same ones in another order"),
+        ([*samples[2:], added, other], f"1 new (added), 1 gone ({samples[0].trace_id}), 1 changed ({other.trace_id})"),
+        (samples[4:], f"4 gone ({', '.join(sample.trace_id for sample in samples[:3])}, …)"),
+    ):
+        with pytest.raises(InputError, match=re.escape(f"(traces differ: {what})")):
+            train(tiny_model(), TOKENIZER, changed, SETTINGS, out=tmp_path, progress=False)
 
 
 def test_lora_trains_adapters_only_and_loads_merged(tmp_path: Path) -> None:

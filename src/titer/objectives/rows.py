@@ -131,7 +131,7 @@ def _top(z_nV: Tensor, k: int) -> Tensor:
     blocks = z_nV.shape[1] // TOP_BLOCK
     if blocks <= k:
         return z_nV.topk(min(k, z_nV.shape[1]), dim=1).values
-    z_nbc = z_nV[:, : blocks * TOP_BLOCK].unflatten(1, (blocks, TOP_BLOCK))
+    z_nbc = z_nV[:, : blocks * TOP_BLOCK].view(len(z_nV), blocks, TOP_BLOCK)
     best_nk = z_nbc.amax(2).topk(k, dim=1).indices
     inside_nc = z_nbc.gather(1, best_nk[:, :, None].expand(-1, -1, TOP_BLOCK)).flatten(1)
     return torch.cat([inside_nc, z_nV[:, blocks * TOP_BLOCK :]], 1).topk(k, dim=1).values

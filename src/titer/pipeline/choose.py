@@ -6,11 +6,10 @@ choose_objective(recipe, inputs, traces, work, said)       # prior.parquet, choi
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import add_lora, load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.plan import PLANNED
 from titer.pipeline.stages import context_length, evaluation_sampling, make_generator
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Rollout, Trace
@@ -27,6 +27,9 @@ from titer.records.results import Interval
 from titer.rollouts import collect
 from titer.store import write_json, write_table
 from titer.verify import Grader
+
+if TYPE_CHECKING:
+    from titer.train import Sample
 
 FEWEST = 6  # problems: on fewer no difference could be told from nothing (`titer.evaluate.compare`)
 Said = Callable[[str], None]
@@ -97,10 +100,13 @@ def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work
     return next(d.change for d in differences if d.level == "axis" and d.measure == "accuracy")
 
 
-def trial_updates(recipe: Recipe, samples: int) -> int:
-    """Updates of each arm: as many as asked, but no more than the run itself makes."""
-    epochs = math.ceil(recipe.train.epochs * samples / recipe.train.batch_size)
-    return max(1, min(recipe.choose.updates, recipe.train.updates or epochs))
+def trial_updates(recipe: Recipe, samples: Sequence[Sample]) -> int:
+    """Updates of each arm: as many as asked, but no more than the run itself makes, where that is known by now."""
+    from titer.train import in_updates
+
+    if recipe.train.hours:
+        return recipe.choose.updates
+    return min(recipe.choose.updates, in_updates(recipe.train, samples).updates or 0)
 
 
 def held_out(problems: Sequence[Problem], traces: Sequence[Trace], most: int, seed: int) -> list[Problem]:
@@ -123,8 +129,8 @@ def _run_arm(
     samples = encode_all(traces, loaded.tokenizer, max_length=longest, too_long=recipe.train.too_long, dropped=[])
     changes: dict[str, Any] = {
         "objective": arm,
-        "updates": trial_updates(recipe, len(samples)),
-        "repetition": None,
+        "updates": trial_updates(recipe, samples),
+        **PLANNED,
         "stop": "budget",
         "probe_samples": 0,
         "tracker": "none",

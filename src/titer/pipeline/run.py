@@ -1,4 +1,4 @@
-"""The whole path: data → measure → curate → choose → repeat → train → evaluate → report.
+"""The whole path: data → measure → curate → choose → plan → train → evaluate → report.
 
 summary = run(load_recipe("quickstart"), out=Path("runs/quickstart"))
 summary["in_domain"]["difference"]      # [low, mid, high]
@@ -14,7 +14,7 @@ from titer.errors import InputError
 from titer.models import locate
 from titer.pipeline.choose import check_objective, choose_objective, chosen
 from titer.pipeline.data import Inputs, data_inputs, load_inputs, prepare, read_dropped
-from titer.pipeline.repeat import repeat_traces, unique_traces
+from titer.pipeline.plan import check_budget, is_planned, plan_training, read_plan
 from titer.pipeline.report import report
 from titer.pipeline.stages import curate_traces, evaluate_models, measure_base, train_model
 from titer.recipe import Recipe, dump_recipe
@@ -33,8 +33,7 @@ def run(
     """
     check_objective(recipe.train.objective)
     check_objective(recipe.choose.candidate, field="choose.candidate")
-    if recipe.train.repetition:
-        unique_traces(recipe.train)  # refuses a budget that it does not fit in
+    check_budget(recipe.train)
     out = out or Path("runs") / recipe.name
     place = locate(recipe.model)
     folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe))
@@ -67,7 +66,7 @@ def run(
         said=said,
     )
     recipe = _with_objective(recipe, folder, inputs, kept, {**from_data, **model}, said)
-    stage, shown = _repeated(recipe, folder, kept, {**seed, **model}, said)
+    recipe, stage, shown = _planned(recipe, folder, kept, {**seed, **model}, said)
     trained = folder.stage(
         "train",
         {"traces": folder.key(stage), **seed, **model, "settings": recipe.train.model_dump()},
@@ -109,20 +108,21 @@ def _with_objective(
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"objective": chosen(found)})})
 
 
-def _repeated(
+def _planned(
     recipe: Recipe, folder: Run, kept: Path, known: dict[str, Any], said: Callable[[str], None]
-) -> tuple[str, Path]:
-    """The stage that the traces to train on come from, and their file."""
-    if recipe.train.repetition is None:
-        folder.leave_out("repeat")
-        return "curate", kept / "kept.parquet"
+) -> tuple[Recipe, str, Path]:
+    """The recipe with its budget in updates, the stage that the traces to train on come from, and their file."""
+    if not is_planned(recipe.train):
+        folder.leave_out("plan")
+        return recipe, "curate", kept / "kept.parquet"
     found = folder.stage(
-        "repeat",
+        "plan",
         {"traces": folder.key("curate"), **known, "settings": recipe.train.model_dump()},
-        lambda work: repeat_traces(recipe, list(read_traces(kept / "kept.parquet")), work),
+        lambda work: plan_training(recipe, list(read_traces(kept / "kept.parquet")), work),
         said=said,
     )
-    return "repeat", found / "repeated.parquet"
+    settings = read_plan(found, recipe.train)
+    return recipe.model_copy(update={"train": settings}), "plan", found / "planned.parquet"
 
 
 def _checkpoints(recipe: Recipe, trained: Path) -> dict[str, str]:

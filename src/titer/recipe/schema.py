@@ -181,11 +181,16 @@ class Train(Block):
     """Share of the loss that the ends of thinking and turn get, on top of any objective; .05 in the follow-ups of
     arXiv 2602.11149."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    """Passes over the kept traces; ignored when `updates` is given."""
+    """Passes over the kept traces, where no other budget is given."""
     updates: Annotated[int, Field(gt=0)] | None = None
-    """Optimizer updates."""
+    """Budget in optimizer updates."""
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    """Budget in trained tokens, repetitions counted: as many updates as take so many on average."""
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Budget in hours of training on this machine: as many updates as a warm-up of ten says fit; probes and checkpoints
+    come on top."""
     repetition: Annotated[float, Field(ge=1)] | None = None
-    """How often each trace is shown within `updates`: so many fewer traces are taken (arXiv 2602.11149). None: all
+    """How often each trace is shown within the budget: so many fewer traces are taken (arXiv 2602.11149). None: all
     traces, as often as the budget allows."""
     pick: Literal["random", "hard"] = "random"
     """Which traces are repeated: any, or those that the base finds least likely, domains in turn and without the few
@@ -240,9 +245,12 @@ class Train(Block):
         return self
 
     @model_validator(mode="after")
-    def _a_budget_to_repeat_in(self) -> Self:
-        if self.repetition and not self.updates:
-            raise PydanticCustomError("repetition", "repetition needs updates, the budget that it fills")
+    def _one_budget(self) -> Self:
+        given = [name for name in ("updates", "tokens", "hours") if getattr(self, name)]
+        if len(given) > 1:
+            raise PydanticCustomError("budgets", "{names} exclude each other", {"names": " and ".join(given)})
+        if self.repetition and not given:
+            raise PydanticCustomError("repetition", "repetition needs a budget to fill: updates, tokens or hours")
         return self
 
 

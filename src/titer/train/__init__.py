@@ -1,10 +1,12 @@
 """Supervised fine-tuning: encoding, batches, the loop. Needs torch."""
 
+from titer.train.budget import in_updates, unique_samples
 from titer.train.encode import Sample, encode, encode_all, encode_each, render, show
 from titer.train.endpoint import ENDPOINT_RULE
 from titer.train.loop import Result, train
 from titer.train.state import read_stop
 from titer.train.trackers import require_tracker
+from titer.train.warm_up import seconds_an_update
 
 __all__ = [
     "ENDPOINT_RULE",
@@ -13,9 +15,12 @@ __all__ = [
     "encode",
     "encode_all",
     "encode_each",
+    "in_updates",
     "read_stop",
     "render",
     "require_tracker",
+    "seconds_an_update",
     "show",
     "train",
+    "unique_samples",
 ]

@@ -31,6 +31,8 @@ from titer.objectives import Objective, objective, of_function
 from titer.recipe import Train
 from titer.train.aim import take_aim
 from titer.train.batches import SampleOrder, micro_batches, to_device
+from titer.train.budget import in_updates
+from titer.train.claim import claim_folder
 from titer.train.encode import Sample
 from titer.train.endpoint import cooled, find_stop, plan_probes, warn_of_repetition
 from titer.train.optimizers import make_optimizers
@@ -40,7 +42,6 @@ from titer.train.scorer import Scorer, refuse_leaks
 from titer.train.state import (
     Log,
     checkpoint_path,
-    claim_folder,
     due,
     kept_checkpoints,
     load_state,
@@ -96,8 +97,8 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             field="train.batch_size",
             remedy="raise it to at least one a process",
         )
-    order = SampleOrder(len(samples), settings.batch_size, seed)
-    updates = settings.updates or order.updates(settings.epochs)
+    settings = in_updates(settings, samples)
+    order, updates = SampleOrder(len(samples), settings.batch_size, seed), settings.updates or 0
     claim_folder(accelerator, out, settings, seed, model, samples, f)
     stop = read_stop(out)
     if (last := checkpoint_path(out, stop.end if stop else updates)).exists():
@@ -213,6 +214,9 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
         bar.updated(row)
 
     bar.close()
+    # DDP's reducer goes before its process group: as the group's last owner it would wait, holding the interpreter's
+    # lock, for a thread of the group's that wants it
+    scorer, *optimizers = accelerator.free_memory(scorer, *optimizers)
     accelerator.end_training()
     if accelerator.is_main_process:
         shutil.rmtree(out / "state", ignore_errors=True)

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from titer.errors import InputError
-from titer.objectives import Objective, canonical
-from titer.recipe import Train
 from titer.store import publish, write_json, write_text
-from titer.train.encode import Sample
 from titer.train.endpoint import Stop
 
 # accelerate warns about tied weights at every save; it restores them when it loads
 logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
-
-# settings that change speed, memory or reporting, never the weights
-HARMLESS = {"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing"}
 
 
 class Log:
@@ -125,60 +116,9 @@ def load_state(accelerator: Accelerator, out: Path) -> int:
     return int(json.loads(marker.read_text(encoding="utf-8"))["step"])
 
 
-def claim_folder(
-    accelerator: Accelerator,
-    out: Path,
-    settings: Train,
-    seed: int,
-    model: Any,
-    samples: Sequence[Sample],
-    f: Objective | None = None,
-) -> None:
-    """Say in `out` which training it holds (`training.json`), or refuse when it holds another.
-
-    Raises InputError when the weights would depend on something else than what stands there.
-    """
-    ours = {**_fixed(settings), "seed": seed, "model": _weights_key(model), "traces": _samples_key(samples)}
-    if f:
-        ours["objective"] = f.name
-    file = out / "training.json"
-    theirs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else ours
-    if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
-        raise InputError(
-            f"another training stands here ({', '.join(changed)} differ)",
-            file=out,
-            remedy="give another output folder, or remove this one",
-        )
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process and not file.exists():
-        write_json(file, ours)
-
-
-def _samples_key(samples: Sequence[Sample]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for sample in samples:
-        digest.update(repr((sample.trace_id, sample.ids, sample.prompt_length)).encode())
-    return digest.hexdigest()
-
-
-def _weights_key(model: Any) -> str:
-    """A hash of a few hundred values of every matrix: no training leaves all of them as they were."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, weight in model.state_dict().items():
-        flat = weight.detach().flatten()
-        some = flat[:: max(1, len(flat) // 256)].to("cpu", torch.float32)
-        digest.update(name.encode() + some.numpy().tobytes())
-    return digest.hexdigest()
-
-
 def due(accelerator: Accelerator, saved_at: float, seconds: float) -> bool:
     """Whether it is time to save; the main process decides for all, since clocks differ."""
     decision = [time.monotonic() - saved_at >= seconds]
     if accelerator.num_processes > 1:
         broadcast_object_list(decision)
     return decision[0]
-
-
-def _fixed(settings: Train) -> dict[str, Any]:
-    fixed = {key: value for key, value in json.loads(settings.model_dump_json()).items() if key not in HARMLESS}
-    return fixed | {"objective": canonical(settings.objective)}

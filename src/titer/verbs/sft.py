@@ -71,15 +71,16 @@ def sft(
 ) -> SftResult:
     """Fine-tune `model` on every trace of a file; goes on where an interrupted call with the same `out` stopped.
 
-    What `objective: auto` came to stays in `out/choice.json`, with the sums of each trace in `out/prior.parquet`.
+    What `objective: auto` came to stays in `out/choice.json`, with the sums of each trace in `out/prior.parquet`; how
+    long an update takes, where `hours` had it measured, in `out/plan/seconds.json`.
     Raises InputError for bad rows and repeated traces (with `on_bad="drop"` they are listed in the result), truncated
     traces, and whatever `titer.train` refuses.
     """
     import json
 
     from titer.models import add_lora, load_model
+    from titer.pipeline.plan import is_planned, planned, pooled
     from titer.pipeline.reading import step_kinds
-    from titer.pipeline.repeat import pick_traces
     from titer.pipeline.stages import context_length
     from titer.traces import BEHAVIOURS
     from titer.train import encode_all, require_tracker, train
@@ -90,8 +91,10 @@ def sft(
     dropped: list[InputError] = []
     rows = _traces(traces, on_bad, dropped)
     loaded = load_model(model)
-    if settings.repetition:
-        rows = pick_traces(rows, settings, loaded if settings.pick == "hard" else None, seed).traces
+    if is_planned(settings):
+        pool, too_long = pooled(loaded, rows, settings)
+        plan = planned(pool, settings, model, work=Path(out) / "plan", seed=seed)
+        rows, settings, dropped = plan.picked.traces, plan.settings, [*dropped, *too_long]
     samples = encode_all(
         rows,
         loaded.tokenizer,

@@ -1,0 +1,137 @@
+"""The plan of a training: its budget in updates, and how many traces fill it how often (arXiv 2602.11149).
+
+plan_training(recipe, traces, work)          # planned.parquet, plan.json, decisions.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from titer.errors import InputError
+from titer.models import Loaded, add_lora, load_model
+from titer.pipeline.decisions import write_decisions
+from titer.pipeline.pick import HOW, Picked, Pool, pick
+from titer.pipeline.stages import context_length
+from titer.recipe import Recipe, Train
+from titer.records import Decision, Trace, write_records
+from titer.store import write_json, write_table
+
+PLANNED = {"tokens": None, "hours": None, "repetition": None}
+
+
+class Plan(NamedTuple):
+    """The settings with their budget in updates and nothing left to plan, what fills it, and the seconds that an update
+    was measured to take."""
+
+    settings: Train
+    picked: Picked
+    seconds: float | None
+
+
+def is_planned(settings: Train) -> bool:
+    """Whether anything is to be planned: all traces in so many updates or epochs need nothing."""
+    return any((settings.tokens, settings.hours, settings.repetition))
+
+
+def check_budget(settings: Train) -> None:
+    """Refuse, before anything is computed, updates that the repetitions leave no full one of. Raises InputError."""
+    from titer.train import unique_samples
+
+    if settings.repetition and settings.updates:
+        unique_samples(settings)
+
+
+def plan_training(recipe: Recipe, traces: Sequence[Trace], work: Path) -> None:
+    """Write the traces to train on, the number of updates, and the decision."""
+    pool, too_long = pooled(load_model(recipe.model), traces, recipe.train)
+    plan = planned(pool, recipe.train, recipe.model, work=work, seed=recipe.seed)
+    write_records(work / "planned.parquet", plan.picked.traces)
+    if plan.picked.losses:
+        rows = [{"trace_id": name, "nll": loss} for name, loss in plan.picked.losses.items()]
+        write_table(work / "losses.parquet", rows)
+    write_json(work / "plan.json", {"updates": plan.settings.updates})
+    write_json(work / "too_long.json", [str(error) for error in too_long])
+    write_decisions(work, [_decision(recipe.train, plan, len(traces), len(too_long))])
+
+
+def read_plan(folder: Path, settings: Train) -> Train:
+    """The settings with the budget that a finished plan came to, and nothing left to be planned."""
+    updates = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["updates"]
+    return settings.model_copy(update={"updates": updates, **PLANNED})
+
+
+def pooled(loaded: Loaded, traces: Sequence[Trace], settings: Train) -> tuple[Pool, list[InputError]]:
+    """What can be trained on, and the faults of what cannot. Raises InputError where `encode_all` does."""
+    from titer.train import encode_all
+
+    dropped: list[InputError] = []
+    samples = encode_all(
+        traces,
+        loaded.tokenizer,
+        max_length=context_length(settings.max_length, loaded.model),
+        too_long=settings.too_long,
+        dropped=dropped,
+    )
+    left = {sample.trace_id for sample in samples}
+    return Pool([trace for trace in traces if trace.id in left], samples, loaded), dropped
+
+
+def planned(pool: Pool, settings: Train, model: str, *, work: Path, seed: int) -> Plan:
+    """The budget in updates, and the traces that fill it. What was measured stays in `work` and is not measured again.
+
+    Raises InputError: a budget that the repetitions leave no full update of, and whatever training refuses.
+    """
+    from titer.train import in_updates, unique_samples
+
+    seconds = _measured_seconds(pool, settings, model, work, seed) if settings.hours else None
+    settings = in_updates(settings, pool.samples, seconds=seconds)
+    count = unique_samples(settings) if settings.repetition else len(pool.traces)
+    picked = pick(pool, count, settings.pick, seed=seed)
+    return Plan(settings.model_copy(update=PLANNED), picked, seconds)
+
+
+def _measured_seconds(pool: Pool, settings: Train, model: str, work: Path, seed: int) -> float:
+    """Seconds an update takes, as measured here before or by training a model of its own."""
+    from titer.train import seconds_an_update
+
+    file = work / "seconds.json"
+    if file.exists():
+        return float(json.loads(file.read_text(encoding="utf-8")))
+    base = load_model(model).model
+    student = add_lora(base, settings.lora, seed=seed) if settings.lora else base
+    seconds = seconds_an_update(
+        student, pool.loaded.tokenizer, pool.samples, settings, work=work / "warm-up", seed=seed
+    )
+    write_json(file, seconds)
+    return seconds
+
+
+def _decision(asked: Train, plan: Plan, kept: int, too_long: int) -> Decision:
+    updates, chosen = plan.settings.updates or 0, len(plan.picked.traces)
+    shown = updates * asked.batch_size
+    evidence: dict[str, Any] = {"traces kept": kept, "dropped as too long": too_long, "shown in all": shown}
+    if plan.seconds:
+        evidence["seconds an update, measured"] = round(plan.seconds, 4)
+    return Decision(
+        stage="plan",
+        question="How many traces, how often?",
+        choice=f"{chosen} traces, each {shown / chosen:.3g} times: {updates} updates of {asked.batch_size}",
+        rule=f"the budget is {_budget(asked)}; {_repetition(asked)}",
+        evidence=evidence,
+        setting="train.repetition" if asked.repetition else "train",
+    )
+
+
+def _budget(asked: Train) -> str:
+    if asked.tokens:
+        return f"{asked.tokens:,} trained tokens"
+    return f"{asked.hours:g} hours of training" if asked.hours else f"{asked.updates} updates"
+
+
+def _repetition(asked: Train) -> str:
+    if asked.repetition is None:
+        return "every trace fills it"
+    return f"train.repetition {asked.repetition:g}, traces picked {HOW[asked.pick]}"

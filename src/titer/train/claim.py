@@ -1,0 +1,100 @@
+"""Which training a folder holds: `training.json` says what its weights depend on, `samples.parquet` on which samples.
+
+claim_folder(accelerator, out, settings, seed, model, samples)     # or refuses, and says what differs
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from titer.errors import InputError
+from titer.objectives import Objective, canonical
+from titer.recipe import Train
+from titer.store import read_table, write_json, write_table
+from titer.train.encode import Sample
+
+# settings that change speed, memory or reporting, never the weights
+HARMLESS = {"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing"}
+NAMED = 3  # traces that a refusal names of each kind
+
+
+def claim_folder(
+    accelerator: Accelerator,
+    out: Path,
+    settings: Train,
+    seed: int,
+    model: Any,
+    samples: Sequence[Sample],
+    f: Objective | None = None,
+) -> None:
+    """Say in `out` which training it holds, or refuse when it holds another.
+
+    Raises InputError when the weights would depend on something else than what stands there.
+    """
+    known = [(sample.trace_id, _sample_key(sample)) for sample in samples]
+    ours = {**_fixed(settings), "seed": seed, "model": _weights_key(model), "traces": _hash(known)}
+    if f:
+        ours["objective"] = f.name
+    file, table = out / "training.json", out / "samples.parquet"
+    theirs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else ours
+    if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
+        what = f"{', '.join(changed)} differ"
+        if "traces" in changed and table.exists():
+            what += f": {_difference({row['trace_id']: row['key'] for row in read_table(table)}, dict(known))}"
+        raise InputError(
+            f"another training stands here ({what})",
+            file=out,
+            remedy="give another output folder, or remove this one",
+        )
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process and not file.exists():
+        write_table(table, [{"trace_id": name, "key": key} for name, key in known])
+        write_json(file, ours)
+
+
+def _difference(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """How the traces differ from those that the training began with."""
+    kinds = {
+        "new": [name for name in new if name not in old],
+        "gone": [name for name in old if name not in new],
+        "changed": [name for name, key in new.items() if old.get(name, key) != key],
+    }
+    parts = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
+    return ", ".join(parts) or "the same ones in another order"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+
+
+def _sample_key(sample: Sample) -> str:
+    return hashlib.blake2b(repr((sample.ids, sample.prompt_length)).encode(), digest_size=8).hexdigest()
+
+
+def _hash(known: Sequence[tuple[str, str]]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, key in known:
+        digest.update(f"{name}\n{key}\n".encode())
+    return digest.hexdigest()
+
+
+def _weights_key(model: Any) -> str:
+    """A hash of a few hundred values of every matrix: no training leaves all of them as they were."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, weight in model.state_dict().items():
+        flat = weight.detach().flatten()
+        some = flat[:: max(1, len(flat) // 256)].to("cpu", torch.float32)
+        digest.update(name.encode() + some.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fixed(settings: Train) -> dict[str, Any]:
+    fixed = {key: value for key, value in json.loads(settings.model_dump_json()).items() if key not in HARMLESS}
+    return fixed | {"objective": canonical(settings.objective)}

@@ -29,6 +29,7 @@ EPOCHS = (1, 2, 4, 8, 16, 32)
 SAMPLES = (32, 64, 128, 256, 512, 1024)
 BUDGET = 1024  # traces shown: the diagonal that has all six, 1×1024 to 32×32
 RATES = (3e-4, 3e-3)  # tried beside the settings' own at both ends of the diagonal
+BATCH = 8  # traces in one update
 MOST_EPOCHS = 32  # the budget of a training that the endpoint rule may end
 LONG_BRANCHES = 0.8
 
@@ -38,7 +39,7 @@ class Settings(NamedTuple):
 
     pool: int = 1024
     """Traces, of which a cell takes the first ones."""
-    batch_size: int = 8
+    batch_size: int = BATCH
     """Traces in one update."""
     learning_rate: float = 1e-3
     """Peak learning rate."""

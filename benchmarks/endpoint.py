@@ -115,7 +115,9 @@ def main() -> None:
             f"probes in {updates} updates of {BATCH}: {statistics.median(found):.1%} of the training time, "
             f"{min(found):.1%} to {max(found):.1%} in {len(found)} rounds"
         )
-    print(f"{asked.measure} lost to the best number of epochs: {regret.mid:+.3f} [{regret.low:+.3f}, {regret.high:+.3f}]")
+    print(
+        f"{asked.measure} lost to the best number of epochs: {regret.mid:+.3f} [{regret.low:+.3f}, {regret.high:+.3f}]"
+    )
     print(f"updates saved of {MOST_EPOCHS} epochs: {saved:.0%}")
 
 

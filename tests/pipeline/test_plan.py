@@ -14,6 +14,7 @@ from titer.lab import make
 from titer.models import load_model
 from titer.pipeline.pick import at_random, pick, spread
 from titer.pipeline.plan import pooled
+from titer.pipeline.report import gather
 from titer.pipeline.run import run
 from titer.recipe import Train, parse_recipe
 from titer.records import Trace, read_traces
@@ -84,6 +85,10 @@ def test_a_run_repeats_as_its_recipe_says(tmp_path: Path) -> None:
     assert decision["evidence"]["traces kept"] == 48 == len(read_table(tmp_path / "plan" / "losses.parquet"))
     (trained,) = json.loads((tmp_path / "train" / "decisions.json").read_text())
     assert trained["evidence"]["traces"] == 8 and trained["evidence"]["epochs"] == 2
+    unseen = list(read_traces(tmp_path / "plan" / "unseen.parquet"))
+    assert unseen and not {one.problem_id for one in unseen} & {one.problem_id for one in shown}
+    rows = read_log(tmp_path / "train" / "unseen.jsonl")
+    assert [row["step"] for row in rows] == [0, 4] == [row.step for row in gather(tmp_path).unseen]
     run(recipe(), out=tmp_path)
     assert "plan" not in read_manifest(tmp_path)["stages"]
     (trained,) = json.loads((tmp_path / "train" / "decisions.json").read_text())

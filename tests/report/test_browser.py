@@ -171,7 +171,7 @@ def test_every_chart_is_drawn_without_a_word_on_the_console(browser: Browser, pa
     assert drawn == {
         "differences": 3,
         "loss": 2,
-        "token_accuracy": 2,
+        "token_accuracy": 4,
         "lr": 1,
         "p_map": 6,
         "pull_map": 6,

@@ -125,7 +125,20 @@ def test_every_colour_is_one_of_the_pages() -> None:
 
 def test_the_endpoint_is_marked(sample: ReportData) -> None:
     probe = sample.probes[-1]
-    made = figures(replace(sample, endpoint=probe))["token_accuracy"]["data"]
-    (mark,) = [trace for trace in made if trace["name"] == "endpoint"]
-    assert (mark["x"], mark["y"]) == ([probe.step], [100 * probe.token_accuracy])
-    assert "endpoint" not in [trace["name"] for trace in figures(sample)["token_accuracy"]["data"]]
+    for name in ("token_accuracy", "loss"):
+        *rest, mark = figures(replace(sample, endpoint=probe))[name]["data"]
+        assert mark["name"] == "endpoint" and mark["x"] == [probe.step] * 2
+        assert mark["y"] == [min(min(trace["y"]) for trace in rest), max(max(trace["y"]) for trace in rest)]
+        assert "endpoint" not in [trace["name"] for trace in figures(sample)[name]["data"]]
+
+
+def test_unseen_traces_accuracy_and_termination_stand_beside_token_accuracy(sample: ReportData) -> None:
+    unseen = [replace(probe, loss=2.5, token_accuracy=0.4) for probe in sample.probes]
+    made = {name: figures(replace(sample, unseen=unseen))[name]["data"] for name in ("token_accuracy", "loss")}
+    by_name = {name: {trace["name"]: trace for trace in traces} for name, traces in made.items()}
+    assert set(by_name["loss"]["unseen traces"]["y"]) == {2.5}
+    assert set(by_name["token_accuracy"]["unseen traces"]["y"]) == {40.0}
+    last = [score for score in sample.checkpoints[max(sample.checkpoints)] if score.axis == "in_domain"]
+    for name, found in (("accuracy in domain", "accuracy"), ("ends by itself in domain", "terminated")):
+        mean = sum(getattr(score, found).mid for score in last) / len(last)
+        assert by_name["token_accuracy"][name]["y"][-1] == pytest.approx(100 * mean)

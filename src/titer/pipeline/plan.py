@@ -1,6 +1,6 @@
 """The plan of a training: its budget in updates, and how many traces fill it how often (arXiv 2602.11149).
 
-plan_training(recipe, traces, work)          # planned.parquet, plan.json, decisions.json
+plan_training(recipe, traces, work)          # planned.parquet, unseen.parquet, plan.json, decisions.json
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.models import Loaded, add_lora, load_model
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.pick import HOW, Picked, Pool, pick
+from titer.pipeline.pick import HOW, Picked, Pool, at_random, pick
 from titer.pipeline.stages import context_length
 from titer.recipe import Recipe, Train
-from titer.records import Decision, Trace, write_records
+from titer.records import Decision, Trace, read_traces, write_records
 from titer.store import write_json, write_table
 
 PLANNED = {"tokens": None, "hours": None, "repetition": None}
 
 
+MOST_UNSEEN = 100  # traces whose loss is followed although, or because, they are not trained on
+
+
 class Plan(NamedTuple):
-    """The settings with their budget in updates and nothing left to plan, what fills it, and the seconds that an update
-    was measured to take."""
+    """The settings with their budget in updates and nothing left to plan, what fills it, some of the traces left over,
+    and the seconds that an update was measured to take."""
 
     settings: Train
     picked: Picked
+    unseen: list[Trace]
     seconds: float | None
 
 
@@ -49,6 +53,8 @@ def plan_training(recipe: Recipe, traces: Sequence[Trace], work: Path) -> None:
     pool, too_long = pooled(load_model(recipe.model), traces, recipe.train)
     plan = planned(pool, recipe.train, recipe.model, work=work, seed=recipe.seed)
     write_records(work / "planned.parquet", plan.picked.traces)
+    if plan.unseen:
+        write_records(work / "unseen.parquet", plan.unseen)
     if plan.picked.losses:
         rows = [{"trace_id": name, "nll": loss} for name, loss in plan.picked.losses.items()]
         write_table(work / "losses.parquet", rows)
@@ -61,6 +67,14 @@ def read_plan(folder: Path, settings: Train) -> Train:
     """The settings with the budget that a finished plan came to, and nothing left to be planned."""
     updates = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["updates"]
     return settings.model_copy(update={"updates": updates, **PLANNED})
+
+
+def traces_of(folder: Path) -> tuple[list[Trace], list[Trace]]:
+    """The traces to train on, from a finished plan or, where nothing was planned, curation; and the unseen ones."""
+    if (folder / "kept.parquet").exists():
+        return list(read_traces(folder / "kept.parquet")), []
+    unseen = folder / "unseen.parquet"
+    return list(read_traces(folder / "planned.parquet")), list(read_traces(unseen)) if unseen.exists() else []
 
 
 def pooled(loaded: Loaded, traces: Sequence[Trace], settings: Train) -> tuple[Pool, list[InputError]]:
@@ -90,7 +104,15 @@ def planned(pool: Pool, settings: Train, model: str, *, work: Path, seed: int) -
     settings = in_updates(settings, pool.samples, seconds=seconds)
     count = unique_samples(settings) if settings.repetition else len(pool.traces)
     picked = pick(pool, count, settings.pick, seed=seed)
-    return Plan(settings.model_copy(update=PLANNED), picked, seconds)
+    return Plan(settings.model_copy(update=PLANNED), picked, _unseen(pool, picked, seed), seconds)
+
+
+def _unseen(pool: Pool, picked: Picked, seed: int) -> list[Trace]:
+    """Some of the traces of problems that are not trained on, in their old order."""
+    known = {trace.problem_id for trace in picked.traces}
+    order = at_random(len(pool.traces), seed)
+    left = [place for place in order if pool.traces[place].problem_id not in known]
+    return [pool.traces[place] for place in sorted(left[:MOST_UNSEEN])]
 
 
 def _measured_seconds(pool: Pool, settings: Train, model: str, work: Path, seed: int) -> float:

@@ -84,6 +84,7 @@ def gather(run: Path) -> ReportData:
         training=training,
         probes=(probes := _probes(run / "train" / "probe.jsonl")),
         endpoint=_endpoint(run / "train", probes),
+        unseen=_probes(run / "train" / "unseen.jsonl"),
         checkpoints={
             step: summarise(part) for step, part in {0: base, **{_step(n, last): p for n, p in others.items()}}.items()
         }

@@ -14,7 +14,7 @@ from titer.errors import InputError
 from titer.models import locate
 from titer.pipeline.choose import check_objective, choose_objective, chosen
 from titer.pipeline.data import Inputs, data_inputs, load_inputs, prepare, read_dropped
-from titer.pipeline.plan import check_budget, is_planned, plan_training, read_plan
+from titer.pipeline.plan import check_budget, is_planned, plan_training, read_plan, traces_of
 from titer.pipeline.report import report
 from titer.pipeline.stages import curate_traces, evaluate_models, measure_base, train_model
 from titer.recipe import Recipe, dump_recipe
@@ -66,11 +66,11 @@ def run(
         said=said,
     )
     recipe = _with_objective(recipe, folder, inputs, kept, {**from_data, **model}, said)
-    recipe, stage, shown = _planned(recipe, folder, kept, {**seed, **model}, said)
+    recipe, stage = _planned(recipe, folder, kept, {**seed, **model}, said)
     trained = folder.stage(
         "train",
         {"traces": folder.key(stage), **seed, **model, "settings": recipe.train.model_dump()},
-        lambda work: train_model(recipe, list(read_traces(shown)), work, progress=progress),
+        lambda work: train_model(recipe, *traces_of(out / stage), work, progress=progress),
         said=said,
     )
     checkpoints = _checkpoints(recipe, trained)
@@ -110,11 +110,11 @@ def _with_objective(
 
 def _planned(
     recipe: Recipe, folder: Run, kept: Path, known: dict[str, Any], said: Callable[[str], None]
-) -> tuple[Recipe, str, Path]:
-    """The recipe with its budget in updates, the stage that the traces to train on come from, and their file."""
+) -> tuple[Recipe, str]:
+    """The recipe with its budget in updates, and the stage that the traces to train on come from."""
     if not is_planned(recipe.train):
         folder.leave_out("plan")
-        return recipe, "curate", kept / "kept.parquet"
+        return recipe, "curate"
     found = folder.stage(
         "plan",
         {"traces": folder.key("curate"), **known, "settings": recipe.train.model_dump()},
@@ -122,7 +122,7 @@ def _planned(
         said=said,
     )
     settings = read_plan(found, recipe.train)
-    return recipe.model_copy(update={"train": settings}), "plan", found / "planned.parquet"
+    return recipe.model_copy(update={"train": settings}), "plan"
 
 
 def _checkpoints(recipe: Recipe, trained: Path) -> dict[str, str]:

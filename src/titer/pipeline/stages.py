@@ -2,7 +2,7 @@
 
 measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet, routes.parquet
 curate_traces(recipe, inputs, work)          # kept.parquet, dropped.parquet
-train_model(recipe, traces, work)            # checkpoints/, log.jsonl, probe.jsonl
+train_model(recipe, traces, unseen, work)    # checkpoints/, log.jsonl, probe.jsonl
 evaluate_models(recipe, inputs, …)           # rollouts.parquet
 """
 
@@ -158,20 +158,24 @@ def verify_traces(traces: Sequence[Trace], problems: Mapping[str, Problem]) -> l
     ]
 
 
-def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress: bool) -> None:
-    """Fine-tune the base model on the kept traces."""
+def train_model(
+    recipe: Recipe, traces: Sequence[Trace], unseen: Sequence[Trace], work: Path, *, progress: bool
+) -> None:
+    """Fine-tune the base model on the traces, and follow its loss on the unseen ones."""
     from titer.train import ENDPOINT_RULE, encode_all, read_stop, train
 
     loaded = load_model(recipe.model)
     dropped: list[InputError] = []
+    longest = context_length(recipe.train.max_length, loaded.model)
     samples = encode_all(
         traces,
         loaded.tokenizer,
-        max_length=context_length(recipe.train.max_length, loaded.model),
+        max_length=longest,
         too_long=recipe.train.too_long,
         dropped=dropped,
         label=step_kinds,
     )
+    left = encode_all(unseen, loaded.tokenizer, max_length=longest, too_long="drop", dropped=[]) if unseen else []
     model = add_lora(loaded.model, recipe.train.lora, seed=recipe.seed) if recipe.train.lora else loaded.model
     result = train(
         model,
@@ -182,6 +186,7 @@ def train_model(recipe: Recipe, traces: Sequence[Trace], work: Path, *, progress
         seed=recipe.seed,
         progress=progress,
         kinds=BEHAVIOURS,
+        unseen=left,
     )
     write_json(work / "too_long.json", [str(error) for error in dropped])
     stop = read_stop(work)

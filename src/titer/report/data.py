@@ -41,7 +41,7 @@ class TrainRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRow:
-    """Token accuracy in [0, 1] and loss on the fixed training subset, measured at one checkpoint."""
+    """Token accuracy in [0, 1] and loss on the fixed training subset, or on unseen traces, after `step` updates."""
 
     step: int
     token_accuracy: float
@@ -181,7 +181,8 @@ class Manifest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
     """One run's report. `headline` is a few named facts for the top; `checkpoints` maps a step to its scores.
-    `endpoint` is the probe at which the rule of the training's end fired.
+    `endpoint` is the probe at which the rule of the training's end fired. `unseen` are probes on traces that were not
+    trained on.
 
     `behaviours` says what each behaviour of a step means. `traces` are read alone, `trace_pairs` side by side.
     """
@@ -195,6 +196,7 @@ class ReportData:
     training: Sequence[TrainRow] = ()
     probes: Sequence[ProbeRow] = ()
     endpoint: ProbeRow | None = None
+    unseen: Sequence[ProbeRow] = ()
     checkpoints: Mapping[int, Sequence[SuiteSummary]] = field(default_factory=dict)
     curation: Curation | None = None
     teachers: TeacherComparison | None = None

@@ -13,10 +13,11 @@ import html
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, Final, NamedTuple, TypeVar
 
 from titer.records.results import Call, Difference, Interval, Measure, SuiteSummary
-from titer.report.data import ReportData, TeacherComparison, TrainRow
+from titer.report.data import ProbeRow, ReportData, TeacherComparison, TrainRow
 from titer.report.numbers import change as written_change
 from titer.report.numbers import percent
 
@@ -259,20 +260,52 @@ def _bars(name: str, labels: Sequence[str], shares: Sequence[float], marker: Fig
 
 def _loss(data: ReportData) -> Figure | None:
     rows = thinned(data.training)
-    series = [_line("training batch", [r.step for r in rows], [r.loss for r in rows], 0, markers=False)]
-    series.append(_line("fixed subset", [r.step for r in data.probes], [r.loss for r in data.probes], 1))
-    return _steps(series, "Loss")
+    series = [
+        _line("training batch", [r.step for r in rows], [r.loss for r in rows], 0, markers=False),
+        _line("fixed subset", [r.step for r in data.probes], [r.loss for r in data.probes], 1),
+        _line("unseen traces", [r.step for r in data.unseen], [r.loss for r in data.unseen], 2),
+    ]
+    return _steps([*series, *_endpoint(data, series)], "Loss")
 
 
 def _token_accuracy(data: ReportData) -> Figure | None:
-    rows = thinned(data.training)
-    batch = [100 * r.token_accuracy for r in rows]
-    probes = [100 * r.token_accuracy for r in data.probes]
-    series = [_line("training batch", [r.step for r in rows], batch, 0, markers=False)]
-    series.append(_line("fixed subset", [r.step for r in data.probes], probes, 1))
-    if data.endpoint:
-        series.append(_line("endpoint", [data.endpoint.step], [100 * data.endpoint.token_accuracy], 2))
-    return _steps(series, "Token accuracy, %")
+    if not (rows := thinned(data.training)):
+        return None
+    series = [
+        _line("training batch", [r.step for r in rows], _per_cent(rows), 0, markers=False),
+        _line("fixed subset", [r.step for r in data.probes], _per_cent(data.probes), 1),
+        _line("unseen traces", [r.step for r in data.unseen], _per_cent(data.unseen), 2),
+        *_judged(data),
+    ]
+    return _steps([*series, *_endpoint(data, series)], "Token accuracy, %")
+
+
+def _per_cent(rows: Sequence[TrainRow | ProbeRow]) -> list[float]:
+    return [100 * row.token_accuracy for row in rows]
+
+
+def _judged(data: ReportData) -> list[Figure]:
+    """Accuracy and termination in domain at each evaluated checkpoint, so that they stand beside token accuracy."""
+    if len(data.checkpoints) < 2:
+        return []
+    by_step = {
+        step: [score for score in data.checkpoints[step] if score.axis == "in_domain"]
+        for step in sorted(data.checkpoints)
+    }
+    by_step = {step: scores for step, scores in by_step.items() if scores}
+    accuracy = [100 * fmean(score.accuracy.mid for score in scores) for scores in by_step.values()]
+    ended = [100 * fmean(score.terminated.mid for score in scores) for scores in by_step.values()]
+    steps = list(by_step)
+    return [_line("accuracy in domain", steps, accuracy, 3), _line("ends by itself in domain", steps, ended, 4)]
+
+
+def _endpoint(data: ReportData, series: Sequence[Figure]) -> list[Figure]:
+    """An upright line where the endpoint rule fired, as high as what it stands beside; nothing where it did not."""
+    heights = [y for one in series for y in one["y"]]
+    if not data.endpoint or not heights:
+        return []
+    line = _line("endpoint", [data.endpoint.step] * 2, [min(heights), max(heights)], 5, markers=False)
+    return [line | {"line": {"color": "--ink", "dash": "dot", "width": 2}}]
 
 
 def _rate(data: ReportData) -> Figure | None:

@@ -3,9 +3,9 @@
     result = train(model, tokenizer, samples, Train(epochs=3), out=Path("sft"), seed=0)
     result.last        # sft/checkpoints/step-000300
 
-`out` holds `checkpoints/step-N` on the log grid, `log.jsonl` (a row an update), `probe.jsonl` (token accuracy on
-the fixed training subset), `endpoint.json` where the traces were learned before the budget was spent, and `state/`,
-from which the same call goes on after a crash.
+`out` holds `checkpoints/step-N` on the log grid, `log.jsonl` (a row an update), `probe.jsonl` (token accuracy on the
+fixed training subset), `unseen.jsonl` (the same on samples that are not trained on), `endpoint.json` where the traces
+were learned before the budget was spent, and `state/`, from which the same call goes on after a crash.
 """
 
 from __future__ import annotations
@@ -73,12 +73,14 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     seed: int = 0,
     progress: bool = True,
     kinds: Sequence[str] = (),
+    unseen: Sequence[Sample] = (),
     f: Objective | Callable[[Tensor], Tensor] | None = None,
 ) -> Result:
     """Fine-tune `model` in place on tokenized samples; goes on from `out/state` when that is there.
 
     A training that has ended is returned as it stands, and `model` left alone. `kinds` are the names of the samples'
-    kinds. `f` takes the place of `settings.objective`: an objective of one's own, a function of p (a tensor).
+    kinds. The loss on `unseen` samples, which are not trained on, is followed at every checkpoint. `f` takes the place
+    of `settings.objective`: an objective of one's own, a function of p (a tensor).
 
     The loss of an update is the sum over its trained tokens divided by their number, or by the sum of their weights
     (`settings.normalize`), over all processes and micro-batches, so that neither changes it. Raises InputError: fewer
@@ -126,6 +128,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     accelerator.wait_for_everyone()
     log = Log(out / "log.jsonl", keep_before=first, writes=accelerator.is_main_process)
     probe_log = Log(out / "probe.jsonl", keep_before=first, writes=accelerator.is_main_process)
+    unseen_log = Log(out / "unseen.jsonl", keep_before=first, writes=accelerator.is_main_process and bool(unseen))
     bar = Progress(updates, first, shown=progress and accelerator.is_main_process)
     saved_at = began = time.monotonic()
     seen = 0
@@ -143,6 +146,9 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
                 write_stop(accelerator, out, stop)
             elif settings.stop == "budget":
                 warn_of_repetition(probed, updates)
+        if step in log_grid(end) and unseen:
+            hits, mean_nll = token_accuracy(accelerator, scorer, unseen, settings)
+            unseen_log.write({"step": step, "token_accuracy": hits, "nll": mean_nll})
         if step in log_grid(end)[1:]:
             save_checkpoint(accelerator, scorer, tokenizer, checkpoint_path(out, step))
         if step == end:

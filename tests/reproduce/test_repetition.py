@@ -9,6 +9,7 @@ import pytest
 
 from titer.lab.tasks import items
 from titer.reproduce.engine import run_experiment
+from titer.reproduce.experiment import Map
 from titer.reproduce.repetition import (
     BUDGET,
     CELLS,
@@ -75,8 +76,12 @@ def test_claims_speak_of_arms_that_there_are() -> None:
 
 
 def test_a_tiny_experiment_from_end_to_end(tmp_path: Path) -> None:
-    tiny = replace(EXPERIMENT, settings=TINY._asdict(), arms=("base", "short-2x32", "long-2x512"), claims=())
+    arms = ("base", "short-2x32", "long-2x512")
+    cells = Map("Ended", "sampled_terminated", "epochs", "samples", (2,), (32,), (("short-2x32",),))
+    tiny = replace(EXPERIMENT, settings=TINY._asdict(), arms=arms, claims=(), maps=(cells,))
     table = run_experiment(tiny, seeds=1, jobs=2, out=tmp_path)
+    (found,) = table["maps"]
+    assert found["means"] == [table["arms"]["short-2x32"]["sampled_terminated"]["values"]] and found["rows"] == [2]
     short, long, base = (table["arms"][arm] for arm in ("short-2x32", "long-2x512", "base"))
     assert short["updates"]["values"] == [4] == long["updates"]["values"]  # of a pool of eight, twice
     assert long["trained_tokens"]["values"][0] > short["trained_tokens"]["values"][0]

@@ -28,6 +28,17 @@ TABLE: dict[str, Any] = {
             "verdict": "cannot tell",
         }
     ],
+    "maps": [
+        {
+            "title": "ninths",
+            "measure": "m",
+            "row": "epochs",
+            "column": "samples",
+            "rows": [8, 1024],
+            "columns": [1, 2],
+            "means": [[1 / 9, 2 / 9], [3 / 9, 4 / 9]],
+        }
+    ],
     "rule": "r",
     "intervals": "i",
 }
@@ -47,6 +58,7 @@ def test_a_stored_table_has_the_stable_form(name: str) -> None:
         else:
             fits = "appears" if low > -MARGIN else "cannot tell"
             assert claim["verdict"] == ("does not appear" if high < 0 else fits)
+    assert [one["measure"] for one in table.get("maps", ())] == [one.measure for one in experiment.maps]
     assert set(table["arms"]) == set(experiment.arms) and table["settings"] == dict(experiment.settings)
     assert table["versions"]["torch"] and table["seconds"] > 0
 
@@ -83,6 +95,8 @@ def show(folder: Path, *options: str) -> str:
 def test_show_prints_the_stored_table_without_torch(tmp_path: Path) -> None:
     assert json.loads(show(tmp_path, "--json")) == TABLE
     text = show(tmp_path)
+    map_at = text.index("ninths (epochs down, samples across)")
+    assert map_at < text.index("a [bracket]") and "8  0.111  0.222" in text
     assert "a [bracket]" in text and "unknown" in text and "cannot tell" in text
 
 

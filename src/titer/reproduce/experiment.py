@@ -41,6 +41,18 @@ def versus(arm: str, other: str) -> dict[str, float]:
     return {arm: 1.0, other: -1.0}
 
 
+class Map(NamedTuple):
+    """A measure over two settings, an arm a cell: `arms` are rows of cells."""
+
+    title: str
+    measure: str
+    row: str
+    column: str
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    arms: tuple[tuple[str, ...], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """A reproduction. `module` is where a worker process finds it again, as EXPERIMENT.
@@ -57,6 +69,7 @@ class Experiment:
     settings: Mapping[str, Any]
     job: Callable[[str, int, Mapping[str, Any], Path], Measures]
     claims: tuple[Claim, ...]
+    maps: tuple[Map, ...] = ()
     shared: tuple[str, ...] = ()
     prepare: Callable[[str, Mapping[str, Any], Path], Measures] | None = None
 

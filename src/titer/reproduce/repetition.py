@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titer.recipe import Evaluate, Train
 from titer.records import Trace
 from titer.reproduce.arms import evaluate, fine_tune
-from titer.reproduce.experiment import Claim, Experiment, Measures, versus
+from titer.reproduce.experiment import Claim, Experiment, Map, Measures, versus
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
@@ -267,6 +267,26 @@ CLAIMS = (
     ),
 )
 
+MAPS = tuple(
+    Map(
+        title,
+        measure,
+        "epochs",
+        "samples",
+        EPOCHS,
+        SAMPLES,
+        tuple(tuple(f"short-{n}x{size}" for size in SAMPLES) for n in EPOCHS),
+    )
+    for title, measure in (
+        ("Accuracy, sampled", SAMPLED),
+        ("Accuracy, greedy", GREEDY),
+        ("Token accuracy", "token_accuracy"),
+        ("Ended, sampled", ENDED),
+        ("Right when read, sampled", "sampled_accuracy_given_parsed"),
+        ("Loss on held-out traces", "held_out_loss"),
+    )
+)
+
 EXPERIMENT = Experiment(
     name="repetition",
     module=__name__,
@@ -274,4 +294,5 @@ EXPERIMENT = Experiment(
     settings=Settings()._asdict(),
     job=job,
     claims=CLAIMS,
+    maps=MAPS,
 )

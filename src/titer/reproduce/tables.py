@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records.results import Interval
-from titer.reproduce.experiment import Claim, Experiment, Measures, check_name
+from titer.reproduce.experiment import Claim, Experiment, Map, Measures, check_name
 from titer.reproduce.verdict import INTERVAL, RULE, interval, verdict
 
 TABLES = Path(__file__).parent / "tables"
@@ -45,7 +45,7 @@ def stored(name: str) -> dict[str, Any]:
 def make_table(
     experiment: Experiment, results: Sequence[JobResult], shared: Sequence[JobResult] = ()
 ) -> dict[str, Any]:
-    """Claims with their verdicts, then every arm's measures: means with intervals, and the seeds' own values.
+    """Claims with their verdicts, maps, then every arm's measures: means with intervals, and the seeds' own values.
 
     `shared` is how what the arms share was made.
     """
@@ -56,6 +56,7 @@ def make_table(
         "claims": [_claim_row(claim, by_arm) for claim in experiment.claims],
         "rule": RULE,
         "intervals": INTERVAL,
+        **({"maps": [_map_row(one, by_arm) for one in experiment.maps]} if experiment.maps else {}),
         **({"shared": made} if made else {}),
         "arms": {arm: _arm_row(found) for arm, found in by_arm.items()},
         "settings": dict(experiment.settings),
@@ -80,6 +81,20 @@ def _claim_row(claim: Claim, by_arm: Mapping[str, Sequence[JobResult]]) -> dict[
         "interval": _triple(change),
         "seeds": len(differences),
         "verdict": verdict(change, claim.direction),
+    }
+
+
+def _map_row(one: Map, by_arm: Mapping[str, Sequence[JobResult]]) -> dict[str, Any]:
+    means = [[statistics.fmean(r.measures[one.measure] for r in by_arm[arm]) for arm in row] for row in one.arms]
+    rounded = [[round(mean, 6) for mean in row] for row in means]
+    return {
+        "title": one.title,
+        "measure": one.measure,
+        "row": one.row,
+        "column": one.column,
+        "rows": list(one.rows),
+        "columns": list(one.columns),
+        "means": rounded,
     }
 
 

@@ -11,10 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 
 def show(table: Mapping[str, Any], console: Console) -> None:
-    """The claims, a row each, and the rule behind the verdicts."""
+    """The maps, the claims, a row each, and the rule behind the verdicts."""
+    for one in table.get("maps", ()):
+        console.print(f"{one['title']} ({one['row']} down, {one['column']} across)", markup=False)
+        console.print(heat_map(one), "")
     shown = Table(title=f"reproduce {table['name']}", show_lines=True)
     for column in ("claim", "paper", "lab", "interval", "seeds", "verdict"):
         shown.add_column(column, overflow="fold")
@@ -23,6 +27,25 @@ def show(table: Mapping[str, Any], console: Console) -> None:
         shown.add_row(*(escape(cells[str(column.header)]) for column in shown.columns))
     console.print(shown)
     console.print(f"{table['rule']}.\nIntervals: {table['intervals']}.", markup=False)
+
+
+def heat_map(one: Mapping[str, Any]) -> Table:
+    """A map as numbers on grey, the darker the larger, so that it reads without colour too."""
+    shown = Table(box=None, padding=(0, 1))
+    shown.add_column(one["row"], justify="right")
+    for name in one["columns"]:
+        shown.add_column(f"{name:,}", justify="right")
+    found = [mean for row in one["means"] for mean in row]
+    least, spread = min(found), (max(found) - min(found)) or 1.0
+    for name, row in zip(one["rows"], one["means"], strict=True):
+        shown.add_row(f"{name:,}", *(Text(f"{mean:.3f}", _grey((mean - least) / spread)) for mean in row))
+    return shown
+
+
+def _grey(share: float) -> str:
+    """From black on white to white on black."""
+    level = round(255 * (1 - share))
+    return f"{'#000000' if level > 127 else '#ffffff'} on #{level:02x}{level:02x}{level:02x}"
 
 
 def _ends(interval: Sequence[float | None]) -> str:

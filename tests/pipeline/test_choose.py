@@ -12,7 +12,7 @@ import titer.train
 from titer.errors import InputError
 from titer.lab.tasks import items
 from titer.lab.teachers import explain
-from titer.pipeline import choose as choose_module
+from titer.pipeline import trial as trial_module
 from titer.pipeline.choose import choose_objective, chosen, held_out, trial, trial_updates
 from titer.pipeline.data import load_inputs, prepare
 from titer.pipeline.run import run
@@ -148,17 +148,17 @@ def test_a_trial_killed_while_it_samples_goes_on_with_what_it_trained(
     problems, traces = problems_and_traces()
     held = held_out(problems, traces, 6, seed=0)
     whole = trial(RECIPE, held, traces, tmp_path / "whole", lambda _: None)
-    real = choose_module.collect
+    real = trial_module.collect
 
     def killed(*positional: Any, **options: Any) -> Any:
         if options["model"] == "p":
             raise KeyboardInterrupt
         return real(*positional, **options)
 
-    monkeypatch.setattr(choose_module, "collect", killed)
+    monkeypatch.setattr(trial_module, "collect", killed)
     with pytest.raises(KeyboardInterrupt):
         trial(RECIPE, held, traces, tmp_path / "again", lambda _: None)
-    monkeypatch.setattr(choose_module, "collect", real)
+    monkeypatch.setattr(trial_module, "collect", real)
     assert trial(RECIPE, held, traces, tmp_path / "again", lambda _: None) == whole
     for arm in ("nll", "candidate"):
         first, second = ((tmp_path / name / arm / "rollouts.jsonl").read_text() for name in ("whole", "again"))

@@ -6,7 +6,6 @@ choose_objective(recipe, inputs, traces, work, said)       # prior.parquet, choi
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,24 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from titer.errors import InputError
-from titer.evaluate import compare
 from titer.measure import Choice, Prior, after_trial, choose, priors
-from titer.models import add_lora, load_model
+from titer.models import load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.plan import PLANNED
-from titer.pipeline.stages import context_length, evaluation_sampling, make_generator
+from titer.pipeline.stages import context_length
+from titer.pipeline.trial import FEWEST, change_in_accuracy, held_out, let_go, sample_arm, train_arm, without
 from titer.recipe import Recipe
-from titer.records import Decision, Problem, Rollout, Trace
+from titer.records import Decision, Problem, Trace
 from titer.records.results import Interval
-from titer.rollouts import collect
 from titer.store import write_json, write_table
-from titer.verify import Grader
 
 if TYPE_CHECKING:
     from titer.train import Sample
 
-FEWEST = 6  # problems: on fewer no difference could be told from nothing (`titer.evaluate.compare`)
 Said = Callable[[str], None]
 
 
@@ -90,14 +85,21 @@ def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work
     It is that on held-out problems: training problems whose traces neither arm sees. Evaluation problems are never
     touched.
     """
-    names = {problem.id for problem in held}
-    rest = [trace for trace in traces if trace.problem_id not in names]
+    from titer.train import encode_all
+
+    loaded, rest = load_model(recipe.model), without(traces, held)
+    longest = context_length(recipe.train.max_length, loaded.model)
+    samples = encode_all(rest, loaded.tokenizer, max_length=longest, too_long=recipe.train.too_long, dropped=[])
     folders = {"nll": work / "nll", recipe.choose.candidate: work / "candidate"}
-    rollouts = [_run_arm(recipe, arm, rest, held, folder, said) for arm, folder in folders.items()]
-    for folder in folders.values():  # their models are of no further use; until both were sampled, they were
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    differences = compare(*rollouts, seed=recipe.seed)
-    return next(d.change for d in differences if d.level == "axis" and d.measure == "accuracy")
+    rollouts = []
+    for arm, folder in folders.items():
+        said(f"choose: a trial of {arm}")
+        changes = {"objective": arm, "updates": trial_updates(recipe, samples)}
+        settings = recipe.train.model_copy(update=changes)
+        checkpoint = train_arm(recipe.model, samples, settings, seed=recipe.seed, work=folder)
+        rollouts.append(sample_arm(recipe, checkpoint, held, name=arm, samples=recipe.choose.samples, work=folder))
+    let_go(folders.values())
+    return change_in_accuracy(*rollouts, seed=recipe.seed)
 
 
 def trial_updates(recipe: Recipe, samples: Sequence[Sample]) -> int:
@@ -107,51 +109,6 @@ def trial_updates(recipe: Recipe, samples: Sequence[Sample]) -> int:
     if recipe.train.hours:
         return recipe.choose.updates
     return min(recipe.choose.updates, in_updates(recipe.train, samples).updates or 0)
-
-
-def held_out(problems: Sequence[Problem], traces: Sequence[Trace], most: int, seed: int) -> list[Problem]:
-    """Some problems that have traces, at most a quarter of them."""
-    known = {trace.problem_id for trace in traces}
-    fit = [problem for problem in problems if problem.id in known]
-    count = min(most, len(fit) // 4)
-    return [fit[i] for i in sorted(np.random.default_rng([seed, 4]).permutation(len(fit))[:count])]
-
-
-def _run_arm(
-    recipe: Recipe, arm: str, traces: Sequence[Trace], problems: Sequence[Problem], work: Path, said: Said
-) -> list[Rollout]:
-    """Train with one objective and sample the held-out problems."""
-    from titer.train import encode_all, train
-
-    said(f"choose: a trial of {arm}")
-    loaded = load_model(recipe.model)
-    longest = context_length(recipe.train.max_length, loaded.model)
-    samples = encode_all(traces, loaded.tokenizer, max_length=longest, too_long=recipe.train.too_long, dropped=[])
-    changes: dict[str, Any] = {
-        "objective": arm,
-        "updates": trial_updates(recipe, samples),
-        **PLANNED,
-        "stop": "budget",
-        "probe_samples": 0,
-        "tracker": "none",
-    }
-    settings = recipe.train.model_copy(update=changes)
-    student = add_lora(loaded.model, settings.lora, seed=recipe.seed) if settings.lora else loaded.model
-    result = train(student, loaded.tokenizer, samples, settings, out=work, seed=recipe.seed, progress=False)
-    # not `student`, which is still the base where an earlier process had trained
-    generator = make_generator(str(result.last), recipe.generate, name=arm)
-    with Grader() as grader:
-        rollouts = collect(
-            generator,
-            problems,
-            samples=recipe.choose.samples,
-            sampling=evaluation_sampling(recipe),
-            grader=grader,
-            out=work / "rollouts.jsonl",
-            model=arm,
-            chunk=recipe.generate.chunk,
-        )
-    return rollouts
 
 
 def _decision(recipe: Recipe, choice: Choice, found: dict[str, Prior], difference: Interval | None) -> Decision:

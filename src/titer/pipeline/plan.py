@@ -6,33 +6,37 @@ plan_training(recipe, traces, work)          # planned.parquet, unseen.parquet, 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
 from titer.models import Loaded, add_lora, load_model
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.pick import HOW, Picked, Pool, at_random, pick
+from titer.pipeline.repetition import Held, Repetition, Said, choose_repetition
 from titer.pipeline.stages import context_length
-from titer.recipe import Recipe, Train
-from titer.records import Decision, Trace, read_traces, write_records
+from titer.pipeline.trial import PLANNED, held_out
+from titer.recipe import Plan, Recipe, Train
+from titer.records import Decision, Problem, Trace, read_traces, write_records
 from titer.store import write_json, write_table
 
-PLANNED = {"tokens": None, "hours": None, "repetition": None}
-
+if TYPE_CHECKING:
+    from titer.train import Sample
 
 MOST_UNSEEN = 100  # traces whose loss is followed although, or because, they are not trained on
 
 
-class Plan(NamedTuple):
+class Planned(NamedTuple):
     """The settings with their budget in updates and nothing left to plan, what fills it, some of the traces left over,
-    and the seconds that an update was measured to take."""
+    the seconds that an update was measured to take, and why traces are repeated so often."""
 
     settings: Train
     picked: Picked
     unseen: list[Trace]
     seconds: float | None
+    repetition: Repetition | None
 
 
 def is_planned(settings: Train) -> bool:
@@ -44,14 +48,17 @@ def check_budget(settings: Train) -> None:
     """Refuse, before anything is computed, updates that the repetitions leave no full one of. Raises InputError."""
     from titer.train import unique_samples
 
-    if settings.repetition and settings.updates:
+    if settings.updates and settings.repetition not in (None, "auto"):
         unique_samples(settings)
 
 
-def plan_training(recipe: Recipe, traces: Sequence[Trace], work: Path) -> None:
+def plan_training(recipe: Recipe, problems: Sequence[Problem], traces: Sequence[Trace], work: Path, said: Said) -> None:
     """Write the traces to train on, the number of updates, and the decision."""
     pool, too_long = pooled(load_model(recipe.model), traces, recipe.train)
-    plan = planned(pool, recipe.train, recipe.model, work=work, seed=recipe.seed)
+    held = Held(recipe, held_out(problems, pool.traces, recipe.plan.problems, recipe.seed))
+    plan = planned(
+        pool, recipe.train, recipe.model, work=work, seed=recipe.seed, plan=recipe.plan, held=held, said=said
+    )
     write_records(work / "planned.parquet", plan.picked.traces)
     if plan.unseen:
         write_records(work / "unseen.parquet", plan.unseen)
@@ -59,6 +66,7 @@ def plan_training(recipe: Recipe, traces: Sequence[Trace], work: Path) -> None:
         rows = [{"trace_id": name, "nll": loss} for name, loss in plan.picked.losses.items()]
         write_table(work / "losses.parquet", rows)
     write_json(work / "plan.json", {"updates": plan.settings.updates})
+    shutil.rmtree(work / "trial", ignore_errors=True)
     write_json(work / "too_long.json", [str(error) for error in too_long])
     write_decisions(work, [_decision(recipe.train, plan, len(traces), len(too_long))])
 
@@ -89,11 +97,26 @@ def pooled(loaded: Loaded, traces: Sequence[Trace], settings: Train) -> tuple[Po
         too_long=settings.too_long,
         dropped=dropped,
     )
+    return pool_of(traces, samples, loaded), dropped
+
+
+def pool_of(traces: Sequence[Trace], samples: list[Sample], loaded: Loaded) -> Pool:
+    """The traces that have a sample, beside theirs."""
     left = {sample.trace_id for sample in samples}
-    return Pool([trace for trace in traces if trace.id in left], samples, loaded), dropped
+    return Pool([trace for trace in traces if trace.id in left], samples, loaded)
 
 
-def planned(pool: Pool, settings: Train, model: str, *, work: Path, seed: int) -> Plan:
+def planned(
+    pool: Pool,
+    settings: Train,
+    model: str,
+    *,
+    work: Path,
+    seed: int,
+    plan: Plan,
+    held: Held | None = None,
+    said: Said = lambda _: None,
+) -> Planned:
     """The budget in updates, and the traces that fill it. What was measured stays in `work` and is not measured again.
 
     Raises InputError: a budget that the repetitions leave no full update of, and whatever training refuses.
@@ -101,10 +124,26 @@ def planned(pool: Pool, settings: Train, model: str, *, work: Path, seed: int) -
     from titer.train import in_updates, unique_samples
 
     seconds = _measured_seconds(pool, settings, model, work, seed) if settings.hours else None
-    settings = in_updates(settings, pool.samples, seconds=seconds)
+    settings, repetition = in_updates(settings, pool.samples, seconds=seconds), None
+    if settings.repetition == "auto":
+        repetition = _tried(pool, settings, model, work, seed, plan, held, said)
+        settings = settings.model_copy(update={"repetition": repetition.times})
     count = unique_samples(settings) if settings.repetition else len(pool.traces)
     picked = pick(pool, count, settings.pick, seed=seed)
-    return Plan(settings.model_copy(update=PLANNED), picked, _unseen(pool, picked, seed), seconds)
+    return Planned(settings.model_copy(update=PLANNED), picked, _unseen(pool, picked, seed), seconds, repetition)
+
+
+def _tried(
+    pool: Pool, settings: Train, model: str, work: Path, seed: int, plan: Plan, held: Held | None, said: Said
+) -> Repetition:
+    """What `auto` came to here before, or comes to now; no more often than leaves one update of different traces."""
+    file = work / "repetition.json"
+    if file.exists():
+        return Repetition(**json.loads(file.read_text(encoding="utf-8")))
+    found = choose_repetition(pool, settings, model, work=work / "trial", seed=seed, plan=plan, held=held, said=said)
+    found = found._replace(times=min(found.times, float(settings.updates or 1)))
+    write_json(file, found._asdict())
+    return found
 
 
 def _unseen(pool: Pool, picked: Picked, seed: int) -> list[Trace]:
@@ -131,7 +170,7 @@ def _measured_seconds(pool: Pool, settings: Train, model: str, work: Path, seed:
     return seconds
 
 
-def _decision(asked: Train, plan: Plan, kept: int, too_long: int) -> Decision:
+def _decision(asked: Train, plan: Planned, kept: int, too_long: int) -> Decision:
     updates, chosen = plan.settings.updates or 0, len(plan.picked.traces)
     shown = updates * asked.batch_size
     evidence: dict[str, Any] = {"traces kept": kept, "dropped as too long": too_long, "shown in all": shown}
@@ -141,8 +180,8 @@ def _decision(asked: Train, plan: Plan, kept: int, too_long: int) -> Decision:
         stage="plan",
         question="How many traces, how often?",
         choice=f"{chosen} traces, each {shown / chosen:.3g} times: {updates} updates of {asked.batch_size}",
-        rule=f"the budget is {_budget(asked)}; {_repetition(asked)}",
-        evidence=evidence,
+        rule=f"the budget is {_budget(asked)}; {_repetition(asked, plan.repetition)}",
+        evidence=evidence | (plan.repetition.evidence if plan.repetition else {}),
         setting="train.repetition" if asked.repetition else "train",
     )
 
@@ -153,7 +192,8 @@ def _budget(asked: Train) -> str:
     return f"{asked.hours:g} hours of training" if asked.hours else f"{asked.updates} updates"
 
 
-def _repetition(asked: Train) -> str:
+def _repetition(asked: Train, found: Repetition | None) -> str:
     if asked.repetition is None:
         return "every trace fills it"
-    return f"train.repetition {asked.repetition:g}, traces picked {HOW[asked.pick]}"
+    times = found.rule if found else f"train.repetition {asked.repetition:g}"
+    return f"{times}; traces picked {HOW[asked.pick]}"

@@ -66,7 +66,7 @@ def run(
         said=said,
     )
     recipe = _with_objective(recipe, folder, inputs, kept, {**from_data, **model}, said)
-    recipe, stage = _planned(recipe, folder, kept, {**seed, **model}, said)
+    recipe, stage = _planned(recipe, folder, inputs, kept, {**seed, **model}, said)
     trained = folder.stage(
         "train",
         {"traces": folder.key(stage), **seed, **model, "settings": recipe.train.model_dump()},
@@ -97,7 +97,7 @@ def _with_objective(
     if recipe.train.objective != "auto":
         folder.leave_out("choose")
         return recipe
-    sampling = recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"})
+    sampling = _sampling_of(recipe)
     settings = {"choose": recipe.choose.model_dump(), "train": recipe.train.model_dump(), "sampling": sampling}
     found = folder.stage(
         "choose",
@@ -108,17 +108,28 @@ def _with_objective(
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"objective": chosen(found)})})
 
 
+def _sampling_of(recipe: Recipe) -> dict[str, Any]:
+    """How a trial's arms are sampled."""
+    return recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"})
+
+
 def _planned(
-    recipe: Recipe, folder: Run, kept: Path, known: dict[str, Any], said: Callable[[str], None]
+    recipe: Recipe, folder: Run, inputs: Inputs, kept: Path, known: dict[str, Any], said: Callable[[str], None]
 ) -> tuple[Recipe, str]:
     """The recipe with its budget in updates, and the stage that the traces to train on come from."""
     if not is_planned(recipe.train):
         folder.leave_out("plan")
         return recipe, "curate"
+    trial = {"plan": recipe.plan.model_dump(), "sampling": _sampling_of(recipe), "data": folder.key("data")}
     found = folder.stage(
         "plan",
-        {"traces": folder.key("curate"), **known, "settings": recipe.train.model_dump()},
-        lambda work: plan_training(recipe, list(read_traces(kept / "kept.parquet")), work),
+        {
+            "traces": folder.key("curate"),
+            **known,
+            **(trial if recipe.train.repetition == "auto" else {}),
+            "settings": recipe.train.model_dump(),
+        },
+        lambda work: plan_training(recipe, inputs.problems, list(read_traces(kept / "kept.parquet")), work, said),
         said=said,
     )
     settings = read_plan(found, recipe.train)

@@ -156,6 +156,17 @@ class Choose(Block):
     """Rollouts of each of them."""
 
 
+class Plan(Block):
+    """How `train.repetition: auto` is decided (finding C). The numbers are ours."""
+
+    share: PositiveShare = 0.05
+    """Largest share of the budget's updates that the arms of the trial take between them."""
+    problems: Annotated[int, Field(gt=0)] = 100
+    """Training problems held out of the trial to compare its arms on; at most a quarter of all."""
+    samples: Annotated[int, Field(gt=0)] = 4
+    """Rollouts of each of them."""
+
+
 class Lora(Block):
     """Low-rank adapters instead of full fine-tuning."""
 
@@ -189,9 +200,9 @@ class Train(Block):
     hours: Annotated[float, Field(gt=0)] | None = None
     """Budget in hours of training on this machine: as many updates as a warm-up of ten says fit; probes and checkpoints
     come on top."""
-    repetition: Annotated[float, Field(ge=1)] | None = None
-    """How often each trace is shown within the budget: so many fewer traces are taken (arXiv 2602.11149). None: all
-    traces, as often as the budget allows."""
+    repetition: Annotated[float, Field(ge=1)] | Literal["auto"] | None = None
+    """How often each trace is shown within the budget: so many fewer traces are taken (arXiv 2602.11149). auto: a trial
+    of a few updates tells (`plan`). None: all traces, as often as the budget allows."""
     pick: Literal["random", "hard"] = "random"
     """Which traces are repeated: any, or those that the base finds least likely, domains in turn and without the few
     at the top."""
@@ -288,6 +299,8 @@ class Recipe(Block):
     """Which traces are kept."""
     choose: Choose = Choose()
     """How the objective is chosen."""
+    plan: Plan = Plan()
+    """How repetition is chosen."""
     train: Train = Train()
     """The SFT run."""
     evaluate: Evaluate = Evaluate()

@@ -4,23 +4,28 @@ from titer.train.budget import in_updates, unique_samples
 from titer.train.encode import Sample, encode, encode_all, encode_each, render, show
 from titer.train.endpoint import ENDPOINT_RULE
 from titer.train.loop import Result, train
+from titer.train.saturation import Probe, epochs_to_saturation
 from titer.train.state import read_stop
+from titer.train.token_loss import token_stats
 from titer.train.trackers import require_tracker
 from titer.train.warm_up import seconds_an_update
 
 __all__ = [
     "ENDPOINT_RULE",
+    "Probe",
     "Result",
     "Sample",
     "encode",
     "encode_all",
     "encode_each",
+    "epochs_to_saturation",
     "in_updates",
     "read_stop",
     "render",
     "require_tracker",
     "seconds_an_update",
     "show",
+    "token_stats",
     "train",
     "unique_samples",
 ]

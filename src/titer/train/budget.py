@@ -44,6 +44,8 @@ def unique_samples(settings: Train) -> int:
     Raises InputError when they fill no update.
     """
     updates, size, times = settings.updates or 0, settings.batch_size, settings.repetition or 1
+    if times == "auto":
+        raise InputError("how often auto is, a run or sft measures", field="train.repetition", remedy="give a number")
     count = round(updates * size / times)
     if count < size:
         raise InputError(

@@ -40,10 +40,11 @@ def token_losses(
 
 
 class SampleStats(NamedTuple):
-    """Of one sample's N trained tokens: log p and the entropy, in nats."""
+    """Of one sample's N trained tokens: log p and the entropy, in nats, and whether none is likelier."""
 
     logp_N: NDArray[np.float64]
     entropy_N: NDArray[np.float64]
+    hit_N: NDArray[np.float64]
 
 
 @torch.no_grad()
@@ -63,10 +64,12 @@ def token_stats(
         micro = pad_rows([samples[i] for i in group], pad)
         with _half_precision(model.device):
             scores = scorer(to_device(micro, model.device), f)
-        logp_N, entropy_N = (one_N.double().cpu().numpy() for one_N in (scores.logp_N, scores.entropy_N))
+        by_token = (scores.logp_N, scores.entropy_N, scores.hit_N)
+        logp_N, entropy_N, hit_N = (one_N.double().cpu().numpy() for one_N in by_token)
         places_N = micro.samples_N.numpy()
         for place, i in enumerate(group):
-            found[i] = SampleStats(logp_N[places_N == place], entropy_N[places_N == place])
+            its_N = places_N == place
+            found[i] = SampleStats(logp_N[its_N], entropy_N[its_N], hit_N[its_N])
             if not np.isfinite(found[i].logp_N).all():
                 raise InputError(
                     f"the model gives trace {samples[i].trace_id!r} a log p that is no number",

@@ -16,7 +16,7 @@ import numpy as np
 from titer.errors import InputError
 from titer.measure import TokenSums, choose, prior
 from titer.pipeline.choose import check_objective
-from titer.recipe import Choose, Train
+from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
 from titer.store import write_json, write_table
 
@@ -79,7 +79,7 @@ def sft(
     import json
 
     from titer.models import add_lora, load_model
-    from titer.pipeline.plan import is_planned, planned, pooled
+    from titer.pipeline.plan import is_planned, planned, pool_of
     from titer.pipeline.reading import step_kinds
     from titer.pipeline.stages import context_length
     from titer.traces import BEHAVIOURS
@@ -91,10 +91,6 @@ def sft(
     dropped: list[InputError] = []
     rows = _traces(traces, on_bad, dropped)
     loaded = load_model(model)
-    if is_planned(settings):
-        pool, too_long = pooled(loaded, rows, settings)
-        plan = planned(pool, settings, model, work=Path(out) / "plan", seed=seed)
-        rows, settings, dropped = plan.picked.traces, plan.settings, [*dropped, *too_long]
     samples = encode_all(
         rows,
         loaded.tokenizer,
@@ -104,6 +100,11 @@ def sft(
         label=step_kinds,
     )
     settings, evidence = _settled(settings, loaded, samples, rows, seed)
+    if is_planned(settings):
+        pool = pool_of(rows, samples, loaded)
+        plan = planned(pool, settings, model, work=Path(out) / "plan", seed=seed, plan=Plan())
+        settings, names = plan.settings, {trace.id for trace in plan.picked.traces}
+        samples = [sample for sample in samples if sample.trace_id in names]
     student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
     result = train(
         student,

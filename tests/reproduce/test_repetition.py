@@ -10,34 +10,22 @@ import pytest
 from titer.lab.tasks import items
 from titer.reproduce.engine import run_experiment
 from titer.reproduce.experiment import Map
-from titer.reproduce.repetition import (
-    BUDGET,
-    CELLS,
-    CLAIMS,
-    EPOCHS,
-    EXPERIMENT,
-    SAMPLES,
-    TASK,
-    Cell,
-    Settings,
-    base_losses,
-    chosen,
-    missed,
-    training,
-)
+from titer.reproduce.repetition import BUDGET, CELLS, CLAIMS, EPOCHS, EXPERIMENT, PLANNED, SAMPLES
+from titer.reproduce.repetition_arm import TASK, Cell, Settings, base_losses, chosen, missed, training
 from titer.verify import grade_many
 
 TINY = Settings(pool=8, batch_size=4, problems=2, samples=1, held_out_traces=2, max_tokens=8)
 
 
 def test_the_grid_is_whole_and_its_diagonal_has_equal_updates() -> None:
-    grid = [cell for cell in CELLS.values() if cell.kind == "short" and cell.rate == 1 and not cell.endpoint]
+    plain = [cell for cell in CELLS.values() if cell.kind == "short" and cell.rate == 1]
+    grid = [cell for cell in plain if not cell.endpoint and not cell.auto and cell.samples in SAMPLES]
     assert {(cell.epochs, cell.samples) for cell in grid} == {(n, size) for n in EPOCHS for size in SAMPLES}
     assert (
         len(EPOCHS) >= 6 and len(SAMPLES) >= 6 and len(EXPERIMENT.arms) == len(set(EXPERIMENT.arms)) == len(CELLS) + 1
     )
     assert sum(cell.epochs * cell.samples == BUDGET for cell in grid) == 6
-    assert Settings().pool == max(SAMPLES)
+    assert Settings().pool == PLANNED == max(cell.samples for cell in CELLS.values())
 
 
 def test_cells_are_nested() -> None:
@@ -76,13 +64,14 @@ def test_claims_speak_of_arms_that_there_are() -> None:
 
 
 def test_a_tiny_experiment_from_end_to_end(tmp_path: Path) -> None:
-    arms = ("base", "short-2x32", "long-2x512")
+    arms = ("base", "short-2x32", "long-2x512", "auto-short")
     cells = Map("Ended", "sampled_terminated", "epochs", "samples", (2,), (32,), (("short-2x32",),))
     tiny = replace(EXPERIMENT, settings=TINY._asdict(), arms=arms, claims=(), maps=(cells,))
     table = run_experiment(tiny, seeds=1, jobs=2, out=tmp_path)
     (found,) = table["maps"]
     assert found["means"] == [table["arms"]["short-2x32"]["sampled_terminated"]["values"]] and found["rows"] == [2]
-    short, long, base = (table["arms"][arm] for arm in ("short-2x32", "long-2x512", "base"))
+    base, short, long, auto = (table["arms"][arm] for arm in arms)
+    assert auto["times"]["values"] == [2] and auto["samples"]["values"] == [4]  # of two updates: no trial
     assert short["updates"]["values"] == [4] == long["updates"]["values"]  # of a pool of eight, twice
     assert long["trained_tokens"]["values"][0] > short["trained_tokens"]["values"][0]
     assert 0 < short["held_out_loss"]["values"][0] < base["held_out_loss"]["values"][0]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from titer.errors import InputError
 from titer.lab import make_lab
 from titer.models import load_model
 from titer.recipe import LabData, Train
@@ -96,7 +98,10 @@ def main() -> None:
     parser.add_argument("--measure", choices=("sampled_accuracy", "greedy_accuracy"), default="sampled_accuracy")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    table = stored("repetition")
+    try:
+        table = stored("repetition")
+    except InputError as fault:
+        sys.exit(str(fault))
     shares = {n: [share_of_time(n, seed) for seed in range(asked.rounds)] for n in BUDGETS}
     share = max(statistics.median(found) for found in shares.values())
     regret, saved = regret_of(table, asked.measure), updates_saved(table)

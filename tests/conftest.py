@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# how long an example takes says what else the machine does
+settings.register_profile("titer", deadline=None)
+settings.load_profile("titer")
 
 
 @pytest.fixture(scope="session")

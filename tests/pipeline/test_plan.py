@@ -126,10 +126,23 @@ def test_hours_are_measured_once(tmp_path: Path) -> None:
     make(tmp_path, problems=8, evaluation=1)
     settings = Train(**{**TRAIN, "updates": None, "hours": 2 / 3600})
     result = verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings)
-    seconds = json.loads((tmp_path / "sft" / "plan" / "seconds.json").read_text())
+    (work,) = (tmp_path / "sft" / "plan").iterdir()
+    seconds = json.loads((work / "seconds.json").read_text())
     assert result.updates == max(1, round(2 / seconds)) and 0 < seconds < 2
-    assert [file.name for file in (tmp_path / "sft" / "plan").iterdir()] == ["seconds.json"]
+    assert not (work / "warm-up").exists()
     assert verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings) == result
+    other = settings.model_copy(update={"batch_size": 2})  # measured anew, and refused: another training stands there
+    with pytest.raises(InputError, match="batch_size"):
+        verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=other)
+    assert len(list((tmp_path / "sft" / "plan").iterdir())) == 2
+
+
+def test_tokens_are_those_of_the_traces_that_are_picked(tmp_path: Path) -> None:
+    make(tmp_path, problems=40, evaluation=1)
+    settings = Train(**{**TRAIN, "updates": None, "tokens": 6000, "repetition": 3.0, "pick": "hard"})
+    verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings)
+    log = read_log(tmp_path / "sft" / "log.jsonl")
+    assert sum(row["trained_tokens"] for row in log) == pytest.approx(6000, rel=0.12)
 
 
 def test_too_long_traces_are_not_planned_with(tmp_path: Path) -> None:

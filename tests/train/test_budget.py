@@ -48,3 +48,12 @@ def test_a_warm_up_takes_time_and_leaves_nothing(tmp_path: Path) -> None:
     settings = Train(objective="nll", hours=1, batch_size=2, micro_tokens=500)
     seconds = seconds_an_update(tiny_model(), TOKENIZER, lab_samples(4), settings, work=tmp_path / "warm", seed=0)
     assert 0 < seconds < 5 and not (tmp_path / "warm").exists()
+
+
+def test_what_makes_no_sense_together_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="pick=hard needs repetition"):
+        Train(updates=3, pick="hard")
+    with pytest.raises(ValidationError, match="stop=endpoint needs probe_samples"):
+        Train(updates=3, stop="endpoint", probe_samples=0)
+    with pytest.raises(InputError, match="repetition is planned in a run or by sft only"):
+        train(tiny_model(), TOKENIZER, lab_samples(4), Train(objective="nll", updates=2, repetition=2), out=tmp_path)

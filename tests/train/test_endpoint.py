@@ -24,9 +24,12 @@ from titer.train.endpoint import (
     cooled,
     find_stop,
     plan_probes,
+    plan_unseen,
     slope_of,
+    warn_of_no_endpoint,
     warn_of_repetition,
 )
+from titer.train.schedule import log_grid
 from titer.train.state import read_log
 
 
@@ -151,3 +154,18 @@ def test_a_training_that_does_not_learn_spends_its_budget(tmp_path: Path) -> Non
     result = train(tiny_model(), TOKENIZER, lab_samples(4), settings, out=tmp_path, progress=False)
     assert result.updates == 10 and not (tmp_path / "endpoint.json").exists()
     assert torch.isfinite(torch.tensor(read_log(tmp_path / "log.jsonl")[-1]["loss"]))
+
+
+def test_a_training_too_short_for_the_rule_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    for updates, warned in ((20, True), (100, True), (400, False)):
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            warn_of_no_endpoint(plan_probes(updates=updates, batch_size=2, samples=100, most=200), updates)
+        assert ("cannot end" in caplog.text) == warned, updates
+
+
+def test_unseen_samples_take_a_hundredth_of_the_time_at_most() -> None:
+    assert plan_unseen(updates=4, batch_size=4) == FEWEST_SAMPLES
+    for updates, batch_size in ((1000, 8), (51_200, 1)):
+        count = plan_unseen(updates=updates, batch_size=batch_size)
+        assert count * len(log_grid(updates)) / 3 <= 0.01 * updates * batch_size

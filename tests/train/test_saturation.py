@@ -24,7 +24,8 @@ AIM = math.log(0.98 / 0.02)
 
 
 def test_the_line_is_found() -> None:
-    found = epochs_to_saturation(line(0.5, 0.18, 0.1), updates=1000)
+    found, rise = epochs_to_saturation(line(0.5, 0.18, 0.1), updates=1000)
+    assert rise.mid == pytest.approx(0.18, rel=0.01)
     assert found.mid == pytest.approx((AIM - 0.5 - 0.1 * math.log(1000)) / 0.18, rel=0.01)
     assert found.low == pytest.approx(found.mid, rel=0.01)  # all traces are alike
 
@@ -33,25 +34,25 @@ def test_the_line_is_found() -> None:
     ("a", "b", "c", "epochs"), [(3.0, 0.2, 0.5, 1.0), (0.0, -0.1, 0.0, 64.0), (0.0, 0.01, 0.0, 64.0)]
 )
 def test_its_ends(a: float, b: float, c: float, epochs: float) -> None:
-    assert epochs_to_saturation(line(a, b, c), updates=1000).mid == epochs
+    assert epochs_to_saturation(line(a, b, c), updates=1000).epochs.mid == epochs
 
 
 def test_accuracy_that_falls_with_updates_is_not_carried_on() -> None:
-    found = epochs_to_saturation(line(1.0, 0.2, -0.3), updates=100_000)
+    found, _ = epochs_to_saturation(line(1.0, 0.2, -0.3), updates=100_000)
     assert found.mid == pytest.approx((AIM - 1.0 + 0.3 * math.log(20)) / 0.2, rel=0.01)
 
 
 def test_traces_that_differ_widen_the_interval() -> None:
     factors = np.random.default_rng(0).uniform(0.9, 1.0, (100, 1)) * [1.0, 0.0] + [0.0, 1.0]
     probes = [one._replace(hits_S2=one.hits_S2 * factors) for one in line(0.5, 0.18, 0.1)]
-    found = epochs_to_saturation(probes, updates=1000, seed=1)
+    found, _ = epochs_to_saturation(probes, updates=1000, seed=1)
     assert found.low + 0.1 < found.mid < found.high - 0.1
-    assert found == epochs_to_saturation(probes, updates=1000, seed=1)
+    assert found == epochs_to_saturation(probes, updates=1000, seed=1).epochs
 
 
 def test_the_papers_figures_saturate_where_it_says() -> None:
     """Olmo3-7B after 1 and 8 epochs, arXiv 2602.11149: 98.0 % is then measured after 16."""
     first, eighth, sixteenth = (math.log(p / (1 - p)) for p in (0.757, 0.922, 0.980))
     probes = [probe(51_200, 1, first), probe(51_200, 8, eighth), probe(25_600, 1, first)]
-    found = epochs_to_saturation(probes, updates=51_200)
+    found, _ = epochs_to_saturation(probes, updates=51_200)
     assert found.mid == pytest.approx(16, abs=1) and sixteenth == pytest.approx(AIM)

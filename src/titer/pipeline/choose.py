@@ -99,7 +99,7 @@ def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work
         checkpoint = train_arm(recipe.model, samples, settings, seed=recipe.seed, work=folder)
         rollouts.append(sample_arm(recipe, checkpoint, held, name=arm, samples=recipe.choose.samples, work=folder))
     let_go(folders.values())
-    return change_in_accuracy(*rollouts, seed=recipe.seed)
+    return change_in_accuracy(*rollouts, seed=recipe.seed).change
 
 
 def trial_updates(recipe: Recipe, samples: Sequence[Sample]) -> int:

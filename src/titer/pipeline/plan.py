@@ -6,6 +6,7 @@ plan_training(recipe, traces, work)          # planned.parquet, unseen.parquet, 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from titer.store import write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
+
+logger = logging.getLogger("titer")
 
 MOST_UNSEEN = 100  # traces whose loss is followed although, or because, they are not trained on
 
@@ -59,16 +62,21 @@ def plan_training(recipe: Recipe, problems: Sequence[Problem], traces: Sequence[
     plan = planned(
         pool, recipe.train, recipe.model, work=work, seed=recipe.seed, plan=recipe.plan, held=held, said=said
     )
+    write_json(work / "too_long.json", [str(error) for error in too_long])
+    write_plan(work, plan, recipe.train, len(traces), len(too_long))
+
+
+def write_plan(work: Path, plan: Planned, asked: Train, kept: int, too_long: int) -> None:
+    """A plan in its folder: traces, updates, decision; what was needed for a trial goes."""
     write_records(work / "planned.parquet", plan.picked.traces)
     if plan.unseen:
         write_records(work / "unseen.parquet", plan.unseen)
     if plan.picked.losses:
         rows = [{"trace_id": name, "nll": loss} for name, loss in plan.picked.losses.items()]
         write_table(work / "losses.parquet", rows)
-    write_json(work / "plan.json", {"updates": plan.settings.updates})
     shutil.rmtree(work / "trial", ignore_errors=True)
-    write_json(work / "too_long.json", [str(error) for error in too_long])
-    write_decisions(work, [_decision(recipe.train, plan, len(traces), len(too_long))])
+    write_decisions(work, [_decision(asked, plan, kept, too_long)])
+    write_json(work / "plan.json", {"updates": plan.settings.updates})
 
 
 def read_plan(folder: Path, settings: Train) -> Train:
@@ -119,18 +127,60 @@ def planned(
 ) -> Planned:
     """The budget in updates, and the traces that fill it. What was measured stays in `work` and is not measured again.
 
-    Raises InputError: a budget that the repetitions leave no full update of, and whatever training refuses.
+    Raises InputError: a budget that the repetitions leave no full update of, something to measure with several
+    processes, and whatever training refuses.
     """
     from titer.train import in_updates, unique_samples
 
+    _refuse_several_processes(settings)
+    tokens = settings.tokens
     seconds = _measured_seconds(pool, settings, model, work, seed) if settings.hours else None
     settings, repetition = in_updates(settings, pool.samples, seconds=seconds), None
     if settings.repetition == "auto":
         repetition = _tried(pool, settings, model, work, seed, plan, held, said)
         settings = settings.model_copy(update={"repetition": repetition.times})
-    count = unique_samples(settings) if settings.repetition else len(pool.traces)
-    picked = pick(pool, count, settings.pick, seed=seed)
+    if settings.repetition:
+        picked = pick(pool, unique_samples(settings), settings.pick, seed=seed)
+        if tokens:  # those picked may be longer or shorter than the rest
+            again = settings.model_copy(update={"updates": None, "tokens": tokens})
+            settings = in_updates(again, _samples_of(pool, picked))
+            picked = pick(pool, unique_samples(settings), settings.pick, seed=seed)
+        _warn_of_few(settings, len(picked.traces))
+    else:
+        picked = Picked(pool.traces, {})
     return Planned(settings.model_copy(update=PLANNED), picked, _unseen(pool, picked, seed), seconds, repetition)
+
+
+def _refuse_several_processes(settings: Train) -> None:
+    """A trial and a warm-up are trainings of their own, after which several processes no longer know each other."""
+    from accelerate import PartialState
+
+    what = "hours" if settings.hours else "repetition" if settings.repetition == "auto" else None
+    if what and PartialState().num_processes > 1:
+        raise InputError(
+            "this is measured by a training of its own, in one process only",
+            field=f"train.{what}",
+            remedy="let one process plan, and give several what it came to: updates and repetition",
+        )
+
+
+def _samples_of(pool: Pool, picked: Picked) -> list[Sample]:
+    names = {trace.id for trace in picked.traces}
+    return [sample for sample in pool.samples if sample.trace_id in names]
+
+
+def _warn_of_few(settings: Train, traces: int) -> None:
+    """Say that traces are shown more often than was asked for, because there are no more of them."""
+    times = (settings.updates or 0) * settings.batch_size / traces
+    if times > 1.5 * float(settings.repetition or 1):
+        logger.warning(
+            "%d traces fill %d updates only when each is shown %.3g times, not %.3g: repeating them so often can cost "
+            "what was gained (arXiv 2602.11149); give more traces or fewer updates, or train.stop=endpoint",
+            traces,
+            settings.updates,
+            times,
+            settings.repetition,
+        )
 
 
 def _tried(
@@ -174,6 +224,8 @@ def _decision(asked: Train, plan: Planned, kept: int, too_long: int) -> Decision
     updates, chosen = plan.settings.updates or 0, len(plan.picked.traces)
     shown = updates * asked.batch_size
     evidence: dict[str, Any] = {"traces kept": kept, "dropped as too long": too_long, "shown in all": shown}
+    if plan.repetition and shown / chosen > plan.repetition.times + 1:
+        evidence["wanted times each"] = f"{plan.repetition.times:.3g}, but there are no more traces"
     if plan.seconds:
         evidence["seconds an update, measured"] = round(plan.seconds, 4)
     return Decision(

@@ -7,8 +7,9 @@ Three short trainings, each with a warm-up and a decay of its own: one epoch, RE
 many updates, and one epoch in half as many. Their token accuracies say after how many epochs the traces will be
 learned in the whole budget (`titer.train.saturation`); there the paper finds the best number (arXiv 2602.11149). Where
 there are held-out problems, both arms of equal updates are sampled on them, and where repetition is worse, it is left
-alone: in titer's lab new traces can beat repeated ones. A budget too small for a trial gets FEW epochs, with which the
-paper's plateau of 8 to 32 begins.
+alone: in titer's lab new traces can beat repeated ones. The arms' traces are drawn at random, whatever `pick` says.
+Where updates or traces are too few for a trial, or token accuracy does not rise in it, FEW epochs are taken: the least
+that was best for one of the paper's models.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from titer.pipeline.pick import Pool, at_random
 from titer.pipeline.trial import FEWEST, change_in_accuracy, let_go, sample_arm, train_arm, without
 from titer.recipe import Plan, Recipe, Train
 from titer.records import Problem
-from titer.records.results import Interval
+from titer.records.results import Difference
 
 if TYPE_CHECKING:
     from titer.train import Probe, Sample
@@ -66,11 +67,11 @@ def choose_repetition(
     """The rule above, for a budget of `settings.updates`. An interrupted trial goes on in `work`."""
     budget = settings.updates or 0
     updates = int(plan.share * budget / sum(share for _, share in ARMS.values()))
-    if updates < FEWEST_UPDATES:
-        few = f"{plan.share:.0%} of {budget} updates are too few for a trial"
-        return Repetition(FEW, f"{few}: {FEW:g}, where the paper's plateau begins", {})
-    problems = held.problems if held else []
+    problems = held.problems if held and len(held.problems) >= FEWEST else []
     order = _trained_on(pool, problems, seed)
+    if updates < FEWEST_UPDATES or updates * settings.batch_size > len(order):
+        what = f"{plan.share:.0%} of {budget} updates" if updates < FEWEST_UPDATES else f"{len(order)} traces"
+        return Repetition(FEW, f"{what} are too few for a trial: {FEW:g}, the least that was best in the paper", {})
     checkpoints, probes = {}, []
     for name, (epochs, share) in ARMS.items():
         said(f"plan: a trial of {epochs} epochs" + (" in half the updates" if share < 1 else ""))
@@ -78,16 +79,16 @@ def choose_repetition(
         samples = _samples(pool, order, arm, epochs)
         checkpoints[name] = train_arm(model, samples, arm, seed=seed, work=work / name)
         probes.append(_probe(checkpoints[name], samples, arm))
-    change = _compared(held, checkpoints, work, said) if held and len(problems) >= FEWEST else None
+    change = _compared(held, checkpoints, work, said) if held and problems else None
     let_go([work / name for name in ARMS])
     return decide(probes, change, budget=budget, seed=seed)
 
 
-def decide(probes: Sequence[Probe], change: Interval | None, *, budget: int, seed: int) -> Repetition:
+def decide(probes: Sequence[Probe], change: Difference | None, *, budget: int, seed: int) -> Repetition:
     """What the arms say. `change` is the accuracy of the repeated arm minus that of the other, None: not compared."""
     from titer.train import epochs_to_saturation
 
-    epochs = epochs_to_saturation(probes, updates=budget, seed=seed)
+    epochs, rise = epochs_to_saturation(probes, updates=budget, seed=seed)
     spent = sum(probe.updates for probe in probes)
     evidence: dict[str, Any] = {
         "the trial": f"{spent} updates in three arms, {spent / budget:.1%} of the budget",
@@ -98,11 +99,14 @@ def decide(probes: Sequence[Probe], change: Interval | None, *, budget: int, see
         "epochs until the traces are learned": f"{epochs.mid:.1f} [{epochs.low:.1f}, {epochs.high:.1f}]",
     }
     if change is not None:
-        low, mid, high = change
+        low, mid, high = change.change
         evidence[f"accuracy of {REPEATED} epochs − 1 in it"] = f"{mid:+.3f} [{low:+.3f}, {high:+.3f}]"
-        if high < 0:
+        if change.better == "worse":
             rule = "in the trial repeated traces were below new ones, and the interval excludes zero"
             return Repetition(1.0, rule, evidence)
+    if rise.low <= 0:
+        rule = f"token accuracy did not surely rise with epochs: {FEW:g}, the least that was best in the paper"
+        return Repetition(FEW, rule, evidence)
     return Repetition(epochs.mid, "so many epochs until token accuracy is at 98 % (fitted; ours)", evidence)
 
 
@@ -127,7 +131,7 @@ def _probe(checkpoint: str, samples: Sequence[Sample], arm: Train) -> Probe:
     return Probe(updates, updates * arm.batch_size / len(samples), hits_S2)
 
 
-def _compared(held: Held, checkpoints: dict[str, str], work: Path, said: Said) -> Interval:
+def _compared(held: Held, checkpoints: dict[str, str], work: Path, said: Said) -> Difference:
     rollouts = []
     for name in ("once", "repeated"):
         said(f"plan: sampling {name}")

@@ -19,7 +19,7 @@ from titer.models import add_lora, load_model
 from titer.pipeline.stages import evaluation_sampling, make_generator
 from titer.recipe import Recipe, Train
 from titer.records import Problem, Rollout, Trace
-from titer.records.results import Interval
+from titer.records.results import Difference
 from titer.rollouts import collect
 from titer.verify import Grader
 
@@ -67,10 +67,10 @@ def sample_arm(
         )
 
 
-def change_in_accuracy(one: Sequence[Rollout], other: Sequence[Rollout], *, seed: int) -> Interval:
+def change_in_accuracy(one: Sequence[Rollout], other: Sequence[Rollout], *, seed: int) -> Difference:
     """Accuracy of the other minus that of the one, paired over problems."""
     found = compare(one, other, seed=seed)
-    return next(d.change for d in found if d.level == "axis" and d.measure == "accuracy")
+    return next(d for d in found if d.level == "axis" and d.measure == "accuracy")
 
 
 def without(traces: Sequence[Trace], held: Collection[Problem]) -> list[Trace]:

@@ -196,10 +196,11 @@ class Train(Block):
     updates: Annotated[int, Field(gt=0)] | None = None
     """Budget in optimizer updates."""
     tokens: Annotated[int, Field(gt=0)] | None = None
-    """Budget in trained tokens, repetitions counted: as many updates as take so many on average."""
+    """Budget in trained tokens, repetitions counted: as many updates as take so many on average, over the traces that
+    are picked."""
     hours: Annotated[float, Field(gt=0)] | None = None
-    """Budget in hours of training on this machine: as many updates as a warm-up of ten says fit; probes and checkpoints
-    come on top."""
+    """Budget in hours of training on this machine: as many updates as a warm-up of ten says fit; the plan, probes and
+    checkpoints come on top."""
     repetition: Annotated[float, Field(ge=1)] | Literal["auto"] | None = None
     """How often each trace is shown within the budget: so many fewer traces are taken (arXiv 2602.11149). auto: a trial
     of a few updates tells (`plan`). None: all traces, as often as the budget allows."""
@@ -262,6 +263,14 @@ class Train(Block):
             raise PydanticCustomError("budgets", "{names} exclude each other", {"names": " and ".join(given)})
         if self.repetition and not given:
             raise PydanticCustomError("repetition", "repetition needs a budget to fill: updates, tokens or hours")
+        if self.pick == "hard" and not self.repetition:
+            raise PydanticCustomError("pick", "pick=hard needs repetition: without it all traces are shown")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_stop_by(self) -> Self:
+        if self.stop == "endpoint" and not self.probe_samples:
+            raise PydanticCustomError("endpoint", "stop=endpoint needs probe_samples, by which it is found")
         return self
 
 

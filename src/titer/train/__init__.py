@@ -4,7 +4,7 @@ from titer.train.budget import in_updates, unique_samples
 from titer.train.encode import Sample, encode, encode_all, encode_each, render, show
 from titer.train.endpoint import ENDPOINT_RULE
 from titer.train.loop import Result, train
-from titer.train.saturation import Probe, epochs_to_saturation
+from titer.train.saturation import Probe, Saturation, epochs_to_saturation
 from titer.train.state import read_stop
 from titer.train.token_loss import token_stats
 from titer.train.trackers import require_tracker
@@ -15,6 +15,7 @@ __all__ = [
     "Probe",
     "Result",
     "Sample",
+    "Saturation",
     "encode",
     "encode_all",
     "encode_each",

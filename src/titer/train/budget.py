@@ -52,6 +52,6 @@ def unique_samples(settings: Train) -> int:
             f"{updates} updates of {size} traces, each shown {times:g} times, are {count} different traces: fewer than "
             "one update takes",
             field="train.repetition",
-            remedy="raise train.updates, or lower it",
+            remedy="raise the budget, or lower it",
         )
     return count

@@ -16,6 +16,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from titer.train.schedule import log_grid
+
 logger = logging.getLogger("titer")
 
 LEVEL, AIM, FLAT = 0.96, 0.98, 0.002
@@ -23,6 +25,7 @@ LEARNED = 0.99  # where the paper's smaller models have begun to lose
 PROBES = 3  # that the slope is taken of
 COOLDOWN = 0.1
 SHARE = 0.03  # of the training time that all probes together may take
+UNSEEN_SHARE = 0.01  # besides, for the loss on samples that are not trained on
 FORWARD = 1 / 3  # of a trained sample's time that a probed one takes: no backward pass
 FEWEST_PROBES, MOST_PROBES = 16, 64  # in the whole budget
 FEWEST_SAMPLES = 8  # of a probe, however short the training
@@ -55,12 +58,28 @@ class Stop(NamedTuple):
 def plan_probes(*, updates: int, batch_size: int, samples: int, most: int) -> Probes:
     """The largest subset, up to `most`, that can be probed FEWEST_PROBES times in SHARE of the training's time.
 
-    A short training gets a smaller subset and not fewer probes; a longer one gets more of them, up to MOST_PROBES.
+    A short training gets a smaller subset before it gets fewer probes; a longer one gets more of them, up to
+    MOST_PROBES.
     """
     affordable = SHARE / FORWARD * updates * batch_size  # samples that may be probed in all
     size = max(1, min(most, samples, max(FEWEST_SAMPLES, int(affordable / FEWEST_PROBES))))
     often = max(1, min(MOST_PROBES, int(affordable / size)))
     return Probes(size, max(1, math.ceil(updates / often)))
+
+
+def plan_unseen(*, updates: int, batch_size: int) -> int:
+    """How many samples that are not trained on can be probed at every checkpoint in UNSEEN_SHARE of the training's
+    time; FEWEST_SAMPLES, however short it is."""
+    return max(FEWEST_SAMPLES, int(UNSEEN_SHARE / FORWARD * updates * batch_size / len(log_grid(updates))))
+
+
+def warn_of_no_endpoint(probes: Probes, updates: int) -> None:
+    """Say that the rule cannot fire, where so few probes come before the end that no slope can be had."""
+    if len(range(0, updates, probes.every)) < PROBES:
+        logger.warning(
+            "train.stop=endpoint cannot end %d updates: their share for probes is too small, and all are made",
+            updates,
+        )
 
 
 def find_stop(probed: Sequence[tuple[int, float]], *, updates: int, per_epoch: float) -> Stop | None:

@@ -34,7 +34,7 @@ from titer.train.batches import SampleOrder, micro_batches, to_device
 from titer.train.budget import in_updates
 from titer.train.claim import claim_folder
 from titer.train.encode import Sample
-from titer.train.endpoint import cooled, find_stop, plan_probes, warn_of_repetition
+from titer.train.endpoint import cooled, find_stop, plan_probes, plan_unseen, warn_of_no_endpoint, warn_of_repetition
 from titer.train.optimizers import make_optimizers
 from titer.train.progress import Progress
 from titer.train.schedule import log_grid, rate
@@ -99,6 +99,10 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             field="train.batch_size",
             remedy="raise it to at least one a process",
         )
+    if settings.repetition:
+        raise InputError(
+            "repetition is planned in a run or by sft only", field="train.repetition", remedy="leave it out"
+        )
     settings = in_updates(settings, samples)
     order, updates = SampleOrder(len(samples), settings.batch_size, seed), settings.updates or 0
     claim_folder(accelerator, out, settings, seed, model, samples, f)
@@ -114,6 +118,9 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     probes = plan_probes(
         updates=updates, batch_size=settings.batch_size, samples=len(samples), most=settings.probe_samples
     )
+    if settings.stop == "endpoint":
+        warn_of_no_endpoint(probes, updates)
+    unseen = unseen[: plan_unseen(updates=updates, batch_size=settings.batch_size)]
     subset = probe_subset(samples, probes.size, seed) if settings.probe_samples else []
     base = deepcopy(model).eval().requires_grad_(False) if f.divergence else None
     if settings.gradient_checkpointing:

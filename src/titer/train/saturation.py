@@ -1,7 +1,7 @@
 """After how many epochs token accuracy saturates, from a few short trainings.
 
     found = epochs_to_saturation([Probe(20, 1, hits), Probe(20, 8, more), Probe(10, 1, fewer)], updates=1000)
-    found.mid            # epochs at which, in 1000 updates, token accuracy reaches AIM
+    found.epochs.mid     # epochs at which, in 1000 updates, token accuracy reaches AIM
 
 The fit is ours. arXiv 2602.11149 gives token accuracy by epochs at equal updates, and on its figures the log-odds rise
 in a straight line: by .18 to .20 an epoch for Olmo3-7B and .16 to .18 for Qwen3-8B from 1 to 16 epochs, by .28 to .30
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from titer.records.results import Interval
 from titer.train.endpoint import AIM
 
-MOST_EPOCHS = 64.0  # twice the paper's largest best number
+MOST_EPOCHS = 64.0  # the largest number that was best for a model of the paper (Olmo3-7B, hardly above 32)
 RESAMPLES = 2000
 
 
@@ -38,25 +38,34 @@ class Probe(NamedTuple):
         return float(hits / tokens)
 
 
-def epochs_to_saturation(probes: Sequence[Probe], *, updates: int, seed: int = 0) -> Interval:
-    """Epochs at which token accuracy reaches AIM in so many updates, from 1 to MOST_EPOCHS, with a 95 % bootstrap
-    interval over the probes' traces. It does not hold how wrong the line may be.
+class Saturation(NamedTuple):
+    """Epochs until token accuracy reaches AIM, from 1 to MOST_EPOCHS, and how much the log-odds rise with each."""
 
-    log-odds = a + b · epochs + c · ln(updates), through three probes of different epochs and updates.
+    epochs: Interval
+    rise: Interval
+
+
+def epochs_to_saturation(probes: Sequence[Probe], *, updates: int, seed: int = 0) -> Saturation:
+    """The line through three probes of different epochs and updates, carried on to so many updates.
+
+    log-odds = a + b · epochs + c · ln(updates). Intervals are 95 % bootstraps over the probes' traces; they do not hold
+    how wrong the line may be.
     """
     rng = np.random.default_rng([seed, 6])
-    draws = [_epochs([_drawn(one, rng) for one in probes], updates) for _ in range(RESAMPLES)]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(float(low), _epochs(probes, updates), float(high))
+    draws = np.array([_fit([_drawn(one, rng) for one in probes], updates) for _ in range(RESAMPLES)])
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    ends = zip(low, _fit(probes, updates), high, strict=True)
+    return Saturation(*(Interval(float(a), mid, float(b)) for a, mid, b in ends))
 
 
-def _epochs(probes: Sequence[Probe], updates: int) -> float:
+def _fit(probes: Sequence[Probe], updates: int) -> tuple[float, float]:
+    """Epochs until AIM, and the rise of the log-odds with each."""
     known = np.array([[1.0, one.epochs, math.log(one.updates)] for one in probes])
     a, b, c = np.linalg.lstsq(known, np.array([_log_odds(one) for one in probes]), rcond=None)[0]
     left = math.log(AIM / (1 - AIM)) - a - max(c, 0.0) * math.log(updates) - min(c, 0.0) * math.log(probes[0].updates)
     if left <= b:  # one epoch is enough
-        return 1.0
-    return MOST_EPOCHS if b <= 0 else min(MOST_EPOCHS, float(left / b))
+        return 1.0, float(b)
+    return (MOST_EPOCHS if b <= 0 else min(MOST_EPOCHS, float(left / b))), float(b)
 
 
 def _log_odds(probe: Probe) -> float:

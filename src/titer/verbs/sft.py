@@ -18,12 +18,13 @@ from titer.measure import TokenSums, choose, prior
 from titer.pipeline.choose import check_objective
 from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
-from titer.store import write_json, write_table
+from titer.store import content_hash, write_json, write_table
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from titer.models import Loaded
+    from titer.pipeline.pick import Pool
     from titer.train import Sample
 
 logger = logging.getLogger("titer")
@@ -71,15 +72,15 @@ def sft(
 ) -> SftResult:
     """Fine-tune `model` on every trace of a file; goes on where an interrupted call with the same `out` stopped.
 
-    What `objective: auto` came to stays in `out/choice.json`, with the sums of each trace in `out/prior.parquet`; how
-    long an update takes, where `hours` had it measured, in `out/plan/seconds.json`.
+    What `objective: auto` came to stays in `out/choice.json`, with the sums of each trace in `out/prior.parquet`; what
+    `tokens`, `hours` and `repetition` came to, and why, in `out/plan/`.
     Raises InputError for bad rows and repeated traces (with `on_bad="drop"` they are listed in the result), truncated
     traces, and whatever `titer.train` refuses.
     """
     import json
 
     from titer.models import add_lora, load_model
-    from titer.pipeline.plan import is_planned, planned, pool_of
+    from titer.pipeline.plan import is_planned, pool_of
     from titer.pipeline.reading import step_kinds
     from titer.pipeline.stages import context_length
     from titer.traces import BEHAVIOURS
@@ -101,10 +102,7 @@ def sft(
     )
     settings, evidence = _settled(settings, loaded, samples, rows, seed)
     if is_planned(settings):
-        pool = pool_of(rows, samples, loaded)
-        plan = planned(pool, settings, model, work=Path(out) / "plan", seed=seed, plan=Plan())
-        settings, names = plan.settings, {trace.id for trace in plan.picked.traces}
-        samples = [sample for sample in samples if sample.trace_id in names]
+        settings, samples = _planned(model, pool_of(rows, samples, loaded), settings, Path(out), seed)
     student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
     result = train(
         student,
@@ -124,6 +122,23 @@ def sft(
     return SftResult(
         str(result.last), result.updates, settings.objective, accuracy, len(samples), [str(error) for error in dropped]
     )
+
+
+def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> tuple[Train, list[Sample]]:
+    """The settings with their budget in updates, and the samples that fill it; as an earlier call planned them.
+
+    A plan stands in a folder named by what it depends on, so that none is taken for another's.
+    """
+    from titer.pipeline.plan import planned, read_plan, traces_of, write_plan
+
+    digests = [[sample.trace_id, sample.ids] for sample in pool.samples]
+    key = content_hash([model, seed, settings.model_dump(mode="json"), digests])
+    work = out / "plan" / key[:12]
+    if not (work / "plan.json").exists():
+        plan = planned(pool, settings, model, work=work, seed=seed, plan=Plan(), said=logger.info)
+        write_plan(work, plan, settings, len(pool.traces), 0)
+    names = {trace.id for trace in traces_of(work)[0]}
+    return read_plan(work, settings), [sample for sample in pool.samples if sample.trace_id in names]
 
 
 def _settled(

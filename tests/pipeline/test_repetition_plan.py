@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -45,18 +46,26 @@ PROBES = [probe(20, 1, 0.75), probe(20, 8, 0.92), probe(10, 1, 0.75)]
     ("change", "times"),
     [
         (None, 15.5),
-        (Interval(-0.05, 0.02, 0.08), 15.5),
-        (Interval(0.01, 0.05, 0.08), 15.5),
-        (Interval(-0.09, -0.05, -0.01), 1.0),
+        (((-0.05, 0.02, 0.08), "cannot tell"), 15.5),
+        (((0.01, 0.05, 0.08), "better"), 15.5),
+        (((-0.09, -0.05, -0.01), "worse"), 1.0),
+        (((-0.09, -0.05, -0.01), "cannot tell"), 15.5),  # too few problems differ
     ],
 )
-def test_token_accuracy_tells_unless_repetition_is_worse(change: Interval | None, times: float) -> None:
-    found = decide(PROBES, change, budget=1000, seed=0)
+def test_token_accuracy_tells_unless_repetition_is_worse(change: Any, times: float) -> None:
+    told = SimpleNamespace(change=Interval(*change[0]), better=change[1]) if change else None
+    found = decide(PROBES, cast(Any, told), budget=1000, seed=0)
     assert found.times == pytest.approx(times, abs=0.2)
     assert found.evidence["the trial"] == "50 updates in three arms, 5.0% of the budget"
     assert found.evidence["epochs until the traces are learned"].startswith("15.")
     assert ("accuracy of 8 epochs − 1 in it" in found.evidence) == (change is not None)
     assert ("below new ones" in found.rule) == (times == 1.0)
+
+
+@pytest.mark.parametrize("repeated", [0.75, 0.70])
+def test_where_token_accuracy_does_not_rise_the_paper_tells(repeated: float) -> None:
+    found = decide([PROBES[0], probe(20, 8, repeated), PROBES[2]], None, budget=1000, seed=0)
+    assert found.times == 8 and "did not surely rise" in found.rule and "three arms" in found.evidence["the trial"]
 
 
 def recipe(share: float = 1.0, **train: Any) -> Recipe:
@@ -133,7 +142,9 @@ def test_sft_has_token_accuracy_alone(tmp_path: Path, monkeypatch: pytest.Monkey
     make(tmp_path, problems=30, evaluation=1)
     settings = Train(**TRAIN)
     result = verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings)
-    found = json.loads((tmp_path / "sft" / "plan" / "repetition.json").read_text())
+    (work,) = (tmp_path / "sft" / "plan").iterdir()
+    found = json.loads((work / "repetition.json").read_text())
+    assert not (work / "trial").exists() and json.loads((work / "decisions.json").read_text())
     assert result.updates == 12 and "accuracy of 8 epochs − 1 in it" not in found["evidence"]
     assert result.traces == min(60, round(12 * 4 / found["times"]))
     assert verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings) == result
@@ -142,3 +153,23 @@ def test_sft_has_token_accuracy_alone(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_auto_is_no_number_of_times() -> None:
     with pytest.raises(InputError, match="how often auto is, a run or sft measures"):
         unique_samples(Train(**TRAIN))
+
+
+def test_too_few_traces_for_a_trial_are_said_to_be_shown_too_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, problems=3, evaluation=1)
+    settings = Train(**{**TRAIN, "updates": 20})
+    with caplog.at_level("WARNING"):
+        result = verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings)
+    assert result.traces == 6
+    assert "6 traces fill 20 updates only when each is shown 13.3 times, not 8" in caplog.text
+
+
+def test_several_processes_measure_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate import PartialState
+
+    make(tmp_path, problems=3, evaluation=1)
+    monkeypatch.setitem(PartialState().__dict__, "num_processes", 2)
+    with pytest.raises(InputError, match=r"train.repetition.*in one process only"):
+        verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=Train(**TRAIN))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from titer.measure.prior import Prior
-from titer.records.results import Interval
+from titer.records.results import Call
 
 STRONG, WEAK = 0.9, 0.5
 
@@ -42,12 +42,15 @@ def choose(prior: Prior, *, strong: float = STRONG, weak: float = WEAK, candidat
     return Choice(None, f"mean p of the base is not surely above {strong:g} nor below {weak:g}: between")
 
 
-def after_trial(difference: Interval, *, candidate: str = "p") -> Choice:
-    """What a trial's paired difference, accuracy of the candidate minus that of nll, makes of it."""
+def after_trial(call: Call, *, candidate: str = "p") -> Choice:
+    """What a trial's paired difference, accuracy of the candidate minus that of nll, makes of it.
+
+    `call` is that of the difference: better or worse only where its interval excludes zero and enough problems differ.
+    """
     name = spoken(candidate)
-    if difference.low > 0:
+    if call == "better":
         return Choice(candidate, f"between, and in the trial {name} was above −log p: its interval excludes zero")
-    if difference.high < 0:
+    if call == "worse":
         return Choice("nll", f"between, and in the trial −log p was above {name}: its interval excludes zero")
     return Choice("nll", f"between, and the trial cannot tell {name} from −log p: −log p")
 

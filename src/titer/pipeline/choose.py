@@ -21,7 +21,7 @@ from titer.pipeline.stages import context_length
 from titer.pipeline.trial import FEWEST, change_in_accuracy, held_out, let_go, sample_arm, train_arm, without
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Trace
-from titer.records.results import Interval
+from titer.records.results import Difference
 from titer.store import write_json, write_table
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def choose_objective(recipe: Recipe, inputs: Inputs, traces: Sequence[Trace], wo
             choice = Choice("nll", f"{choice.rule}; {why}: −log p")
         else:
             difference = trial(recipe, held, traces, work / "trial", said)
-            choice = after_trial(difference, candidate=candidate)
+            choice = after_trial(difference.better, candidate=candidate)
     write_json(work / "choice.json", {"objective": choice.objective, "rule": choice.rule})
     write_decisions(work, [_decision(recipe, choice, found, difference)])
 
@@ -79,7 +79,7 @@ def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[s
     return priors(sums, seed=recipe.seed)
 
 
-def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work: Path, said: Said) -> Interval:
+def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work: Path, said: Said) -> Difference:
     """Accuracy of the candidate minus that of −log p after the same few updates on the same traces.
 
     It is that on held-out problems: training problems whose traces neither arm sees. Evaluation problems are never
@@ -99,7 +99,7 @@ def trial(recipe: Recipe, held: Sequence[Problem], traces: Sequence[Trace], work
         checkpoint = train_arm(recipe.model, samples, settings, seed=recipe.seed, work=folder)
         rollouts.append(sample_arm(recipe, checkpoint, held, name=arm, samples=recipe.choose.samples, work=folder))
     let_go(folders.values())
-    return change_in_accuracy(*rollouts, seed=recipe.seed).change
+    return change_in_accuracy(*rollouts, seed=recipe.seed)
 
 
 def trial_updates(recipe: Recipe, samples: Sequence[Sample]) -> int:
@@ -111,7 +111,7 @@ def trial_updates(recipe: Recipe, samples: Sequence[Sample]) -> int:
     return min(recipe.choose.updates, in_updates(recipe.train, samples).updates or 0)
 
 
-def _decision(recipe: Recipe, choice: Choice, found: dict[str, Prior], difference: Interval | None) -> Decision:
+def _decision(recipe: Recipe, choice: Choice, found: dict[str, Prior], difference: Difference | None) -> Decision:
     evidence: dict[str, Any] = {
         f"mean p, {name}": f"{prior.mean_p.mid:.3f} [{prior.mean_p.low:.3f}, {prior.mean_p.high:.3f}]"
         for name, prior in found.items()
@@ -123,7 +123,7 @@ def _decision(recipe: Recipe, choice: Choice, found: dict[str, Prior], differenc
         "traces measured": every.traces,
     }
     if difference:
-        low, mid, high = difference
+        low, mid, high = difference.change
         evidence["the trial"] = (
             f"{recipe.choose.updates} updates an arm, at most the run's own, then {recipe.choose.samples} rollouts of "
             f"at most {recipe.choose.problems} held-out problems"

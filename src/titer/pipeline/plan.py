@@ -18,13 +18,14 @@ from titer.pipeline.decisions import write_decisions
 from titer.pipeline.pick import HOW, Picked, Pool, at_random, pick
 from titer.pipeline.repetition import Held, Repetition, Said, choose_repetition
 from titer.pipeline.stages import context_length
-from titer.pipeline.trial import PLANNED, held_out
+from titer.pipeline.trial import NOTHING_TO_PLAN, held_out
 from titer.recipe import Plan, Recipe, Train
 from titer.records import Decision, Problem, Trace, read_traces, write_records
 from titer.store import write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
+    from titer.train.encode import StepLabels
 
 logger = logging.getLogger("titer")
 
@@ -82,7 +83,7 @@ def write_plan(work: Path, plan: Planned, asked: Train, kept: int, too_long: int
 def read_plan(folder: Path, settings: Train) -> Train:
     """The settings with the budget that a finished plan came to, and nothing left to be planned."""
     updates = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["updates"]
-    return settings.model_copy(update={"updates": updates, **PLANNED})
+    return settings.model_copy(update={"updates": updates, **NOTHING_TO_PLAN})
 
 
 def traces_of(folder: Path) -> tuple[list[Trace], list[Trace]]:
@@ -93,7 +94,9 @@ def traces_of(folder: Path) -> tuple[list[Trace], list[Trace]]:
     return list(read_traces(folder / "planned.parquet")), list(read_traces(unseen)) if unseen.exists() else []
 
 
-def pooled(loaded: Loaded, traces: Sequence[Trace], settings: Train) -> tuple[Pool, list[InputError]]:
+def pooled(
+    loaded: Loaded, traces: Sequence[Trace], settings: Train, *, label: StepLabels | None = None
+) -> tuple[Pool, list[InputError]]:
     """What can be trained on, and the faults of what cannot. Raises InputError where `encode_all` does."""
     from titer.train import encode_all
 
@@ -104,14 +107,10 @@ def pooled(loaded: Loaded, traces: Sequence[Trace], settings: Train) -> tuple[Po
         max_length=context_length(settings.max_length, loaded.model),
         too_long=settings.too_long,
         dropped=dropped,
+        label=label,
     )
-    return pool_of(traces, samples, loaded), dropped
-
-
-def pool_of(traces: Sequence[Trace], samples: list[Sample], loaded: Loaded) -> Pool:
-    """The traces that have a sample, beside theirs."""
     left = {sample.trace_id for sample in samples}
-    return Pool([trace for trace in traces if trace.id in left], samples, loaded)
+    return Pool([trace for trace in traces if trace.id in left], samples, loaded), dropped
 
 
 def planned(
@@ -148,7 +147,9 @@ def planned(
         _warn_of_few(settings, len(picked.traces))
     else:
         picked = Picked(pool.traces, {})
-    return Planned(settings.model_copy(update=PLANNED), picked, _unseen(pool, picked, seed), seconds, repetition)
+    return Planned(
+        settings.model_copy(update=NOTHING_TO_PLAN), picked, _unseen(pool, picked, seed), seconds, repetition
+    )
 
 
 def _refuse_several_processes(settings: Train) -> None:

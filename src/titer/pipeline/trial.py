@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from titer.train import Sample
 
 FEWEST = 6  # problems: on fewer no difference could be told from nothing (`titer.evaluate.compare`)
-PLANNED: dict[str, Any] = {"tokens": None, "hours": None, "repetition": None}  # nothing left to plan
-ALONE: dict[str, Any] = {**PLANNED, "stop": "budget", "probe_samples": 0, "tracker": "none"}
+NOTHING_TO_PLAN: dict[str, Any] = {"tokens": None, "hours": None, "repetition": None}  # nothing left to plan
+ALONE: dict[str, Any] = {**NOTHING_TO_PLAN, "stop": "budget", "probe_samples": 0, "tracker": "none"}
 
 
 def held_out(problems: Sequence[Problem], traces: Sequence[Trace], most: int, seed: int) -> list[Problem]:

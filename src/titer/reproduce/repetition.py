@@ -34,12 +34,18 @@ def diagonal(kind: str, epochs: Sequence[int] = EPOCHS, *, shown: int = BUDGET) 
     return [Cell(kind, n, shown // n) for n in epochs]
 
 
+def at_rates(epochs: int) -> list[Cell]:
+    """A cell of the diagonal at every learning rate that was tried, the settings' own first."""
+    (cell,) = diagonal("short", (epochs,))
+    return [cell, *(cell._replace(rate=rate / 1e-3) for rate in RATES)]
+
+
 CELLS = {
     cell.name: cell
     for cell in (
         *(Cell("short", n, size) for size in SAMPLES for n in EPOCHS),
         *diagonal("long"),
-        *(cell._replace(rate=rate / 1e-3) for rate in RATES for cell in diagonal("short", (1, 8, 32))),
+        *(cell for epochs in (1, 8, 32) for cell in at_rates(epochs)),
         *diagonal("negative", (1, 8)),
         *diagonal("hard", (8,)),
         *diagonal("easy", (8,)),
@@ -56,8 +62,10 @@ def job(arm: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measu
 
 
 SAMPLED, GREEDY, ENDED = "sampled_accuracy", "greedy_accuracy", "sampled_terminated"
+READ = "sampled_accuracy_given_parsed"
 WAYS = (("sampled", SAMPLED), ("greedy", GREEDY))
 WINS = "51,200 updates, 1×51.2k → 32×1.6k: Olmo3-7B 17.2→38.8; Qwen3-8B 15.0→36.2"
+READS = "Acc|Parse; no figure here"
 HURTS = "Qwen3-4B, 8×6.4k → 128×0.4k: 29.1→12.4; Olmo3-7B 36.5→38.4"
 ENDS = "share of answers ended, 1×51.2k → 32×1.6k: 24 %→89 %"
 NEGATIVE = "wrong traces repeat about as well as right ones; no figure here"
@@ -96,6 +104,28 @@ CLAIMS = (
             "above",
         )
         for kind in KINDS
+    ),
+    *(
+        Claim(
+            f"{kind} traces: more of the parsed answers are right after 8 epochs of 128 than 1 of 1,024",
+            READS,
+            READ,
+            versus(f"{kind}-8x128", f"{kind}-1x1024"),
+            "above",
+        )
+        for kind in KINDS
+    ),
+    *(
+        Claim(
+            f"short traces: {epochs} epochs of {size:,} above {other} of {others:,} at its best learning rate, {way}",
+            WINS,
+            measure,
+            {f"short-{epochs}x{size}": 1.0},
+            "above",
+            best_of=tuple(cell.name for cell in at_rates(other)),
+        )
+        for epochs, size, other, others in ((8, 128, 1, 1024), (1, 1024, 8, 128))
+        for way, measure in WAYS
     ),
     Claim(
         "the loss on held-out traces rises all the while: 32 epochs of 32 above 1 of 1,024",
@@ -159,7 +189,7 @@ MAPS = tuple(
         ("Accuracy, greedy", GREEDY),
         ("Token accuracy", "token_accuracy"),
         ("Ended, sampled", ENDED),
-        ("Right when read, sampled", "sampled_accuracy_given_parsed"),
+        ("Right when read, sampled", READ),
         ("Loss on held-out traces", "held_out_loss"),
     )
 )

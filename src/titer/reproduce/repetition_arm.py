@@ -161,12 +161,12 @@ def missed(item: Item, seed: int) -> Item:
 def base_losses(traces: Sequence[Trace], model: str = MODEL) -> list[float]:
     """Mean −log p of each trace's trained tokens, in nats."""
     from titer.models import load_model
-    from titer.pipeline.prior import token_sums
-    from titer.train import encode_all
+    from titer.pipeline.pick import losses_of
+    from titer.pipeline.plan import pooled
 
-    loaded = load_model(model)
-    samples = encode_all(traces, loaded.tokenizer, max_length=None, too_long="stop", dropped=[])
-    return [one.nll / one.tokens for one in token_sums(loaded.model, loaded.tokenizer, samples, traces)]
+    pool, _ = pooled(load_model(model), traces, Train(too_long="stop"))
+    losses = losses_of(pool)
+    return [losses[trace.id] for trace in traces]
 
 
 def score(model: str, kind: str, settings: Settings, seed: int, folder: Path) -> Measures:

@@ -7,7 +7,6 @@ result.checkpoint
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -23,7 +22,6 @@ from titer.store import content_hash, write_json, write_table
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from titer.models import Loaded
     from titer.pipeline.pick import Pool
     from titer.train import Sample
 
@@ -80,11 +78,10 @@ def sft(
     import json
 
     from titer.models import add_lora, load_model
-    from titer.pipeline.plan import is_planned, pool_of
+    from titer.pipeline.plan import is_planned, pooled
     from titer.pipeline.reading import step_kinds
-    from titer.pipeline.stages import context_length
     from titer.traces import BEHAVIOURS
-    from titer.train import encode_all, require_tracker, train
+    from titer.train import require_tracker, train
 
     settings = settings or Train()
     require_tracker(settings)
@@ -92,17 +89,11 @@ def sft(
     dropped: list[InputError] = []
     rows = _traces(traces, on_bad, dropped)
     loaded = load_model(model)
-    samples = encode_all(
-        rows,
-        loaded.tokenizer,
-        max_length=context_length(settings.max_length, loaded.model),
-        too_long=settings.too_long,
-        dropped=dropped,
-        label=step_kinds,
-    )
-    settings, evidence = _settled(settings, loaded, samples, rows, seed)
+    pool, too_long = pooled(loaded, rows, settings, label=step_kinds)
+    settings, evidence = _settled(settings, pool, seed)
+    samples = pool.samples
     if is_planned(settings):
-        settings, samples = _planned(model, pool_of(rows, samples, loaded), settings, Path(out), seed)
+        settings, samples = _planned(model, pool, settings, Path(out), seed)
     student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
     result = train(
         student,
@@ -120,7 +111,12 @@ def sft(
     probes = (Path(out) / "probe.jsonl").read_text(encoding="utf-8").splitlines()
     accuracy = json.loads(probes[-1])["token_accuracy"] if probes else None
     return SftResult(
-        str(result.last), result.updates, settings.objective, accuracy, len(samples), [str(error) for error in dropped]
+        str(result.last),
+        result.updates,
+        settings.objective,
+        accuracy,
+        len(samples),
+        [str(error) for error in (*dropped, *too_long)],
     )
 
 
@@ -141,16 +137,15 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
     return read_plan(work, settings), [sample for sample in pool.samples if sample.trace_id in names]
 
 
-def _settled(
-    settings: Train, loaded: Loaded, samples: Sequence[Sample], traces: Sequence[Trace], seed: int
-) -> tuple[Train, _Evidence | None]:
+def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence | None]:
     """The settings with the objective that `auto` comes to: nll between strong and weak, with nothing to try it on."""
     from titer.pipeline.prior import token_sums
 
     if settings.objective != "auto":
         return settings, None
-    some = [samples[i] for i in np.random.default_rng([seed, 3]).permutation(len(samples))[: Choose().traces]]
-    sums = token_sums(loaded.model, loaded.tokenizer, some, traces)
+    order = np.random.default_rng([seed, 3]).permutation(len(pool.samples))
+    some = [pool.samples[i] for i in order[: Choose().traces]]
+    sums = token_sums(pool.loaded.model, pool.loaded.tokenizer, some, pool.traces)
     mean_p = (found := prior(sums, seed=seed)).mean_p
     choice = choose(found)
     rule = choice.rule if choice.objective else f"{choice.rule}; sft has no problems to try it on: −log p"

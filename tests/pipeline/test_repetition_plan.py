@@ -137,10 +137,33 @@ def test_a_budget_too_small_for_a_trial_gets_the_papers_fewest(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("short_arms")
-def test_sft_has_token_accuracy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_killed_in_its_last_arm_comes_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(recipe(), out=tmp_path / "whole")
+    train_arm, trained = repetition_module.train_arm, []
+
+    def training(*positional: Any, work: Path, **options: Any) -> str:
+        if work.name == "shorter" and "repeated" in trained:
+            trained.clear()
+            raise KeyboardInterrupt
+        trained.append(work.name)
+        return train_arm(*positional, work=work, **options)
+
+    monkeypatch.setattr(repetition_module, "train_arm", training)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(), out=tmp_path / "cut")
+    monkeypatch.setattr(repetition_module, "train_arm", train_arm)
+    run(recipe(), out=tmp_path / "cut")
+    for name in ("repetition.json", "plan.json", "planned.parquet"):
+        whole, cut = ((tmp_path / run / "plan" / name).read_bytes() for run in ("whole", "cut"))
+        assert whole == cut, name
+
+
+@pytest.mark.usefixtures("short_arms")
+@pytest.mark.parametrize("more", [{}, {"lora": {"rank": 2}, "packing": True}])
+def test_sft_has_token_accuracy_alone(more: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["titer.verbs.sft"], "Plan", lambda: Plan(share=1.0))
     make(tmp_path, problems=30, evaluation=1)
-    settings = Train(**TRAIN)
+    settings = Train(**TRAIN, **more)
     result = verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings)
     (work,) = (tmp_path / "sft" / "plan").iterdir()
     found = json.loads((work / "repetition.json").read_text())

@@ -1,4 +1,4 @@
-"""One process of the resume test: train with packing, killed in the middle of an epoch or going on from there."""
+"""One process of the resume tests: train, killed before some update or going on from there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training import TOKENIZER, lab_samples, tiny_model
 from titer.recipe import Train
 from titer.train import loop, train
 
-SETTINGS = Train(
+SHORT = Train(
     updates=9,
     batch_size=4,
     learning_rate=1e-2,
@@ -23,6 +23,13 @@ SETTINGS = Train(
     precision="fp32",
     save_seconds=1e-6,
 )
+ENDED = SHORT.model_copy(
+    update={"objective": "nll", "updates": 150, "learning_rate": 6e-3, "schedule": "constant", "stop": "endpoint"}
+)
+RUNS = {
+    "short": (SHORT, 10),  # samples: two and a half updates an epoch, so that the seventh is in the middle of the third
+    "ended": (ENDED, 4),  # learned well before 150 updates
+}
 
 
 def killed_at(update: int) -> None:
@@ -39,8 +46,8 @@ def killed_at(update: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    out, kill = Path(sys.argv[1]), int(sys.argv[2])
-    samples = lab_samples(10)  # two and a half updates an epoch: the seventh is in the middle of the third
+    out, run, kill = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    settings, samples = RUNS[run]
     if kill:
         killed_at(kill)
-    train(tiny_model(), TOKENIZER, samples, SETTINGS, out=out, progress=False)
+    train(tiny_model(), TOKENIZER, lab_samples(samples), settings, out=out, progress=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -82,15 +83,27 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("world", [1, 2])
 def test_killed_in_the_middle_of_an_epoch_it_ends_the_same_to_the_last_digit(world: int, tmp_path: Path) -> None:
     """With packing, shuffling, and two processes."""
-    launched(world, "resume_worker.py", tmp_path / "whole", 0)
-    launched(world, "resume_worker.py", tmp_path / "cut", 6, dies=True)
+    launched(world, "resume_worker.py", tmp_path / "whole", "short", 0)
+    launched(world, "resume_worker.py", tmp_path / "cut", "short", 6, dies=True)
     assert (tmp_path / "cut" / "state").exists() and not (tmp_path / "cut" / "checkpoints").exists()
-    launched(world, "resume_worker.py", tmp_path / "cut", 0)
+    launched(world, "resume_worker.py", tmp_path / "cut", "short", 0)
     for name in ("log.jsonl", "probe.jsonl"):
         whole, cut = (without_speed(read_log(tmp_path / run / name)) for run in ("whole", "cut"))
         assert whole == cut and whole, name
     whole, cut = (load_file(tmp_path / run / "checkpoints/step-000009/model.safetensors") for run in ("whole", "cut"))
     assert all(torch.equal(weight, cut[name]) for name, weight in whole.items())
+
+
+def test_two_processes_killed_while_they_cool_down_end_at_the_same_place(tmp_path: Path) -> None:
+    launched(2, "resume_worker.py", tmp_path / "whole", "ended", 0)
+    stop = (tmp_path / "whole" / "endpoint.json").read_text()
+    fired, end = json.loads(stop)["fired"], json.loads(stop)["end"]
+    assert fired + 1 < end < 150
+    launched(2, "resume_worker.py", tmp_path / "cut", "ended", fired + 1, dies=True)
+    launched(2, "resume_worker.py", tmp_path / "cut", "ended", 0)
+    assert (tmp_path / "cut" / "endpoint.json").read_text() == stop
+    whole, cut = (without_speed(read_log(tmp_path / run / "log.jsonl")) for run in ("whole", "cut"))
+    assert whole == cut and len(whole) == end
 
 
 def without_speed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

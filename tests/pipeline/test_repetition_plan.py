@@ -170,6 +170,7 @@ def test_sft_has_token_accuracy_alone(more: dict[str, Any], tmp_path: Path, monk
     assert not (work / "trial").exists() and json.loads((work / "decisions.json").read_text())
     assert result.updates == 12 and "accuracy of 8 epochs − 1 in it" not in found["evidence"]
     assert result.traces == min(60, round(12 * 4 / found["times"]))
+    assert len(read_log(tmp_path / "sft" / "unseen.jsonl")) > 2
     assert verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=settings) == result
 
 

@@ -91,9 +91,10 @@ def sft(
     loaded = load_model(model)
     pool, too_long = pooled(loaded, rows, settings, label=step_kinds)
     settings, evidence = _settled(settings, pool, seed)
-    samples = pool.samples
+    samples: list[Sample] = pool.samples
+    unseen: list[Sample] = []
     if is_planned(settings):
-        settings, samples = _planned(model, pool, settings, Path(out), seed)
+        settings, samples, unseen = _planned(model, pool, settings, Path(out), seed)
     student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
     result = train(
         student,
@@ -104,6 +105,7 @@ def sft(
         seed=seed,
         progress=progress,
         kinds=BEHAVIOURS,
+        unseen=unseen,
     )
     if evidence:
         write_json(Path(out) / "choice.json", evidence.choice)
@@ -120,8 +122,9 @@ def sft(
     )
 
 
-def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> tuple[Train, list[Sample]]:
-    """The settings with their budget in updates, and the samples that fill it; as an earlier call planned them.
+def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> tuple[Train, list[Sample], list[Sample]]:
+    """The settings with their budget in updates, the samples that fill it, and others whose loss is followed; as an
+    earlier call planned them.
 
     A plan stands in a folder named by what it depends on, so that none is taken for another's.
     """
@@ -133,8 +136,9 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
     if not (work / "plan.json").exists():
         plan = planned(pool, settings, model, work=work, seed=seed, plan=Plan(), said=logger.info)
         write_plan(work, plan, settings, len(pool.traces), 0)
-    names = {trace.id for trace in traces_of(work)[0]}
-    return read_plan(work, settings), [sample for sample in pool.samples if sample.trace_id in names]
+    taken, unseen = ({trace.id for trace in traces} for traces in traces_of(work))
+    samples = [sample for sample in pool.samples if sample.trace_id in taken]
+    return read_plan(work, settings), samples, [sample for sample in pool.samples if sample.trace_id in unseen]
 
 
 def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence | None]:

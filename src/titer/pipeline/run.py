@@ -14,9 +14,10 @@ from titer.errors import InputError
 from titer.models import locate
 from titer.pipeline.choose import check_objective, choose_objective, chosen
 from titer.pipeline.data import Inputs, data_inputs, load_inputs, prepare, read_dropped
+from titer.pipeline.measuring import measure_base
 from titer.pipeline.plan import check_budget, is_planned, plan_training, read_plan, traces_of
 from titer.pipeline.report import report
-from titer.pipeline.stages import curate_traces, evaluate_models, measure_base, train_model
+from titer.pipeline.stages import curate_traces, evaluate_models, train_model
 from titer.recipe import Recipe, dump_recipe
 from titer.records import read_traces
 from titer.store import Run, file_hash

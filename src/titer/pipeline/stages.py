@@ -1,6 +1,5 @@
 """What each stage of a run does inside its folder. Every function reads tables and writes tables.
 
-measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet, routes.parquet
 curate_traces(recipe, inputs, work)          # kept.parquet, dropped.parquet
 train_model(recipe, traces, unseen, work)    # checkpoints/, log.jsonl, probe.jsonl
 evaluate_models(recipe, inputs, …)           # rollouts.parquet
@@ -11,87 +10,24 @@ from __future__ import annotations
 import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from titer.errors import InputError
-from titer.generate.protocol import Generator, Sampling
-from titer.measure import band_shares, solve_rates
+from titer.generate.protocol import Sampling
 from titer.models import add_lora, load_model
 from titer.pipeline.data import Inputs, Suite
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.reading import step_kinds
-from titer.recipe import Generate, Recipe
+from titer.pipeline.sampling import Said, make_generator, spoken
+from titer.recipe import Recipe
 from titer.records import Decision, Problem, Rollout, Trace, write_records
-from titer.rollouts import Progress, collect, model_identity
-from titer.stages import route
+from titer.rollouts import collect, model_identity
 from titer.store import write_json, write_table
 from titer.traces import BEHAVIOURS, Curation, curate
 from titer.verify import Grader, grade_many
-
-Said = Callable[[str], None]
-
-
-def make_generator(model: str, settings: Generate, *, name: str) -> Generator:
-    """The model, loaded and ready to be sampled in this process: on its GPU in bfloat16 where there is one."""
-    import torch
-    from accelerate import PartialState
-
-    from titer.generate import TransformersGenerator
-
-    loaded, device = load_model(model), PartialState().device
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        loaded.model.to(torch.bfloat16)
-    return TransformersGenerator(
-        loaded.model, loaded.tokenizer, name=name, batch_size=settings.batch_size, device=device
-    )
-
-
-def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None:
-    """Sample the base model on training problems: solve rates, bands, where each would go."""
-    problems = _subset(inputs.problems, recipe.measure.problems, recipe.seed)
-    sampling = Sampling(
-        temperature=recipe.measure.temperature,
-        top_p=1.0,
-        max_tokens=recipe.measure.max_tokens,
-        seed=recipe.seed,
-    )
-    generator = make_generator(recipe.model, recipe.generate, name="base")
-    with Grader() as grader:
-        rollouts = collect(
-            generator,
-            problems,
-            samples=recipe.measure.samples,
-            sampling=sampling,
-            grader=grader,
-            out=work / "rollouts.jsonl",
-            model=model_identity(recipe.model),
-            chunk=recipe.generate.chunk,
-            said=_spoken(said, "measure"),
-        )
-    rates = solve_rates(rollouts)
-    if not rates:
-        raise InputError("no rollout could be graded", field="measure", remedy="look at the verifier of the problems")
-    _to_parquet(work, rollouts)
-    write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
-    write_table(work / "routes.parquet", [destination._asdict() for destination in route(rates).values()])
-    decision = Decision(
-        stage="measure",
-        question="What can the base model already do?",
-        choice=", ".join(f"{share:.0%} {band}" for band, share in band_shares(rates.values()).items()),
-        rule="simple: solve rate ≥ .75, medium: .25 to .75, hard: below .25 (arXiv 2606.04466)",
-        evidence={
-            "problems": len(rates),
-            "rollouts of each": recipe.measure.samples,
-            "mean solve rate": round(float(np.mean([rate.rho for rate in rates.values()])), 4),
-        },
-        setting="measure",
-    )
-    write_decisions(work, [decision])
 
 
 def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
@@ -242,7 +178,7 @@ def evaluate_models(
                     suite=suite.name,
                     axis=suite.axis,
                     chunk=recipe.generate.chunk,
-                    said=_spoken(said, f"evaluate {name} on {suite.name}"),
+                    said=spoken(said, f"evaluate {name} on {suite.name}"),
                 )
     write_records(work / "rollouts.parquet", rollouts)
     for name in checkpoints:
@@ -259,17 +195,6 @@ def context_length(asked: int | None, model: Any) -> int | None:
     return asked or has
 
 
-def _subset(problems: Sequence[Problem], count: int, seed: int) -> list[Problem]:
-    chosen = np.random.default_rng([seed, 2]).permutation(len(problems))[:count]
-    return [problems[i] for i in sorted(chosen)]
-
-
-def _to_parquet(work: Path, rollouts: Sequence[Rollout]) -> None:
-    write_records(work / "rollouts.parquet", rollouts)
-    (work / "rollouts.jsonl").unlink()
-    (work / "rollouts.made.json").unlink()
-
-
 def _curation_rule(recipe: Recipe) -> str:
     parts = ["finished"]
     if recipe.curate.verified:
@@ -280,8 +205,3 @@ def _curation_rule(recipe: Recipe) -> str:
     if recipe.curate.per_problem:
         parts.append(f"at most {recipe.curate.per_problem} a problem")
     return ", ".join(parts)
-
-
-def _spoken(said: Said, what: str) -> Callable[[Progress], None]:
-    """Progress of a collection as lines."""
-    return lambda p: said(f"{what}: {p.done}/{p.total} rollouts, {p.right / max(1, p.graded):.1%} right")

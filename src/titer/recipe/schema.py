@@ -104,12 +104,28 @@ class Measure(Block):
 
     problems: Annotated[int, Field(ge=0)] = 200
     """Training problems to sample (0 skips the measurement)."""
-    samples: Annotated[int, Field(gt=0)] = 16
-    """Rollouts of each problem."""
+    samples: Annotated[int, Field(gt=0)] = 32
+    """Most rollouts of each problem."""
+    first: Annotated[int, Field(gt=0)] = 4
+    """Rollouts that every problem gets."""
+    step: Annotated[int, Field(gt=0)] = 2
+    """Rollouts that a problem in doubt gets at a time after these."""
+    price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
+    """What a rollout must add to the probability of telling a problem's band right (ours); 0 draws all `samples`."""
+    medium: Share = 0.25
+    """Solve rate from which a problem is medium, not hard (arXiv 2606.04466)."""
+    simple: Share = 0.75
+    """Solve rate from which it is simple (arXiv 2606.04466)."""
     temperature: Annotated[float, Field(ge=0.0)] = 1.0
     """Sampling temperature; 1 measures the model's own distribution."""
     max_tokens: Annotated[int, Field(gt=0)] = 256
     """Longest rollout."""
+
+    @model_validator(mode="after")
+    def _bands_in_order(self) -> Self:
+        if self.medium >= self.simple:
+            raise PydanticCustomError("bands", "medium must lie below simple")
+        return self
 
 
 class Curate(Block):

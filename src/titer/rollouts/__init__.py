@@ -1,6 +1,8 @@
 """Sampling and grading together: what `measure` and `evaluate` (and later the stages) are made of."""
 
-from titer.rollouts.collect import CHUNK, Progress, collect
+from titer.rollouts.collect import CHUNK, collect
+from titer.rollouts.draw import Progress
 from titer.rollouts.identity import model_identity
+from titer.rollouts.in_rounds import collect_in_rounds
 
-__all__ = ["CHUNK", "Progress", "collect", "model_identity"]
+__all__ = ["CHUNK", "Progress", "collect", "collect_in_rounds", "model_identity"]

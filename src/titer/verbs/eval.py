@@ -13,10 +13,11 @@ from typing import NamedTuple
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise
 from titer.generate.protocol import Sampling
+from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
 from titer.rollouts import collect, model_identity
-from titer.verbs.sampling import OnBad, checked_problems, open_generator, spoken
+from titer.verbs.sampling import OnBad, checked_problems, open_generator
 from titer.verify import Grader
 
 

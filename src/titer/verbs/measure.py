@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
-from titer.generate.protocol import Sampling
-from titer.measure import Band, SolveRate, band_shares, solve_rates
+from titer.measure import Band, SolveRate, band_shares
+from titer.pipeline.measuring import sample_rates
+from titer.pipeline.sampling import spoken
 from titer.recipe import Generate, Measure
-from titer.rollouts import collect, model_identity
+from titer.rollouts import model_identity
 from titer.store import write_table
-from titer.verbs.sampling import OnBad, checked_problems, open_generator, spoken
-from titer.verify import Grader
+from titer.verbs.sampling import OnBad, checked_problems, open_generator
 
 
 class MeasureResult(NamedTuple):
-    """Solve rates by problem, the share of problems in each band, ungraded rollouts, dropped rows."""
+    """Solve rates by problem, the share of problems in each band, all and ungraded rollouts, dropped rows."""
 
     rates: dict[str, SolveRate]
     bands: dict[Band, float]
+    rollouts: int
     ungraded: int
     dropped: list[str]
 
@@ -48,22 +49,18 @@ def measure(
     for what `read_problems` and the verifiers refuse; with `on_bad="drop"` such rows are listed in the result.
     """
     settings, generate, folder = settings or Measure(), generate or Generate(), Path(out)
-    sampling = Sampling(temperature=settings.temperature, top_p=1.0, max_tokens=settings.max_tokens, seed=seed)
     dropped: list[InputError] = []
     rows = checked_problems(problems, on_bad, dropped)
-    with Grader() as grader:
-        rollouts = collect(
-            open_generator(model, generate, server),
-            rows,
-            samples=settings.samples,
-            sampling=sampling,
-            grader=grader,
-            out=folder / "rollouts.jsonl",
-            model=model_identity(model, server),
-            chunk=generate.chunk,
-            said=spoken(said, "measure"),
-        )
-    rates = solve_rates(rollouts)
+    rollouts, rates = sample_rates(
+        open_generator(model, generate, server),
+        rows,
+        settings,
+        out=folder / "rollouts.jsonl",
+        model=model_identity(model, server),
+        chunk=generate.chunk,
+        seed=seed,
+        said=spoken(said, "measure"),
+    )
     write_table(folder / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
     ungraded = sum(rollout.score is None for rollout in rollouts)
-    return MeasureResult(rates, band_shares(rates.values()), ungraded, [str(error) for error in dropped])
+    return MeasureResult(rates, band_shares(rates.values()), len(rollouts), ungraded, [str(error) for error in dropped])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,6 @@ from titer.errors import InputError
 from titer.generate.protocol import Generator
 from titer.recipe import Generate
 from titer.records import Problem, read_problems
-from titer.rollouts import Progress
 from titer.verify import validate_problem
 
 OnBad = Literal["stop", "drop"]
@@ -22,7 +20,7 @@ def open_generator(model: str, settings: Generate, server: str | None) -> Genera
         from titer.generate import ServerGenerator
 
         return ServerGenerator(server, model, name=model)
-    from titer.pipeline.stages import make_generator
+    from titer.pipeline.sampling import make_generator
 
     return make_generator(model, settings, name=model)
 
@@ -38,8 +36,3 @@ def checked_problems(
     if not problems:
         raise InputError("no problem is left", file=file, remedy="give a file with usable problems")
     return problems
-
-
-def spoken(said: Callable[[str], None], what: str) -> Callable[[Progress], None]:
-    """Progress of a collection as lines."""
-    return lambda progress: said(f"{what}: {progress.done}/{progress.total} rollouts")

@@ -1,0 +1,60 @@
+"""What the rollouts of a file were made with: it stands beside them, and a call that would make others is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from titer.errors import InputError
+from titer.records import Problem
+from titer.store import content_hash, write_json
+
+
+def claim(out: Path, made_with: Mapping[str, Any]) -> None:
+    """Say beside `out` (`NAME.made.json`) what its rollouts are made with, or refuse when others stand there.
+
+    Raises InputError naming what differs.
+    """
+    ours, file = json.loads(json.dumps(made_with)), out.with_suffix(".made.json")
+    if not _holds_any(out):
+        return write_json(file, ours)
+    theirs = claimed(out)
+    if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
+        raise InputError(
+            f"holds rollouts made otherwise ({', '.join(changed)} differ)",
+            file=out,
+            remedy="give another output folder, or remove this file",
+        )
+    return None
+
+
+def claim_problems(out: Path, made_with: Mapping[str, Any], problems: Mapping[str, str]) -> None:
+    """The same where problems may be added: those of `problems`, hash by id, that are known must be what they were.
+
+    Raises InputError naming what differs.
+    """
+    known = claimed(out).get("problems", {}) if _holds_any(out) else {}
+    claim(out, {**made_with, "problems": {**known, **{name: problems[name] for name in problems.keys() & known}}})
+    write_json(out.with_suffix(".made.json"), {**made_with, "problems": {**known, **problems}})
+
+
+def claimed(out: Path) -> dict[str, Any]:
+    """What stands beside `out`; nothing where nothing does."""
+    file = out.with_suffix(".made.json")
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def shown(problem: Problem) -> list[Any]:
+    """All of a problem that its rollouts depend on."""
+    return [problem.id, problem.prompt, problem.answer, problem.verifier, dict(problem.meta)]
+
+
+def hash_of(problem: Problem) -> str:
+    """A problem's own hash."""
+    return content_hash(shown(problem))
+
+
+def _holds_any(out: Path) -> bool:
+    return out.exists() and out.stat().st_size > 0

@@ -1,0 +1,90 @@
+"""One chunk of rollouts: sampled, graded, put in order.
+
+rollouts = draw(generator, [Asked(problem, first=0, n=4)], sampling, grader)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from titer.errors import InputError
+from titer.generate.protocol import Completion, Generator, Request, Sampling
+from titer.records import Problem, Rollout
+from titer.verify import Grade, Grader
+
+
+class Asked(NamedTuple):
+    """Samples `first` to `first + n - 1` of a problem."""
+
+    problem: Problem
+    first: int
+    n: int
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        """Problem id and number of each sample."""
+        return [(self.problem.id, i) for i in range(self.first, self.first + self.n)]
+
+
+class Progress(NamedTuple):
+    """How far a collection is, for whoever shows it; how many it will come to, where that is known."""
+
+    done: int
+    total: int | None
+    right: int
+    graded: int
+
+
+def draw(
+    generator: Generator, asked: Sequence[Asked], sampling: Sampling, grader: Grader, *, suite: str = "", axis: str = ""
+) -> list[Rollout]:
+    """A graded rollout of every sample, in the order in which they are asked for."""
+    requests = [Request(one.problem.id, one.problem.prompt, one.n, one.first) for one in asked]
+    completions = {(c.request_id, c.sample): c for c in generator.stream(requests, sampling)}
+    pairs = [(one.problem, completions[key]) for one in asked for key in one.keys]
+    grades = grader.grade([(problem, completion.response) for problem, completion in pairs])
+    nothing = Grade(None, None, "")
+    return [
+        # an error brought nothing back, which is not a wrong answer
+        _rollout(problem, done, generator.name, suite, axis, nothing if done.finish_reason == "error" else grade)
+        for (problem, done), grade in zip(pairs, grades, strict=True)
+    ]
+
+
+def progress_of(rollouts: Sequence[Rollout], total: int | None) -> Progress:
+    """Counts of what has been drawn."""
+    graded = [rollout.score for rollout in rollouts if rollout.score is not None]
+    return Progress(len(rollouts), total, int(sum(graded)), len(graded))
+
+
+def refuse_doubles(problems: Sequence[Problem]) -> None:
+    """Raises InputError for problems that share an id."""
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            raise InputError(f"two problems with id {problem.id!r}", field="id", remedy="give each problem its own id")
+        seen.add(problem.id)
+
+
+def _parsed(completion: Completion, grade: Grade) -> str | None:
+    """The answer that was read. What a completion that was cut happens to end in is none, unless it is right."""
+    return None if completion.finish_reason == "length" and grade.score != 1.0 else grade.parsed
+
+
+def _rollout(problem: Problem, completion: Completion, model: str, suite: str, axis: str, grade: Grade) -> Rollout:
+    return Rollout(
+        problem_id=problem.id,
+        sample=completion.sample,
+        model=model,
+        prompt=problem.prompt,
+        reasoning=completion.reasoning,
+        response=completion.response,
+        finish_reason=completion.finish_reason,
+        tokens=completion.tokens,
+        score=grade.score,
+        parsed=_parsed(completion, grade),
+        suite=suite,
+        axis=axis,
+        note=grade.note or completion.note,
+    )

@@ -61,6 +61,13 @@ def test_the_rule_is_a_level_and_a_slope() -> None:
     slow = [(100, 0.9601), (120, 0.9612), (140, 0.9623)]  # neither flat nor near the aim
     assert find_stop(slow, updates=1000, per_epoch=40) is None
     assert find_stop(flat[1:], updates=1000, per_epoch=40) is None  # two probes have no slope to speak of
+    start = [
+        (0, 0.32),
+        (100, 0.94),
+        (120, 0.963),
+    ]  # of the lab: a line through the first leads anywhere
+    assert find_stop(start, updates=1000, per_epoch=40) is None
+    assert find_stop([(0, 0.32), *flat], updates=1000, per_epoch=40) == find_stop(flat, updates=1000, per_epoch=40)
     assert find_stop(flat, updates=145, per_epoch=40) == Stop(140, 145, 0.9603, pytest.approx(5e-6))  # the budget holds
 
 

@@ -113,7 +113,7 @@ def measure(
 ) -> None:
     """Measure solve rates: how often a model gets each problem right, and the bands they fall into.
 
-    Example: `titer measure lab problems.jsonl samples=16 --out measured`, `titer measure lab traces.jsonl --prior`
+    Example: `titer measure lab problems.jsonl --out measured`, `titer measure lab traces.jsonl --prior`
     """
     from titer import verbs
     from titer.recipe import parse_block
@@ -134,6 +134,7 @@ def measure(
     print_pairs(
         {
             "problems": len(result.rates),
+            "rollouts": result.rollouts,
             **{f"{b} problems": f"{s:.1%}" for b, s in result.bands.items()},
             "ungraded": result.ungraded,
             "dropped": len(result.dropped),

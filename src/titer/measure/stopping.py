@@ -31,7 +31,7 @@ class Rule(NamedTuple):
     first: int = 4
     step: int = 2
     most: int = 32
-    price: float = 0.01
+    price: float = 0.012
     edges: Edges = EDGES
 
 

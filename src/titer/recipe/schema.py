@@ -110,7 +110,7 @@ class Measure(Block):
     """Rollouts that every problem gets."""
     step: Annotated[int, Field(gt=0)] = 2
     """Rollouts that a problem in doubt gets at a time after these."""
-    price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
+    price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.012
     """What a rollout must add to the probability of telling a problem's band right (ours); 0 draws all `samples`."""
     medium: Share = 0.25
     """Solve rate from which a problem is medium, not hard (arXiv 2606.04466)."""

@@ -18,7 +18,7 @@ def claim(out: Path, made_with: Mapping[str, Any]) -> None:
     Raises InputError naming what differs.
     """
     ours, file = json.loads(json.dumps(made_with)), out.with_suffix(".made.json")
-    if not _holds_any(out):
+    if not holds_any(out):
         return write_json(file, ours)
     theirs = claimed(out)
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
@@ -35,7 +35,7 @@ def claim_problems(out: Path, made_with: Mapping[str, Any], problems: Mapping[st
 
     Raises InputError naming what differs.
     """
-    known = claimed(out).get("problems", {}) if _holds_any(out) else {}
+    known = claimed(out).get("problems", {}) if holds_any(out) else {}
     claim(out, {**made_with, "problems": {**known, **{name: problems[name] for name in problems.keys() & known}}})
     write_json(out.with_suffix(".made.json"), {**made_with, "problems": {**known, **problems}})
 
@@ -56,5 +56,6 @@ def hash_of(problem: Problem) -> str:
     return content_hash(shown(problem))
 
 
-def _holds_any(out: Path) -> bool:
+def holds_any(out: Path) -> bool:
+    """Whether `out` is there and not empty."""
     return out.exists() and out.stat().st_size > 0

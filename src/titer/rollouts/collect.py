@@ -17,7 +17,7 @@ from pathlib import Path
 
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
-from titer.rollouts.claim import claim, shown
+from titer.rollouts.claim import claim, holds_any, shown
 from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles
 from titer.store import content_hash
 from titer.verify import Grader
@@ -65,7 +65,7 @@ def collect(
 
 def _resume(out: Path, chunks: Sequence[Sequence[Problem]], samples: int) -> list[Rollout]:
     """The rollouts of the whole chunks that `out` already holds; what follows them is cut off."""
-    if not out.exists() or out.stat().st_size == 0:
+    if not holds_any(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         return []
     found = list(read_rollouts(out, torn="drop"))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
-from titer.rollouts.claim import claim_problems, hash_of
+from titer.rollouts.claim import claim_problems, hash_of, holds_any
 from titer.rollouts.collect import CHUNK
 from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles
 from titer.verify import Grader
@@ -47,7 +47,7 @@ def collect_in_rounds(
         out, {"model": model, "sampling": asdict(sampling)}, {problem.id: hash_of(problem) for problem in problems}
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    kept = {_key(rollout): rollout for rollout in read_rollouts(out, torn="drop")} if out.exists() else {}
+    kept = {_key(rollout): rollout for rollout in read_rollouts(out, torn="drop")} if holds_any(out) else {}
     taken: dict[str, list[Rollout]] = {problem.id: [] for problem in problems}
     while wanted := more(taken):
         asked = [Asked(p, len(taken[p.id]), wanted[p.id]) for p in problems if wanted.get(p.id)]

@@ -5,7 +5,8 @@
 
 arXiv 2602.11149 finds the best number of epochs where token accuracy saturates, at 96 to 99 %, and gives no rule. Ours:
 stop where the last probe is at LEVEL and the line through the last PROBES either reaches AIM by the end of the cooldown
-that a stop begins, or rises by no more than FLAT an epoch. The cooldown takes a tenth of the updates so far, so that
+that a stop begins, or rises by no more than FLAT an epoch. The probe before the first update is not of these: a line
+through the steep rise after it reaches anything. The cooldown takes a tenth of the updates so far, so that
 stopping early is not stopping at a high learning rate.
 """
 
@@ -75,7 +76,7 @@ def plan_unseen(*, updates: int, batch_size: int) -> int:
 
 def warn_of_no_endpoint(probes: Probes, updates: int) -> None:
     """Say that the rule cannot fire, where so few probes come before the end that no slope can be had."""
-    if len(range(0, updates, probes.every)) < PROBES:
+    if len(range(probes.every, updates, probes.every)) < PROBES:
         logger.warning(
             "train.stop=endpoint cannot end %d updates: their share for probes is too small, and all are made",
             updates,
@@ -85,9 +86,10 @@ def warn_of_no_endpoint(probes: Probes, updates: int) -> None:
 def find_stop(probed: Sequence[tuple[int, float]], *, updates: int, per_epoch: float) -> Stop | None:
     """The stop that the last probe, of (update, token accuracy) each, calls for; None as long as there is none."""
     step, accuracy = probed[-1]
-    if len(probed) < PROBES or accuracy < LEVEL:
+    last = [probe for probe in probed if probe[0] > 0][-PROBES:]
+    if len(last) < PROBES or accuracy < LEVEL:
         return None
-    slope = slope_of(probed[-PROBES:])
+    slope = slope_of(last)
     cooldown = max(1, math.ceil(COOLDOWN * step))
     if accuracy + slope * cooldown < AIM and slope * per_epoch > FLAT:
         return None

@@ -68,6 +68,14 @@ def test_where_token_accuracy_does_not_rise_the_paper_tells(repeated: float) -> 
     assert found.times == 8 and "did not surely rise" in found.rule and "three arms" in found.evidence["the trial"]
 
 
+def test_no_more_epochs_than_the_paper_gained_from() -> None:
+    """Seen in the lab: long traces of which a short trial learns little, extrapolated to 54 epochs."""
+    slow = [probe(20, 1, 0.5256), probe(20, 8, 0.5722), probe(10, 1, 0.4219)]
+    found = decide(slow, None, budget=1024, seed=0)
+    assert found.times == 32 and "gains nothing" in found.rule
+    assert float(found.evidence["epochs until the traces are learned"].split()[0]) > 50
+
+
 def recipe(share: float = 1.0, **train: Any) -> Recipe:
     lab = {"problems": {"countdown3": 60}, "teachers": ["convergent"], "suites": {"countdown3": 2}}
     return parse_recipe(

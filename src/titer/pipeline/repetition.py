@@ -9,7 +9,7 @@ learned in the whole budget (`titer.train.saturation`); there the paper finds th
 there are held-out problems, both arms of equal updates are sampled on them, and where repetition is worse, it is left
 alone: in titer's lab new traces can beat repeated ones. The arms' traces are drawn at random, whatever `pick` says.
 Where updates or traces are too few for a trial, or token accuracy does not rise in it, FEW epochs are taken: the least
-that was best for one of the paper's models.
+that was best for one of the paper's models; and never more than MANY, beyond which none of them gained.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from titer.train import Probe, Sample
 
 REPEATED = 8
-FEW = 8.0
+FEW, MANY = 8.0, 32.0
 FEWEST_UPDATES = 20  # of an arm: after fewer, token accuracy says how a format is learned, and nothing of repetition
 PROBED = 100  # traces of an arm on which its token accuracy is measured
 ARMS = {"once": (1, 1.0), "repeated": (REPEATED, 1.0), "shorter": (1, 0.5)}  # epochs, share of an arm's updates
@@ -107,6 +107,9 @@ def decide(probes: Sequence[Probe], change: Difference | None, *, budget: int, s
     if rise.low <= 0:
         rule = f"token accuracy did not surely rise with epochs: {FEW:g}, the least that was best in the paper"
         return Repetition(FEW, rule, evidence)
+    if epochs.mid > MANY:
+        rule = f"token accuracy would be at 98 % later (fitted; ours): {MANY:g}, beyond which the paper gains nothing"
+        return Repetition(MANY, rule, evidence)
     return Repetition(epochs.mid, "so many epochs until token accuracy is at 98 % (fitted; ours)", evidence)
 
 

@@ -36,7 +36,7 @@ def refused(*arguments: str | Path) -> str:
     return lines[0]
 
 
-VERBS = ["run", "report", "sft", "measure", "eval", "reproduce", "lab build", "lab make"]
+VERBS = ["run", "report", "sft", "measure", "route", "eval", "reproduce", "lab build", "lab make"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -94,6 +94,10 @@ def test_sft_eval_and_measure_work_one_by_one_on_ordinary_files(lab_files: Path,
     )
     assert sum(measured["bands"].values()) == pytest.approx(1.0) and len(measured["rates"]) == 6
     assert (tmp_path / "m" / "solve_rates.parquet").exists()
+
+    routed = json.loads(titer("route", suite, tmp_path / "m", "--out", tmp_path / "routed", "--json").stdout)
+    assert set(routed) == {"places", "rehearsed", "gaps", "dropped"} and 6 <= sum(routed["places"].values()) <= 12
+    assert (tmp_path / "routed" / "ledger.parquet").exists()
 
 
 def test_run_and_report(tmp_path: Path) -> None:

@@ -51,6 +51,33 @@ def run(
 
 
 @app.command()
+def route(
+    problems: Annotated[Path, typer.Argument(help="Problems with answers.")],
+    measured: Annotated[Path, typer.Argument(help="The folder that `titer measure` wrote.")] = Path("measured"),
+    settings: Settings = None,
+    out: Out = Path("routed"),
+    on_bad: OnBad = "stop",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Sort problems by their solve rates: to SFT, to RL, to the bridge, or mastered.
+
+    Example: `titer route problems.jsonl measured allocation=dapo --out routed`
+    """
+    from titer import verbs
+    from titer.recipe import parse_block
+
+    block = parse_block("route", settings or [])
+    result = verbs.route(problems, measured, out=out, settings=block, seed=seed, on_bad=on_bad_choice(on_bad))
+    say_dropped(result.dropped)
+    if as_json:
+        return print_json(result._asdict())
+    for gap in result.gaps:
+        say(gap)
+    print_pairs({**result.places, "rehearsed": result.rehearsed, "dropped": len(result.dropped)})
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
     as_json: Json = False,

@@ -1,6 +1,6 @@
 """What the base model can already do: its solve rates on training problems, by sequential sampling.
 
-measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet, routes.parquet
+measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet, ledger.parquet
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
     for name in ("rollouts.jsonl", "rollouts.made.json"):
         (work / name).unlink()
     write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
-    write_table(work / "routes.parquet", [destination._asdict() for destination in route(rates).values()])
+    write_table(work / "ledger.parquet", [entry.row for entry in route(rates, recipe.route.allocation).values()])
     write_decisions(work, [_decision(recipe.measure, rollouts, rates)])
 
 

@@ -53,6 +53,7 @@ def run(
                 **from_data,
                 **model,
                 "settings": recipe.measure.model_dump(),
+                "route": recipe.route.model_dump(),
                 "generate": recipe.generate.model_dump(),
             },
             lambda work: measure_base(recipe, inputs, work, said),

@@ -14,6 +14,7 @@ from titer.recipe.schema import (
     Measure,
     Plan,
     Recipe,
+    Route,
     Suite,
     Train,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Measure",
     "Plan",
     "Recipe",
+    "Route",
     "Suite",
     "Train",
     "builtin_names",

@@ -128,6 +128,17 @@ class Measure(Block):
         return self
 
 
+class Route(Block):
+    """What goes where (finding D)."""
+
+    allocation: Literal["bands", "opposite", "unsolved", "dapo"] = "bands"
+    """bands: simple is mastered, medium to SFT and RL, hard to the bridge and SFT (arXiv 2606.04466); opposite: hard to
+    RL, the rest to SFT (arXiv 2603.11193); unsolved: never solved to SFT, now and then to RL; dapo: now and then to RL,
+    the rest aside."""
+    rehearsal: Share = 0.05
+    """Share of the mastered problems that is kept for rehearsal."""
+
+
 class Curate(Block):
     """Which traces are trained on (finding A)."""
 
@@ -320,6 +331,8 @@ class Recipe(Block):
     """What samples the models."""
     measure: Measure = Measure()
     """The base model's solve rates."""
+    route: Route = Route()
+    """What goes where."""
     curate: Curate = Curate()
     """Which traces are kept."""
     choose: Choose = Choose()

@@ -1,5 +1,5 @@
 """What goes where: the router and its ledger."""
 
-from titer.stages.route import Destination, Place, route
+from titer.stages.route import ALLOCATIONS, PLACES, Entry, Place, gaps, rehearsed, route, sent_to, shares
 
-__all__ = ["Destination", "Place", "route"]
+__all__ = ["ALLOCATIONS", "PLACES", "Entry", "Place", "gaps", "rehearsed", "route", "sent_to", "shares"]

@@ -1,6 +1,6 @@
 """Every verb of the command line as a Python function of the same name.
 
-from titer.verbs import eval, measure, report, run, sft
+from titer.verbs import eval, measure, report, route, run, sft
 """
 
 from titer.pipeline.report import report
@@ -8,18 +8,21 @@ from titer.pipeline.run import run
 from titer.verbs.eval import EvalResult, eval
 from titer.verbs.measure import MeasureResult, measure
 from titer.verbs.prior import PriorResult, prior
+from titer.verbs.route import RouteResult, route
 from titer.verbs.sft import SftResult, Shown, sft, show_sample
 
 __all__ = [
     "EvalResult",
     "MeasureResult",
     "PriorResult",
+    "RouteResult",
     "SftResult",
     "Shown",
     "eval",
     "measure",
     "prior",
     "report",
+    "route",
     "run",
     "sft",
     "show_sample",

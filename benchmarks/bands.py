@@ -1,6 +1,6 @@
 """Rollouts that sequential sampling needs to tell difficulty bands, against 16 of every problem.
 
-    python benchmarks/bands.py [--quick] [--problems 2000] [--seed 0] [--json]
+    python benchmarks/bands.py [--quick] [--pools 6] [--seed 0] [--json]
 
 Simulated solve rates of four spreads, and the lab model's own on its problems (left out with --quick): there 256
 rollouts of each problem say what is true, and both ways draw from them in random orders. Sixteen of each are put into
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,8 @@ from titer.recipe import Generate
 from titer.rollouts import collect
 from titer.verify import Grader
 
-FIXED, TRUTH, ORDERS = 16, 256, 20
+FIXED, TRUTH, ORDERS = 16, 256, 6
+PROBLEMS = 500  # of a simulated pool
 SPREADS = {
     "even": Spread(1, 1),
     "at both ends": Spread(0.5, 0.5),
@@ -79,12 +81,15 @@ def held(draws: NDArray[np.bool_], truth: NDArray[np.int_], rule: Rule) -> Found
     )
 
 
-def simulated(problems: int, rule: Rule, seed: int) -> dict[str, Found]:
-    """Every spread, `problems` each."""
+def simulated(pools: int, rule: Rule, seed: int) -> dict[str, Found]:
+    """Every spread: the mean over pools of PROBLEMS problems each."""
     rng, found = np.random.default_rng(seed), {}
     for name, spread in SPREADS.items():
-        rho = rng.beta(spread.a, spread.b, size=problems)
-        found[name] = held(rng.random((problems, rule.most)) < rho[:, None], bands_of(rho, rule.edges), rule)
+        rates = rng.beta(spread.a, spread.b, size=(pools, PROBLEMS))
+        each = [
+            held(rng.random((PROBLEMS, rule.most)) < rho[:, None], bands_of(rho, rule.edges), rule) for rho in rates
+        ]
+        found[name] = mean_of(each)
     return found
 
 
@@ -104,7 +109,11 @@ def in_the_lab(rule: Rule, seed: int) -> Found:
     drawn = np.array([rollout.score == 1.0 for rollout in rollouts]).reshape(len(problems), TRUTH)
     truth = bands_of(drawn.mean(axis=1), rule.edges)
     rng = np.random.default_rng([seed, 1])
-    found = [held(rng.permuted(drawn, axis=1), truth, rule) for _ in range(ORDERS)]
+    return mean_of([held(rng.permuted(drawn, axis=1), truth, rule) for _ in range(ORDERS)])
+
+
+def mean_of(found: Sequence[Found]) -> Found:
+    """The mean of each figure."""
     return Found(*np.mean(found, axis=0).tolist())
 
 
@@ -112,15 +121,15 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="simulated solve rates only")
-    parser.add_argument("--problems", type=int, default=4000)
+    parser.add_argument("--pools", type=int, default=6, help=f"pools of {PROBLEMS} problems of each spread")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     rule = Rule()
-    found = simulated(asked.problems, rule, asked.seed)
+    found = simulated(asked.pools, rule, asked.seed)
     if not asked.quick:
         found["the lab model's"] = in_the_lab(rule, asked.seed)
-    mean = Found(*np.mean(list(found.values()), axis=0).tolist())
+    mean = mean_of(list(found.values()))
     if asked.json:
         print(
             json.dumps(

@@ -63,7 +63,7 @@ def test_bands_have_shares() -> None:
 
 
 def test_only_doubt_is_worth_more_rollouts() -> None:
-    worth = worth_going_on(Spread(), Rule())
+    worth = worth_going_on(Spread(), Rule(step=2))
     assert not worth[4, 0] or not worth[6, 0]  # surely hard soon
     assert not worth[8, 0] and not worth[8, 8] and not worth[12, 6]  # hard, simple, medium
     assert worth[4, 1] and worth[8, 2] and worth[8, 6]  # on an edge
@@ -102,7 +102,7 @@ def test_no_other_rule_gains_more() -> None:
 
 
 def test_rounds_ask_first_of_all_and_then_where_it_matters() -> None:
-    rule = Rule()
+    rule = Rule(step=2)
     assert still_in_doubt({"p": [], "q": rollouts("q", scores(2, 4))}, rule) == {"p": 4}
     some = {"sure": rollouts("sure", scores(0, 8)), "edge": rollouts("edge", scores(2, 8))}
     assert still_in_doubt(some, rule) == {"edge": 2}

@@ -29,9 +29,9 @@ class Rule(NamedTuple):
     """
 
     first: int = 4
-    step: int = 2
+    step: int = 1
     most: int = 32
-    price: float = 0.012
+    price: float = 0.0115
     edges: Edges = EDGES
 
 

@@ -108,9 +108,9 @@ class Measure(Block):
     """Most rollouts of each problem."""
     first: Annotated[int, Field(gt=0)] = 4
     """Rollouts that every problem gets."""
-    step: Annotated[int, Field(gt=0)] = 2
-    """Rollouts that a problem in doubt gets at a time after these."""
-    price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.012
+    step: Annotated[int, Field(gt=0)] = 1
+    """Rollouts that a problem in doubt gets at a time after these; more make fewer rounds, for long rollouts."""
+    price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0115
     """What a rollout must add to the probability of telling a problem's band right (ours); 0 draws all `samples`."""
     medium: Share = 0.25
     """Solve rate from which a problem is medium, not hard (arXiv 2606.04466)."""

@@ -237,6 +237,28 @@ def test_a_thinking_that_the_template_opened_is_known() -> None:
     assert cut == Completion("a", 0, "w4", "w4", "", "length", 1)
 
 
+def test_a_completion_goes_on_from_its_prefix(model: PreTrainedModel) -> None:
+    sampling = Sampling(temperature=0, max_tokens=20)
+    for name, whole in run(model, requests(6), sampling).items():
+        words = whole.text.split(" ")
+        prompt = requests(6)[int(name[0])].prompt
+        for kept in range(1, len(words), 4):
+            prefix = " ".join(words[:kept])
+            ((_, rest),) = run(model, [Request("a", prompt, prefix=prefix)], sampling).items()
+            assert rest.text.split(" ")[: len(words) - kept] == words[kept:]
+
+
+def test_thinking_in_the_prefix_is_thinking_and_its_tag_is_opened_once() -> None:
+    model = chain_model("<think>", "w4", "</think>", "w5", "<eos>")
+    prefix, found = "<think> w3 w4", list[Completion]()
+    for opened in ("", " <think>"):
+        template = "{% for m in messages %}<user> {{ m.content }}{% endfor %} <assistant>" + opened
+        generator = TransformersGenerator(model, tiny_tokenizer(template))
+        found += generator.stream([Request("a", "w1", prefix=prefix)], Sampling())
+    expected = Completion("a", 0, "</think> w5", "w3 w4", "w5", "stop", 3)
+    assert found == [expected, expected]
+
+
 def test_without_a_template_the_prompt_goes_in_as_it_is() -> None:
     model = chain_model("w5", "w6", "<eos>")
     generator = TransformersGenerator(model, tiny_tokenizer(template=None))

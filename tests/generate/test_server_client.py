@@ -62,6 +62,15 @@ def test_settings_go_out_as_they_are() -> None:
     assert "top_k" not in plain
 
 
+def test_a_prefix_is_the_beginning_of_the_answers_turn() -> None:
+    with serving(lambda *_: chat("b</think>7 ## 8")) as (url, server):
+        asked = [Request("a", "x", prefix="<think>a, ")]
+        (completion,) = ServerGenerator(url, "m").stream(asked, Sampling(stop=("##",)))
+    assert server.bodies[0]["messages"][1:] == [{"role": "assistant", "content": "<think>a, "}]
+    assert server.bodies[0]["continue_final_message"] is True and server.bodies[0]["add_generation_prompt"] is False
+    assert (completion.text, completion.reasoning, completion.response) == ("b</think>7 ", "a, b", "7")
+
+
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
 def test_a_call_is_repeated_until_it_succeeds(status: int) -> None:
     def answer(body: dict[str, Any], attempt: int) -> Reply:

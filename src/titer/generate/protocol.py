@@ -17,13 +17,15 @@ class Request(NamedTuple):
     """One prompt to be completed `n` times. `id` must be unique within one stream.
 
     Its samples are numbered from `first`: a caller that has samples 0–3 already asks for `n=4, first=4`, and
-    gets what one request for eight would have given it.
+    gets what one request for eight would have given it. `prefix` is how the model's turn begins, as if it had
+    written that itself (`"<think>\\nFirst, 3 + 4 = 7."`): the completion goes on from there.
     """
 
     id: str
     prompt: str
     n: int = 1
     first: int = 0
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +46,9 @@ class Sampling:
 
 
 class Completion(NamedTuple):
-    """One finished completion. `text` is the raw text after the prompt, end-of-turn token removed.
+    """One finished completion. `text` is the raw text after the prompt and its prefix, end-of-turn token removed.
 
-    `reasoning` and `response` are `text` split at the end of the thinking. `tokens` counts generated tokens,
+    `reasoning` and `response` are prefix and `text` split at the end of the thinking. `tokens` counts generated tokens,
     end-of-turn included. `finish_reason` is "stop" (end-of-turn or a stop string), "length" (cut) or
     "error" (the backend gave up; `note` says why).
     """

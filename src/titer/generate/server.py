@@ -30,7 +30,7 @@ from titer.records.thinking import join_thinking, split_thinking
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
-    from openai.types.chat import ChatCompletion
+    from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 _REFUSALS_OF_ALL = {401, 403, 404}
 """Statuses that every call would get: wrong key, wrong path, unknown model."""
@@ -61,7 +61,9 @@ class ServerGenerator:
     applies them inside the thinking too: they are applied here, to the response, so they shorten what is kept and
     not what is generated. `tokens` is the server's own count, 0 with a note if it gives none. `max_tokens` is not
     clipped to the context, which only the server knows: vLLM refuses a call whose prompt and `max_tokens` exceed it.
-    `transformers serve` is greedy at every temperature unless the model's generation config has `do_sample`.
+    `transformers serve` is greedy at every temperature unless the model's generation config has `do_sample`. A prefix
+    goes in as the beginning of the assistant's turn with `continue_final_message`, which vLLM and SGLang follow; others
+    begin anew, or refuse it.
 
     A call is repeated with backoff while the server is unreachable, busy (408, 409, 429) or failing (5xx); after
     that its completion has finish_reason "error" and a note, and the others go on.
@@ -169,16 +171,21 @@ class _Session:
         return _completion(call, reply, self._sampling)
 
     async def _ask(self, call: _Call) -> ChatCompletion:
-        sampling = self._sampling
+        sampling, prefix = self._sampling, call.request.prefix
+        more: dict[str, object] = {"top_k": sampling.top_k} if sampling.top_k else {}
+        turns: list[ChatCompletionMessageParam] = [{"role": "user", "content": call.request.prompt}]
+        if prefix:
+            turns.append({"role": "assistant", "content": prefix})
+            more |= {"continue_final_message": True, "add_generation_prompt": False}
         return await self._client.chat.completions.create(
             model=self._model,
-            messages=[{"role": "user", "content": call.request.prompt}],
+            messages=turns,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,
             # 31 bits: servers hand it to generators that take no more.
             seed=stream_key(sampling.seed, call.request.id, call.sample) & 0x7FFFFFFF,
-            extra_body={"top_k": sampling.top_k} if sampling.top_k else None,
+            extra_body=more or None,
         )
 
     def _refuse_bad_input(self, error: APIStatusError, call: _Call) -> None:
@@ -197,7 +204,8 @@ def _completion(call: _Call, reply: ChatCompletion, sampling: Sampling) -> Compl
         return _failed(call, "the answer holds no message")
     ended = getattr(choice, "finish_reason", None)
     text = _raw_text(message, cut=ended == "length")
-    stopped = cut_at_stop(text, sampling.stop)
+    prefix = call.request.prefix
+    stopped = cut_at_stop(text, sampling.stop, opener=prefix)
     if stopped is not None:
         text, ended = stopped, "stop"
     reason: FinishReason = ended if ended in ("stop", "length") else "error"
@@ -206,7 +214,7 @@ def _completion(call: _Call, reply: ChatCompletion, sampling: Sampling) -> Compl
         f"the server ended it with {ended!r}" if reason == "error" else "",
         "" if isinstance(tokens, int) else "the server gives no token count",
     ]
-    thought = split_thinking(text)
+    thought = split_thinking(prefix + text)
     return Completion(
         request_id=call.request.id,
         sample=call.sample,

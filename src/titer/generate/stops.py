@@ -18,7 +18,8 @@ _OPENERS = ("<think>", "<|begin_of_thought|>", "<|channel|>")
 def cut_at_stop(text: str, stop: Sequence[str], *, opener: str = "") -> str | None:
     """The text up to the first stop string in its response; None when there is none, or no response yet.
 
-    `text` may still be growing. `opener` is the thinking tag that the prompt ended with, "" if it had none.
+    `text` may still be growing. `opener` is what of the turn stands before it: the thinking tag that the prompt ended
+    with, a prefix, "" for nothing.
     """
     start = _response_start(text, opener)
     found = [at for string in stop if (at := text.find(string, start)) >= 0]
@@ -29,4 +30,5 @@ def _response_start(text: str, opener: str) -> int:
     """Where the response begins: at the text's end inside the thinking, and while a tag may be half written."""
     half_written = not opener and any(tag.startswith(text.strip()) for tag in _OPENERS)
     response = "" if half_written else split_thinking(opener + text).response
-    return text.rfind(response) if response in text else len(text)
+    at = (opener + text).rfind(response) if response else -1
+    return len(text) if at < 0 else max(0, at - len(opener))

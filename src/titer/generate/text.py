@@ -19,20 +19,26 @@ _MARGIN = 4
 
 
 class Rendered(NamedTuple):
-    """A prompt as tokens. `opener` is the thinking tag that it ends with, "" for none."""
+    """A prompt as tokens. `opener` is what of the model's turn they hold: a thinking tag, a prefix, or nothing."""
 
     ids: list[int]
     opener: str
 
 
-def render(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Rendered:
-    """The prompt as one user turn in the tokenizer's chat template; as it is where there is no template."""
-    if not tokenizer.chat_template:
-        return Rendered(tokenizer(prompt)["input_ids"], opener_at_end(prompt))
-    turn = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+def render(tokenizer: PreTrainedTokenizerBase, prompt: str, prefix: str = "") -> Rendered:
+    """The prompt as one user turn in the tokenizer's chat template, as it is where there is no template; then the
+    prefix. A thinking tag that the template has opened is not opened again."""
+    templated = bool(tokenizer.chat_template)
+    text = prompt
+    if templated:
+        turn = [{"role": "user", "content": prompt}]
+        text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    opener = opener_at_end(text)
+    if opener and prefix.startswith(opener):
+        text, prefix = text.rstrip(), prefix.removeprefix(opener)
     # The template writes the special tokens itself.
-    return Rendered(tokenizer(text, add_special_tokens=False)["input_ids"], opener_at_end(text))
+    ids = tokenizer(text + prefix, add_special_tokens=not templated)["input_ids"]
+    return Rendered(ids, opener + prefix)
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:

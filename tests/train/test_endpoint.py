@@ -26,6 +26,7 @@ from titer.train.endpoint import (
     plan_probes,
     plan_unseen,
     slope_of,
+    warm_up,
     warn_of_no_endpoint,
     warn_of_repetition,
 )
@@ -69,6 +70,11 @@ def test_the_rule_is_a_level_and_a_slope() -> None:
     assert find_stop(start, updates=1000, per_epoch=40) is None
     assert find_stop([(0, 0.32), *flat], updates=1000, per_epoch=40) == find_stop(flat, updates=1000, per_epoch=40)
     assert find_stop(flat, updates=145, per_epoch=40) == Stop(140, 145, 0.9603, pytest.approx(5e-6))  # the budget holds
+
+
+def test_a_training_that_may_end_early_warms_up_early() -> None:
+    assert warm_up(0.1, updates=3200, per_epoch=100) == pytest.approx(0.1 * 800 / 3200)  # 80 updates, not 320
+    assert warm_up(0.1, updates=500, per_epoch=100) == 0.1  # five epochs: the whole budget
 
 
 def test_the_rate_is_cooled_in_a_straight_line() -> None:

@@ -128,4 +128,4 @@ def launched(world: int, script: str, *args: object, dies: bool = False) -> None
     place = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(Path(__file__).with_name(script))]
     command = [*launch, *place, *map(str, args)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert (done.returncode != 0) == dies, done.stderr[-3000:]
+    assert (done.returncode != 0) == dies, done.stderr[-9000:]

@@ -28,6 +28,7 @@ COOLDOWN = 0.1
 SHARE = 0.03  # of the training time that all probes together may take
 UNSEEN_SHARE = 0.01  # besides, for the loss on samples that are not trained on
 FORWARD = 1 / 3  # of a trained sample's time that a probed one takes: no backward pass
+USUAL_EPOCHS = 8  # the least that was best in the paper
 FEWEST_PROBES, MOST_PROBES = 16, 64  # in the whole budget
 FEWEST_SAMPLES = 8  # of a probe, however short the training
 ENDPOINT_RULE = (
@@ -66,6 +67,13 @@ def plan_probes(*, updates: int, batch_size: int, samples: int, most: int) -> Pr
     size = max(1, min(most, samples, max(FEWEST_SAMPLES, int(affordable / FEWEST_PROBES))))
     often = max(1, min(MOST_PROBES, int(affordable / size)))
     return Probes(size, max(1, math.ceil(updates / often)))
+
+
+def warm_up(share: float, *, updates: int, per_epoch: float) -> float:
+    """The share of the budget's updates that a training warms up in which the rule may end: `share` of the budget, or
+    of USUAL_EPOCHS where these are fewer. A tenth of a budget of which a quarter is used would be most of the training.
+    """
+    return share * min(1.0, USUAL_EPOCHS * per_epoch / updates)
 
 
 def plan_unseen(*, updates: int, batch_size: int) -> int:

@@ -34,7 +34,15 @@ from titer.train.batches import SampleOrder, micro_batches, to_device
 from titer.train.budget import in_updates
 from titer.train.claim import claim_folder
 from titer.train.encode import Sample
-from titer.train.endpoint import cooled, find_stop, plan_probes, plan_unseen, warn_of_no_endpoint, warn_of_repetition
+from titer.train.endpoint import (
+    cooled,
+    find_stop,
+    plan_probes,
+    plan_unseen,
+    warm_up,
+    warn_of_no_endpoint,
+    warn_of_repetition,
+)
 from titer.train.optimizers import make_optimizers
 from titer.train.progress import Progress
 from titer.train.schedule import log_grid, rate
@@ -118,8 +126,10 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     probes = plan_probes(
         updates=updates, batch_size=settings.batch_size, samples=len(samples), most=settings.probe_samples
     )
+    warmup, per_epoch = settings.warmup, len(samples) / settings.batch_size
     if settings.stop == "endpoint":
         warn_of_no_endpoint(probes, updates)
+        warmup = warm_up(settings.warmup, updates=updates, per_epoch=per_epoch)
     unseen = unseen[: plan_unseen(updates=updates, batch_size=settings.batch_size)]
     subset = probe_subset(samples, probes.size, seed) if settings.probe_samples else []
     base = deepcopy(model).eval().requires_grad_(False) if f.divergence else None
@@ -148,7 +158,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             bar.probed(hits)
             probed.append((step, hits))
             if settings.stop == "endpoint" and not stop and step < updates:
-                stop = find_stop(probed, updates=updates, per_epoch=len(samples) / settings.batch_size)
+                stop = find_stop(probed, updates=updates, per_epoch=per_epoch)
                 end = stop.end if stop else updates
                 write_stop(accelerator, out, stop)
             elif settings.stop == "budget":
@@ -168,7 +178,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             step=step,
             updates=updates,
             peak=settings.learning_rate,
-            warmup=settings.warmup,
+            warmup=warmup,
             schedule=settings.schedule,
             cooldown=settings.cooldown,
         )

@@ -101,6 +101,7 @@ def save_state(accelerator: Accelerator, out: Path, step: int) -> None:
         shutil.rmtree(work, ignore_errors=True)
     accelerator.wait_for_everyone()
     accelerator.save_state(str(work))
+    accelerator.wait_for_everyone()  # each process writes its own random state
     if accelerator.is_main_process:
         write_json(work / "step.json", {"step": step})
         publish(work, out / "state")

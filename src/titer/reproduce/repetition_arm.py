@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TASK, MODEL, BASE = "countdown3", "lab", "base"
 BATCH = 8  # traces in one update
 LONG_BRANCHES = 0.8
+LEVEL_RATE = 0.5  # learning rate of a constant schedule over a cosine's peak: at the same it ends too hot (LOG)
 RANKED = 1024  # traces that the hardest and the easiest are picked from
 
 
@@ -115,7 +116,7 @@ def training(cell: Cell, settings: Settings) -> Train:
         objective="nll",
         epochs=cell.epochs,
         batch_size=settings.batch_size,
-        learning_rate=cell.rate * settings.learning_rate,
+        learning_rate=cell.rate * settings.learning_rate * (LEVEL_RATE if cell.endpoint else 1),
         schedule="constant" if cell.endpoint else "cosine",
         stop="endpoint" if cell.endpoint else "budget",
         micro_tokens=2048,

@@ -19,10 +19,11 @@ from titer.measure import Band, SolveRate
 Place = Literal["mastered", "sft", "rl", "bridge", "aside"]
 PLACES: tuple[Place, ...] = ("mastered", "sft", "rl", "bridge", "aside")
 Places = tuple[Place, ...]
+BY_BAND: Final[Mapping[Band, Places]] = {"simple": ("mastered",), "medium": ("sft", "rl"), "hard": ("bridge", "sft")}
 
 
 class Entry(NamedTuple):
-    """One problem in the ledger: where it goes in this round and why; `outcome` says later what came of it."""
+    """One problem in the ledger: where it goes in this round and why."""
 
     problem_id: str
     round: int
@@ -33,7 +34,6 @@ class Entry(NamedTuple):
     graded: int
     places: Places
     reason: str
-    outcome: str = ""
 
     @property
     def row(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 def by_band(rate: SolveRate) -> Places:
     """arXiv 2606.04466: simple is mastered; medium to SFT and RL; hard to the bridge, and from there to SFT."""
-    return {"simple": ("mastered",), "medium": ("sft", "rl"), "hard": ("bridge", "sft")}[rate.band]  # type: ignore[return-value]
+    return BY_BAND[rate.band]
 
 
 def opposite(rate: SolveRate) -> Places:

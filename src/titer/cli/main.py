@@ -78,6 +78,39 @@ def route(
 
 
 @app.command()
+def bridge(
+    model: Annotated[str, typer.Argument(help="The student: lab, smollm2, a model folder, a .gguf file or a hub id.")],
+    traces: Annotated[Path, typer.Argument(help="Traces that are too hard for it.")],
+    problems: Annotated[Path, typer.Argument(help="Their problems, with answers.")],
+    settings: Settings = None,
+    out: Out = Path("bridged"),
+    on_bad: OnBad = "stop",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Make hard traces learnable: pruned, scaffolded or rewritten, and accepted by one test.
+
+    Example: `titer bridge lab traces.jsonl routed/bridge.jsonl --on-bad drop --out bridged`
+    """
+    from titer import verbs
+    from titer.recipe import parse_block
+
+    block = parse_block("bridge", settings or [])
+    result = verbs.bridge(
+        model, traces, problems, out=out, settings=block, seed=seed, on_bad=on_bad_choice(on_bad), said=say
+    )
+    say_dropped(result.dropped)
+    if as_json:
+        return print_json(result._asdict())
+    kinds = {
+        kind: "{accepted:.0%} of {candidates} accepted, NLL {nll:.2f} (raw {raw_nll:.2f})".format(**one)
+        for kind, one in result.kinds.items()
+    }
+    counts = {"traces": result.traces, "bridged": result.bridged, "without a candidate": result.without}
+    print_pairs({**kinds, **counts, "dropped": len(result.dropped)})
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
     as_json: Json = False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from titer.generate.protocol import Generator
-from titer.models import load_model
+from titer.models import Loaded, load_model
 from titer.recipe import Generate
 from titer.rollouts import Progress
 
@@ -18,12 +18,17 @@ Said = Callable[[str], None]
 
 def make_generator(model: str, settings: Generate, *, name: str) -> Generator:
     """The model, loaded and ready to be sampled in this process: on its GPU in bfloat16 where there is one."""
+    return generator_of(load_model(model), settings, name=name)
+
+
+def generator_of(loaded: Loaded, settings: Generate, *, name: str) -> Generator:
+    """The same for a model that is loaded already; it moves to the GPU."""
     import torch
     from accelerate import PartialState
 
     from titer.generate import TransformersGenerator
 
-    loaded, device = load_model(model), PartialState().device
+    device = PartialState().device
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         loaded.model.to(torch.bfloat16)
     return TransformersGenerator(

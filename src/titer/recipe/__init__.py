@@ -1,26 +1,14 @@
 """The run's configuration: schema, built-in recipes, loading and overriding."""
 
+from titer.recipe.block import Axis
+from titer.recipe.data import Data, GymData, LabData, Suite
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe
-from titer.recipe.schema import (
-    Axis,
-    Choose,
-    Curate,
-    Data,
-    Evaluate,
-    Generate,
-    GymData,
-    LabData,
-    Lora,
-    Measure,
-    Plan,
-    Recipe,
-    Route,
-    Suite,
-    Train,
-)
+from titer.recipe.schema import Choose, Curate, Evaluate, Generate, Lora, Plan, Recipe, Train
+from titer.recipe.stages import Bridge, Measure, Route
 
 __all__ = [
     "Axis",
+    "Bridge",
     "Choose",
     "Curate",
     "Data",

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
+
+from titer.recipe.block import AverageShare, Block, Names, PositiveShare, Seed, Share
+from titer.recipe.data import Data
+from titer.recipe.stages import Bridge, Measure, Route
 
 
 def _folder_name(name: str) -> str:
@@ -19,77 +23,6 @@ def _folder_name(name: str) -> str:
     return name
 
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
-AverageShare = Annotated[float, Field(ge=0.0, lt=1.0)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
-# YAML has lists, Python tuples
-Names = Annotated[tuple[str, ...], Strict(False)]
-Axis = Literal["in_domain", "out_of_domain", "general", "safety"]
-
-
-class Block(BaseModel):
-    """A part of the recipe: frozen, no unknown keys, no value of another type, field docstrings as descriptions."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
-    )
-
-
-class LabData(Block):
-    """Problems, traces and suites made by titer's own lab (countdown in words, two synthetic teachers)."""
-
-    problems: dict[str, int] = {"countdown3": 600, "countdown4": 300}
-    """Training problems to make, by lab task."""
-    teachers: Annotated[tuple[Literal["convergent", "divergent"], ...], Strict(False)] = ("convergent", "divergent")
-    """Which synthetic teachers explain each problem."""
-    branch_rate: Share = 0.35
-    """Chance that `divergent` opens a dead branch before a step."""
-    suites: dict[str, int] = {"countdown3": 100, "countdown4": 100}
-    """Held-out evaluation problems to make, by lab task; each task knows its axis."""
-
-
-class GymData(Block):
-    """Problems and suites made by reasoning-gym, traces made for them by titer."""
-
-    tasks: dict[str, dict[str, int | float | str | bool | Names]] = {}
-    """Training tasks with their reasoning-gym settings. Traces can be made for `chain_sum`."""
-    problems: Annotated[int, Field(gt=0)] = 400
-    """Training problems of each task."""
-    suites: dict[str, dict[str, int | float | str | bool | Names]] = {}
-    """Evaluation tasks with their settings."""
-    axes: dict[str, Axis] = {}
-    """Axis of each suite; `in_domain` for the training tasks and `out_of_domain` otherwise."""
-    evaluation: Annotated[int, Field(gt=0)] = 50
-    """Evaluation problems of each suite."""
-
-
-class Suite(Block):
-    """A file of evaluation problems on one axis."""
-
-    problems: str
-    """Path of a problem file."""
-    axis: Axis = "in_domain"
-    """Which question the suite answers."""
-
-
-class Data(Block):
-    """Where problems, traces and suites come from: files, or one of the two makers."""
-
-    problems: str | None = None
-    """Path of the training problems; may be left out when the traces carry their answers."""
-    traces: str | None = None
-    """Path of the teachers' traces."""
-    suites: dict[str, Suite] = {}
-    """Evaluation suites by name."""
-    lab: LabData | None = None
-    """Make everything with the lab instead."""
-    gym: GymData | None = None
-    """Make everything with reasoning-gym instead."""
-    on_bad: Literal["stop", "drop"] = "stop"
-    """What a bad row does: stop the run, or be dropped, counted and listed."""
-
-
 class Generate(Block):
     """What samples the models."""
 
@@ -97,46 +30,6 @@ class Generate(Block):
     """Rows decoded together; by default as many as fit the memory."""
     chunk: Annotated[int, Field(gt=0)] = 512
     """Rollouts between two writes to disk: what a crash can cost."""
-
-
-class Measure(Block):
-    """How the base model's solve rates are measured before training."""
-
-    problems: Annotated[int, Field(ge=0)] = 200
-    """Training problems to sample (0 skips the measurement)."""
-    samples: Annotated[int, Field(gt=0)] = 32
-    """Most rollouts of each problem."""
-    first: Annotated[int, Field(gt=0)] = 4
-    """Rollouts that every problem gets."""
-    step: Annotated[int, Field(gt=0)] = 1
-    """Rollouts that a problem in doubt gets at a time after these; more make fewer rounds, for long rollouts."""
-    price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0115
-    """What a rollout must add to the probability of telling a problem's band right (ours); 0 draws all `samples`."""
-    medium: Share = 0.25
-    """Solve rate from which a problem is medium, not hard (arXiv 2606.04466)."""
-    simple: Share = 0.75
-    """Solve rate from which it is simple (arXiv 2606.04466)."""
-    temperature: Annotated[float, Field(ge=0.0)] = 1.0
-    """Sampling temperature; 1 measures the model's own distribution."""
-    max_tokens: Annotated[int, Field(gt=0)] = 256
-    """Longest rollout."""
-
-    @model_validator(mode="after")
-    def _bands_in_order(self) -> Self:
-        if self.medium >= self.simple:
-            raise PydanticCustomError("bands", "medium must lie below simple")
-        return self
-
-
-class Route(Block):
-    """What goes where (finding D)."""
-
-    allocation: Literal["bands", "opposite", "unsolved", "dapo"] = "bands"
-    """bands: simple is mastered, medium to SFT and RL, hard to the bridge and SFT (arXiv 2606.04466); opposite: hard to
-    RL, the rest to SFT (arXiv 2603.11193); unsolved: never solved to SFT, now and then to RL; dapo: now and then to RL,
-    the rest aside."""
-    rehearsal: Share = 0.05
-    """Share of the mastered problems that is kept for rehearsal."""
 
 
 class Curate(Block):
@@ -333,6 +226,8 @@ class Recipe(Block):
     """The base model's solve rates."""
     route: Route = Route()
     """What goes where."""
+    bridge: Bridge = Bridge()
+    """How hard traces are made learnable."""
     curate: Curate = Curate()
     """Which traces are kept."""
     choose: Choose = Choose()

@@ -4,5 +4,6 @@ from titer.rollouts.collect import CHUNK, collect
 from titer.rollouts.draw import Progress
 from titer.rollouts.identity import model_identity
 from titer.rollouts.in_rounds import collect_in_rounds
+from titer.rollouts.sampler import Sampler
 
-__all__ = ["CHUNK", "Progress", "collect", "collect_in_rounds", "model_identity"]
+__all__ = ["CHUNK", "Progress", "Sampler", "collect", "collect_in_rounds", "model_identity"]

@@ -11,9 +11,10 @@ is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
@@ -23,6 +24,7 @@ from titer.store import content_hash
 from titer.verify import Grader
 
 CHUNK = 512
+NO_PREFIXES: Mapping[str, str] = MappingProxyType({})
 
 
 def collect(
@@ -37,17 +39,20 @@ def collect(
     suite: str = "",
     axis: str = "",
     chunk: int = CHUNK,
+    prefixes: Mapping[str, str] = NO_PREFIXES,
     said: Callable[[Progress], None] = lambda _: None,
 ) -> list[Rollout]:
     """`samples` graded rollouts of every problem, in the order of the problems.
 
-    `out` is a JSON lines file; `model` says which weights `generator` samples (`model_identity`); `chunk`
-    bounds the rollouts that a crash can cost. Raises InputError for problems that share an id, or when `out` holds
-    rollouts of another model, other problems or other sampling.
+    `prefixes` say, by problem id, how the model's turn begins. `out` is a JSON lines file; `model` says which weights
+    `generator` samples (`model_identity`); `chunk` bounds the rollouts that a crash can cost. Raises
+    InputError for problems that share an id, or when `out` holds rollouts of another model, other problems or other
+    sampling.
     """
     refuse_doubles(problems)
     made_with = {"model": model, "sampling": asdict(sampling), "samples": samples, "chunk": chunk}
-    claim(out, {**made_with, "problems": content_hash([shown(problem) for problem in problems])})
+    begun = {"prefixes": content_hash(dict(prefixes))} if prefixes else {}
+    claim(out, {**made_with, **begun, "problems": content_hash([shown(problem) for problem in problems])})
     chunks = list(_cut(problems, max(1, chunk // samples)))
     rollouts = _resume(out, chunks, samples)
     done = len(rollouts) // samples
@@ -55,7 +60,7 @@ def collect(
         if done:
             done -= len(part)
             continue
-        asked = [Asked(problem, 0, samples) for problem in part]
+        asked = [Asked(problem, 0, samples, prefixes.get(problem.id, "")) for problem in part]
         fresh = draw(generator, asked, sampling, grader, suite=suite, axis=axis)
         append_rollouts(out, fresh)
         rollouts += fresh

@@ -15,11 +15,12 @@ from titer.verify import Grade, Grader
 
 
 class Asked(NamedTuple):
-    """Samples `first` to `first + n - 1` of a problem."""
+    """Samples `first` to `first + n - 1` of a problem, whose answer begins with `prefix`."""
 
     problem: Problem
     first: int
     n: int
+    prefix: str = ""
 
     @property
     def keys(self) -> list[tuple[str, int]]:
@@ -40,7 +41,7 @@ def draw(
     generator: Generator, asked: Sequence[Asked], sampling: Sampling, grader: Grader, *, suite: str = "", axis: str = ""
 ) -> list[Rollout]:
     """A graded rollout of every sample, in the order in which they are asked for."""
-    requests = [Request(one.problem.id, one.problem.prompt, one.n, one.first) for one in asked]
+    requests = [Request(one.problem.id, one.problem.prompt, one.n, one.first, one.prefix) for one in asked]
     completions = {(c.request_id, c.sample): c for c in generator.stream(requests, sampling)}
     pairs = [(one.problem, completions[key]) for one in asked for key in one.keys]
     grades = grader.grade([(problem, completion.response) for problem, completion in pairs])

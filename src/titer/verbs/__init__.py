@@ -1,10 +1,11 @@
 """Every verb of the command line as a Python function of the same name.
 
-from titer.verbs import eval, measure, report, route, run, sft
+from titer.verbs import bridge, eval, measure, report, route, run, sft
 """
 
 from titer.pipeline.report import report
 from titer.pipeline.run import run
+from titer.verbs.bridge import BridgeResult, bridge
 from titer.verbs.eval import EvalResult, eval
 from titer.verbs.measure import MeasureResult, measure
 from titer.verbs.prior import PriorResult, prior
@@ -12,12 +13,14 @@ from titer.verbs.route import RouteResult, route
 from titer.verbs.sft import SftResult, Shown, sft, show_sample
 
 __all__ = [
+    "BridgeResult",
     "EvalResult",
     "MeasureResult",
     "PriorResult",
     "RouteResult",
     "SftResult",
     "Shown",
+    "bridge",
     "eval",
     "measure",
     "prior",

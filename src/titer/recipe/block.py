@@ -1,0 +1,23 @@
+"""What every block of a recipe is, and the values that its fields take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
+AverageShare = Annotated[float, Field(ge=0.0, lt=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
+# YAML has lists, Python tuples
+Names = Annotated[tuple[str, ...], Strict(False)]
+Axis = Literal["in_domain", "out_of_domain", "general", "safety"]
+
+
+class Block(BaseModel):
+    """A part of the recipe: frozen, no unknown keys, no value of another type, field docstrings as descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
+    )

@@ -1,0 +1,86 @@
+"""What goes where (finding D): solve rates, the router, the bridge, RL, critique, rounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
+
+from titer.recipe.block import Block, Share
+
+
+class Measure(Block):
+    """How the base model's solve rates are measured before training."""
+
+    problems: Annotated[int, Field(ge=0)] = 200
+    """Training problems to sample (0 skips the measurement)."""
+    samples: Annotated[int, Field(gt=0)] = 32
+    """Most rollouts of each problem."""
+    first: Annotated[int, Field(gt=0)] = 4
+    """Rollouts that every problem gets."""
+    step: Annotated[int, Field(gt=0)] = 1
+    """Rollouts that a problem in doubt gets at a time after these; more make fewer rounds, for long rollouts."""
+    price: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0115
+    """What a rollout must add to the probability of telling a problem's band right (ours); 0 draws all `samples`."""
+    medium: Share = 0.25
+    """Solve rate from which a problem is medium, not hard (arXiv 2606.04466)."""
+    simple: Share = 0.75
+    """Solve rate from which it is simple (arXiv 2606.04466)."""
+    temperature: Annotated[float, Field(ge=0.0)] = 1.0
+    """Sampling temperature; 1 measures the model's own distribution."""
+    max_tokens: Annotated[int, Field(gt=0)] = 256
+    """Longest rollout."""
+
+    @model_validator(mode="after")
+    def _bands_in_order(self) -> Self:
+        if self.medium >= self.simple:
+            raise PydanticCustomError("bands", "medium must lie below simple")
+        return self
+
+
+class Route(Block):
+    """What goes where (finding D)."""
+
+    allocation: Literal["bands", "opposite", "unsolved", "dapo"] = "bands"
+    """bands: simple is mastered, medium to SFT and RL, hard to the bridge and SFT (arXiv 2606.04466); opposite: hard to
+    RL, the rest to SFT (arXiv 2603.11193); unsolved: never solved to SFT, now and then to RL; dapo: now and then to RL,
+    the rest aside."""
+    rehearsal: Share = 0.05
+    """Share of the mastered problems that is kept for rehearsal."""
+
+
+class Bridge(Block):
+    """How traces that are too hard to learn from are made learnable (finding D; the acceptance test is ours)."""
+
+    kinds: Annotated[tuple[Literal["pruned", "scaffold", "rewrite"], ...], Strict(False)] = ("pruned", "scaffold")
+    """Candidates: pruned of dead lines; the shortest beginning from which the student finishes right, and how it does;
+    told again by a model that is shown the solution."""
+    samples: Annotated[int, Field(gt=0)] = 8
+    """Rollouts from each beginning."""
+    solves: Share = 0.25
+    """Solve rate that the student must reach from a candidate's first half."""
+    shortest: Share = 0.1
+    """Least length of a candidate, as a share of the raw trace's tokens."""
+    longest: Annotated[float, Field(gt=0)] = 1.5
+    """Greatest length, in the same measure."""
+    rewrites: Annotated[int, Field(gt=0)] = 2
+    """Rewrites of each trace."""
+    server: str | None = None
+    """Base URL of the OpenAI-compatible server that rewrites; the student itself does without one."""
+    rewriter: str | None = None
+    """Name that the server has for its model."""
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds that a rewrite may take; asked for twice more."""
+    otherwise: Literal["raw", "nothing"] = "nothing"
+    """What a trace without an accepted candidate becomes: itself, or nothing."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Sampling temperature."""
+    max_tokens: Annotated[int, Field(gt=0)] = 512
+    """Longest rollout, and longest rewrite."""
+
+    @model_validator(mode="after")
+    def _server_and_name(self) -> Self:
+        if (self.server is None) != (self.rewriter is None):
+            raise PydanticCustomError("rewriter", "server and rewriter belong together")
+        return self

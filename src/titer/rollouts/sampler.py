@@ -1,0 +1,50 @@
+"""A model, how it is sampled and what grades it: one thing to hand to a stage.
+
+sampler = Sampler(generator, grader, Sampling(), model=model_identity("lab"))
+rollouts = sampler.collect(problems, samples=8, out=Path("attempts.jsonl"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from titer.generate.protocol import Generator, Sampling
+from titer.records import Problem, Rollout
+from titer.rollouts.collect import CHUNK, NO_PREFIXES, collect
+from titer.rollouts.draw import Progress
+from titer.verify import Grader
+
+
+class Sampler(NamedTuple):
+    """What `collect` takes beside the problems and the place. `model` says which weights `generator` samples."""
+
+    generator: Generator
+    grader: Grader
+    sampling: Sampling
+    model: str
+    chunk: int = CHUNK
+
+    def collect(
+        self,
+        problems: Sequence[Problem],
+        *,
+        samples: int,
+        out: Path,
+        prefixes: Mapping[str, str] = NO_PREFIXES,
+        said: Callable[[Progress], None] = lambda _: None,
+    ) -> list[Rollout]:
+        """As `titer.rollouts.collect`."""
+        return collect(
+            self.generator,
+            problems,
+            samples=samples,
+            sampling=self.sampling,
+            grader=self.grader,
+            out=out,
+            model=self.model,
+            chunk=self.chunk,
+            prefixes=prefixes,
+            said=said,
+        )

@@ -1,0 +1,71 @@
+"""The acceptance test of the bridge: one for all candidates, whatever they come from. Ours.
+
+fault = refused(Checks(…), Bounds())       # "" for a candidate that is accepted
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_LEAK = re.compile(
+    r"\b(?:given (?:the|that the) (?:correct |final |right )?(?:answer|solution)"
+    r"|(?:the|this) (?:given|provided|reference|original|above|shown|known|stated|expected) (?:answer|solution)"
+    r"|(?:the )?(?:answer|solution) (?:is|was) (?:given|provided|known|already known|stated|shown|told)"
+    r"|as (?:given|shown|stated) in the (?:answer|solution)"
+    r"|according to the (?:answer|solution|reference)"
+    r"|(?:we|i) (?:know|are told|am told|already know|were told|was told) (?:that )?the (?:answer|solution|result)"
+    r"|working backwards? from the (?:answer|solution)"
+    r"|match(?:es|ing)? the (?:given|provided|reference|expected) )",
+    re.IGNORECASE,
+)
+
+
+class Bounds(NamedTuple):
+    """What a candidate must keep to: tokens over those of the raw trace, and the solve rate from its first half."""
+
+    shortest: float = 0.1
+    longest: float = 1.5
+    solves: float = 0.25
+
+
+class Checks(NamedTuple):
+    """What was found of a candidate. `wrong_step` is the first in which a calculation does not hold (None: in none),
+    NLL in nats a trained token, lengths in trained tokens; `half_rate` is None where an earlier check failed."""
+
+    correct: bool | None
+    leak: str
+    wrong_step: int | None
+    tokens: int
+    raw_tokens: int
+    nll: float
+    raw_nll: float
+    half_rate: float | None = None
+
+
+def leak_in(text: str, prompt: str) -> str:
+    """The words in which a text says that it was given the answer, where the prompt does not say so; "" for none."""
+    found = next((one for one in _LEAK.finditer(text) if one.group().lower() not in prompt.lower()), None)
+    return found.group() if found else ""
+
+
+def refused(checks: Checks, bounds: Bounds) -> str:
+    """Why a candidate is not accepted, or ""."""
+    return next(_faults(checks, bounds), "")
+
+
+def _faults(checks: Checks, bounds: Bounds) -> Iterator[str]:
+    if checks.correct is not True:
+        yield "the answer could not be graded" if checks.correct is None else "the answer is wrong"
+    if checks.leak:
+        yield f"it says {checks.leak!r}"
+    if checks.wrong_step is not None:
+        yield f"a calculation in step {checks.wrong_step} does not hold"
+    ratio = checks.tokens / checks.raw_tokens
+    if not bounds.shortest <= ratio <= bounds.longest:
+        yield f"{ratio:.2f} of the raw trace's tokens"
+    if checks.nll >= checks.raw_nll:
+        yield "no likelier to the student than the raw trace"
+    if checks.half_rate is not None and checks.half_rate < bounds.solves:
+        yield f"from its first half the student solves {checks.half_rate:.2f}"

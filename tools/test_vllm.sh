@@ -16,4 +16,4 @@ fi
 
 # The test's helpers, the tiny model among them, are those of the generate tests.
 PYTHONPATH=src:tests/generate TITER_VLLM_PYTHON="$PWD/$venv/bin/python" \
-    .venv/bin/python -m pytest tests/vllm "$@"
+    .venv/bin/python -m pytest tests/with_vllm "$@"

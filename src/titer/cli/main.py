@@ -111,6 +111,38 @@ def bridge(
 
 
 @app.command()
+def rl(
+    model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
+    problems: Annotated[Path, typer.Argument(help="Problems with answers, best those solved now and then.")],
+    settings: Settings = None,
+    out: Out = Path("rl"),
+    on_bad: OnBad = "stop",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a model by GRPO with verified rewards (needs the extra `rl`).
+
+    Example: `titer rl lab routed/rl.jsonl updates=50 learning_rate=5e-5 --out rl`
+    """
+    from titer import verbs
+    from titer.recipe import parse_block
+
+    block = parse_block("rl", settings or [])
+    result = verbs.rl(
+        model, problems, out=out, settings=block, seed=seed, on_bad=on_bad_choice(on_bad), progress=not as_json
+    )
+    say_dropped(result.dropped)
+    if result.stopped:
+        say(f"stopped after {result.updates} updates: {result.stopped}")
+    if as_json:
+        return print_json(result._asdict())
+    counts = {"problems never solved": len(result.never_solved), "dropped": len(result.dropped)}
+    rewards = {"first reward": f"{result.first_reward:.3f}", "last reward": f"{result.last_reward:.3f}"}
+    dead = {"groups without anything to compare": f"{result.dead_groups:.1%}"}
+    print_pairs({"checkpoint": result.checkpoint, "updates": result.updates, **rewards, **dead, **counts})
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
     as_json: Json = False,

@@ -50,7 +50,7 @@ class Completion(NamedTuple):
 
     `reasoning` and `response` are prefix and `text` split at the end of the thinking. `tokens` counts generated tokens,
     end-of-turn included. `finish_reason` is "stop" (end-of-turn or a stop string), "length" (cut) or
-    "error" (the backend gave up; `note` says why).
+    "error" (the backend gave up; `note` says why). `ids` are the generated tokens where the model runs in this process.
     """
 
     request_id: str
@@ -61,6 +61,7 @@ class Completion(NamedTuple):
     finish_reason: FinishReason
     tokens: int
     note: str = ""
+    ids: tuple[int, ...] = ()
 
 
 class Generator(Protocol):

@@ -181,6 +181,7 @@ class TransformersGenerator:
             response=thought.response,
             finish_reason=reason if stopped is None else "stop",
             tokens=len(ids),
+            ids=tuple(ids),
         )
 
 

@@ -172,12 +172,13 @@ def _load_folder(place: str) -> Loaded:
 
 
 def _load_adapter(place: str) -> Loaded:
-    import torch
-    from peft import AutoPeftModelForCausalLM
+    """Adapters may stand on a model that is itself a folder of adapters: a second round of LoRA."""
+    from peft import PeftModel
     from transformers import AutoTokenizer
 
-    model = AutoPeftModelForCausalLM.from_pretrained(place, dtype=torch.float32)
-    return Loaded(model.merge_and_unload(), AutoTokenizer.from_pretrained(place))
+    model = PeftModel.from_pretrained(_load(locate(_base_of(place))).model, place).merge_and_unload()
+    model.name_or_path = model.config.name_or_path = place  # what later adapters say that they were trained on
+    return Loaded(model, AutoTokenizer.from_pretrained(place))
 
 
 def _gguf(path: Path) -> tuple[Path, str]:

@@ -1,10 +1,10 @@
 """The run's configuration: schema, built-in recipes, loading and overriding."""
 
-from titer.recipe.block import Axis
+from titer.recipe.block import Axis, Lora
 from titer.recipe.data import Data, GymData, LabData, Suite
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe
-from titer.recipe.schema import Choose, Curate, Evaluate, Generate, Lora, Plan, Recipe, Train
-from titer.recipe.stages import Bridge, Measure, Route
+from titer.recipe.schema import Choose, Curate, Evaluate, Generate, Plan, Recipe, Train
+from titer.recipe.stages import Bridge, Measure, Rl, Route
 
 __all__ = [
     "Axis",
@@ -20,6 +20,7 @@ __all__ = [
     "Measure",
     "Plan",
     "Recipe",
+    "Rl",
     "Route",
     "Suite",
     "Train",

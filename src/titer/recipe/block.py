@@ -21,3 +21,16 @@ class Block(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
     )
+
+
+class Lora(Block):
+    """Low-rank adapters instead of full fine-tuning."""
+
+    rank: Annotated[int, Field(gt=0)] = 16
+    """Rank of the adapters."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """Scale; the update is alpha/rank times the product."""
+    dropout: Share = 0.0
+    """Dropout on the adapters' input."""
+    targets: str | Names = "all-linear"
+    """Modules to adapt, as peft names them."""

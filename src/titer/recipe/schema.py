@@ -11,9 +11,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from titer.recipe.block import AverageShare, Block, Names, PositiveShare, Seed, Share
+from titer.recipe.block import AverageShare, Block, Lora, PositiveShare, Seed, Share
 from titer.recipe.data import Data
-from titer.recipe.stages import Bridge, Measure, Route
+from titer.recipe.stages import Bridge, Measure, Rl, Route
 
 
 def _folder_name(name: str) -> str:
@@ -85,19 +85,6 @@ class Plan(Block):
     """Training problems held out of the trial to compare its arms on; at most a quarter of all."""
     samples: Annotated[int, Field(gt=0)] = 4
     """Rollouts of each of them."""
-
-
-class Lora(Block):
-    """Low-rank adapters instead of full fine-tuning."""
-
-    rank: Annotated[int, Field(gt=0)] = 16
-    """Rank of the adapters."""
-    alpha: Annotated[float, Field(gt=0)] = 32.0
-    """Scale; the update is alpha/rank times the product."""
-    dropout: Share = 0.0
-    """Dropout on the adapters' input."""
-    targets: str | Names = "all-linear"
-    """Modules to adapt, as peft names them."""
 
 
 class Train(Block):
@@ -228,6 +215,8 @@ class Recipe(Block):
     """What goes where."""
     bridge: Bridge = Bridge()
     """How hard traces are made learnable."""
+    rl: Rl = Rl()
+    """GRPO on the middle band."""
     curate: Curate = Curate()
     """Which traces are kept."""
     choose: Choose = Choose()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from titer.recipe.block import Block, Share
+from titer.recipe.block import AverageShare, Block, Lora, PositiveShare, Share
 
 
 class Measure(Block):
@@ -83,4 +83,65 @@ class Bridge(Block):
     def _server_and_name(self) -> Self:
         if (self.server is None) != (self.rewriter is None):
             raise PydanticCustomError("rewriter", "server and rewriter belong together")
+        return self
+
+
+class Rl(Block):
+    """GRPO (through TRL) on problems that the model solves now and then."""
+
+    updates: Annotated[int, Field(gt=0)] = 100
+    """Optimizer updates."""
+    prompts: Annotated[int, Field(gt=0)] = 8
+    """Problems in one update, over all processes."""
+    samples: Annotated[int, Field(gt=1)] = 8
+    """Rollouts of each: a group."""
+    refills: Annotated[int, Field(ge=0)] = 1
+    """How often other problems are drawn in place of groups whose rollouts all score alike."""
+    cut: Literal["wrong", "ignore"] = "wrong"
+    """What a rollout that the length limit cut counts as: wrong, or neither right nor wrong."""
+    patience: Annotated[int, Field(gt=0)] = 10
+    """Updates without a single group to learn from, after which there is nothing left to do."""
+    loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = "dapo"
+    """How the loss of an update's tokens is averaged, as TRL names it."""
+    beta: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the KL penalty towards the model that RL starts from."""
+    kl_every: Annotated[int, Field(ge=0)] = 10
+    """Updates between two measurements of the KL to that model, the gauge of forgetting; 0 never."""
+    clip_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """How far the probability ratio may move."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-6
+    """Peak learning rate."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """What becomes of it after the warm-up."""
+    warmup: Share = 0.05
+    """Share of the updates in which it rises linearly from zero."""
+    betas: Annotated[tuple[AverageShare, AverageShare], Strict(False)] = (0.9, 0.999)
+    """AdamW's averages."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decay of the weights."""
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient."""
+    micro_rows: Annotated[int, Field(gt=0)] = 16
+    """Rollouts of one forward pass; must divide those of an update."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Sampling temperature."""
+    top_p: PositiveShare = 1.0
+    """Nucleus; 1 samples the distribution that is trained."""
+    max_tokens: Annotated[int, Field(gt=0)] = 512
+    """Longest rollout."""
+    generator: Literal["engine", "transformers", "vllm"] = "engine"
+    """What samples: titer's engine, transformers' generate, or vLLM as TRL drives it."""
+    vllm_server: str | None = None
+    """Base URL of a `trl vllm-serve`; without one vLLM shares the trainer's GPU."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass."""
+    save_every: Annotated[int, Field(gt=0)] = 25
+    """Updates between two saved states to resume from."""
+    lora: Lora | None = None
+    """Train adapters instead of all weights."""
+
+    @model_validator(mode="after")
+    def _rows_divide(self) -> Self:
+        if (self.prompts * self.samples) % self.micro_rows and self.micro_rows < self.prompts * self.samples:
+            raise PydanticCustomError("micro_rows", "micro_rows must divide prompts × samples")
         return self

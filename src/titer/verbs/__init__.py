@@ -1,6 +1,6 @@
 """Every verb of the command line as a Python function of the same name.
 
-from titer.verbs import bridge, eval, measure, report, route, run, sft
+from titer.verbs import bridge, eval, measure, report, rl, route, run, sft
 """
 
 from titer.pipeline.report import report
@@ -9,6 +9,7 @@ from titer.verbs.bridge import BridgeResult, bridge
 from titer.verbs.eval import EvalResult, eval
 from titer.verbs.measure import MeasureResult, measure
 from titer.verbs.prior import PriorResult, prior
+from titer.verbs.rl import RlResult, rl
 from titer.verbs.route import RouteResult, route
 from titer.verbs.sft import SftResult, Shown, sft, show_sample
 
@@ -17,6 +18,7 @@ __all__ = [
     "EvalResult",
     "MeasureResult",
     "PriorResult",
+    "RlResult",
     "RouteResult",
     "SftResult",
     "Shown",
@@ -25,6 +27,7 @@ __all__ = [
     "measure",
     "prior",
     "report",
+    "rl",
     "route",
     "run",
     "sft",

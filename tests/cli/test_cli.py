@@ -36,7 +36,20 @@ def refused(*arguments: str | Path) -> str:
     return lines[0]
 
 
-VERBS = ["run", "report", "sft", "measure", "route", "bridge", "rl", "eval", "reproduce", "lab build", "lab make"]
+VERBS = [
+    "run",
+    "report",
+    "sft",
+    "measure",
+    "route",
+    "bridge",
+    "rl",
+    "critique",
+    "eval",
+    "reproduce",
+    "lab build",
+    "lab make",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -143,6 +143,46 @@ def rl(
 
 
 @app.command()
+def critique(
+    model: Annotated[str, typer.Argument(help="The model whose attempts they are, or one that has learned since.")],
+    failures: Annotated[Path, typer.Argument(help="Failed rollouts, as `titer rl` leaves them in failures.jsonl.")],
+    problems: Annotated[Path, typer.Argument(help="Their problems, with answers.")],
+    settings: Settings = None,
+    teachers: Annotated[Path | None, typer.Option(help="Traces of the same problems, for fresh solutions.")] = None,
+    out: Out = Path("critique"),
+    on_bad: OnBad = "stop",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Find where failed attempts go wrong, and make lessons of them: diagnose, repair, renew.
+
+    Example: `titer critique rl/checkpoints/step-000100 rl/failures.jsonl problems.jsonl --out critique`
+    """
+    from titer import verbs
+    from titer.recipe import parse_block
+
+    result = verbs.critique(
+        model,
+        failures,
+        problems,
+        out=out,
+        teachers=teachers,
+        settings=parse_block("critique", settings or []),
+        seed=seed,
+        on_bad=on_bad_choice(on_bad),
+    )
+    say_dropped(result.dropped)
+    for fault in result.faults:
+        say(fault)
+    if as_json:
+        return print_json(result._asdict())
+    located = {f"first wrong step by {name}": count for name, count in result.located.items()}
+    lessons = {f"lessons to {name}": count for name, count in result.lessons.items()}
+    counts = {"attempts without a lesson": result.without, "dropped": len(result.dropped)}
+    print_pairs({"attempts": result.attempts, **located, **lessons, **counts})
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
     as_json: Json = False,

@@ -9,14 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from titer.generate.protocol import Sampling
-from titer.models import load_model
-from titer.pipeline.sampling import Said, generator_of
+from titer.pipeline.sampling import Said
+from titer.pipeline.student import behind_server, opened
 from titer.recipe import Bridge, Generate
 from titer.records import Problem, Trace, write_records
-from titer.rollouts import Sampler, model_identity
-from titer.stages.bridge import Bounds, Bridged, Settings, Student, bridge
+from titer.stages.bridge import Bounds, Bridged, Settings, bridge
 from titer.store import write_json, write_table
-from titer.verify import Grader
 
 SAID = 5  # faults that are said
 
@@ -34,20 +32,10 @@ def bridge_traces(
 ) -> Bridged:
     """Bridge the traces for a student. Writes `bridged.jsonl`, every candidate in `candidates.jsonl` with what was
     found of it in `candidates.parquet`, `without.jsonl` and `faults.json` into `work`; resumes there."""
-    loaded = load_model(model)
     sampling = Sampling(temperature=settings.temperature, top_p=1.0, max_tokens=settings.max_tokens, seed=seed)
-    with Grader() as grader:
-        sampler = Sampler(
-            generator_of(loaded, generate, name=model), grader, sampling, model_identity(model), generate.chunk
-        )
-        found = bridge(
-            traces,
-            problems,
-            Student(loaded, sampler),
-            _settings(settings),
-            work=work / "rollouts",
-            rewriter=_rewriter(settings, sampler),
-        )
+    with opened(model, generate, sampling) as student:
+        rewriter = behind_server(student.sampler, settings.server, settings.rewriter, settings.timeout)
+        found = bridge(traces, problems, student, _settings(settings), work=work / "rollouts", rewriter=rewriter)
     for fault in found.faults[:SAID]:
         said(f"bridge: {fault}")
     if len(found.faults) > SAID:
@@ -68,13 +56,3 @@ def _settings(settings: Bridge) -> Settings:
         Bounds(settings.shortest, settings.longest, settings.solves),
         settings.otherwise,
     )
-
-
-def _rewriter(settings: Bridge, student: Sampler) -> Sampler | None:
-    """The server's model in the student's place, where the recipe names one."""
-    if not (settings.server and settings.rewriter):
-        return None
-    from titer.generate import ServerGenerator
-
-    generator = ServerGenerator(settings.server, settings.rewriter, timeout=settings.timeout, max_retries=2)
-    return student._replace(generator=generator, model=model_identity(settings.rewriter, settings.server))

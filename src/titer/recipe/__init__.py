@@ -4,12 +4,13 @@ from titer.recipe.block import Axis, Lora
 from titer.recipe.data import Data, GymData, LabData, Suite
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe
 from titer.recipe.schema import Choose, Curate, Evaluate, Generate, Plan, Recipe, Train
-from titer.recipe.stages import Bridge, Measure, Rl, Route
+from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route
 
 __all__ = [
     "Axis",
     "Bridge",
     "Choose",
+    "Critique",
     "Curate",
     "Data",
     "Evaluate",

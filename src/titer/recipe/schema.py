@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from titer.recipe.block import AverageShare, Block, Lora, PositiveShare, Seed, Share
 from titer.recipe.data import Data
-from titer.recipe.stages import Bridge, Measure, Rl, Route
+from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route
 
 
 def _folder_name(name: str) -> str:
@@ -217,6 +217,8 @@ class Recipe(Block):
     """How hard traces are made learnable."""
     rl: Rl = Rl()
     """GRPO on the middle band."""
+    critique: Critique = Critique()
+    """What is learned from attempts that never came right."""
     curate: Curate = Curate()
     """Which traces are kept."""
     choose: Choose = Choose()

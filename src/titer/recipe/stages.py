@@ -145,3 +145,40 @@ class Rl(Block):
         if (self.prompts * self.samples) % self.micro_rows and self.micro_rows < self.prompts * self.samples:
             raise PydanticCustomError("micro_rows", "micro_rows must divide prompts × samples")
         return self
+
+
+class Critique(Block):
+    """How failed attempts are taken apart (finding D; the wordings are ours)."""
+
+    locators: Annotated[tuple[Literal["arithmetic", "rollouts", "judge"], ...], Strict(False)] = (
+        "arithmetic",
+        "rollouts",
+    )
+    """Who says which step is the first wrong one, in this order: a calculation that does not hold; rollouts from
+    prefixes, by bisection; a language model."""
+    lessons: Annotated[tuple[Literal["diagnose", "repair", "renew"], ...], Strict(False)] = (
+        "diagnose",
+        "repair",
+        "renew",
+    )
+    """What is made of an attempt: which step is wrong, the right rest, a fresh solution."""
+    attempts: Annotated[int, Field(gt=0)] = 1
+    """Failed attempts of each problem that are taken apart."""
+    samples: Annotated[int, Field(gt=0)] = 8
+    """Rollouts from each place."""
+    server: str | None = None
+    """Base URL of the OpenAI-compatible server that judges; the model itself does without one."""
+    judge: str | None = None
+    """Name that the server has for its model."""
+    timeout: Annotated[float, Field(gt=0)] = 120.0
+    """Seconds that a verdict may take; asked for twice more."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Sampling temperature of the rollouts; a judge is greedy."""
+    max_tokens: Annotated[int, Field(gt=0)] = 512
+    """Longest rollout, and longest verdict."""
+
+    @model_validator(mode="after")
+    def _server_and_name(self) -> Self:
+        if (self.server is None) != (self.judge is None):
+            raise PydanticCustomError("judge", "server and judge belong together")
+        return self

@@ -1,11 +1,12 @@
 """Every verb of the command line as a Python function of the same name.
 
-from titer.verbs import bridge, eval, measure, report, rl, route, run, sft
+from titer.verbs import bridge, critique, eval, measure, report, rl, route, run, sft
 """
 
 from titer.pipeline.report import report
 from titer.pipeline.run import run
 from titer.verbs.bridge import BridgeResult, bridge
+from titer.verbs.critique import CritiqueResult, critique
 from titer.verbs.eval import EvalResult, eval
 from titer.verbs.measure import MeasureResult, measure
 from titer.verbs.prior import PriorResult, prior
@@ -15,6 +16,7 @@ from titer.verbs.sft import SftResult, Shown, sft, show_sample
 
 __all__ = [
     "BridgeResult",
+    "CritiqueResult",
     "EvalResult",
     "MeasureResult",
     "PriorResult",
@@ -23,6 +25,7 @@ __all__ = [
     "SftResult",
     "Shown",
     "bridge",
+    "critique",
     "eval",
     "measure",
     "prior",

@@ -1,0 +1,81 @@
+"""Lessons of failed attempts.
+
+result = critique("rl/checkpoints/step-000100", "rl/failures.jsonl", "problems.jsonl", out="critique")
+result.lessons        # {"diagnose": 31, "repair": 12, "renew": 28}
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from titer.errors import InputError
+from titer.pipeline.criticizing import criticize
+from titer.pipeline.data import refuse_unknown_problem
+from titer.pipeline.stages import verify_traces
+from titer.recipe import Critique, Generate
+from titer.records import read_rollouts, read_traces
+from titer.verbs.sampling import OnBad, checked_problems
+
+
+class CritiqueResult(NamedTuple):
+    """Attempts taken apart, lessons by kind, who found the first wrong step of how many, attempts without a lesson,
+    what went wrong, dropped rows."""
+
+    attempts: int
+    lessons: dict[str, int]
+    located: dict[str, int]
+    without: int
+    faults: list[str]
+    dropped: list[str]
+
+
+def critique(
+    model: str,
+    failures: str | Path,
+    problems: str | Path,
+    *,
+    out: str | Path,
+    teachers: str | Path | None = None,
+    settings: Critique | None = None,
+    generate: Generate | None = None,
+    seed: int = 0,
+    on_bad: OnBad = "stop",
+) -> CritiqueResult:
+    """Take the failed rollouts of a file apart (`titer rl` writes `failures.jsonl`), and write `lessons.jsonl`, traces
+    to train on, into `out`; resumes there. `teachers` is a file of traces for fresh solutions.
+
+    Raises InputError for bad rows, rollouts of unknown problems, and a file without a failed attempt.
+    """
+    dropped: list[InputError] = []
+    known = {problem.id: problem for problem in checked_problems(problems, on_bad, dropped)}
+    taught = []
+    if teachers:
+        rows = read_traces(
+            teachers, on_bad=on_bad, dropped=dropped, check=lambda trace: refuse_unknown_problem(trace, known)
+        )
+        taught = verify_traces(list(rows), known)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    attempts, found = criticize(
+        model,
+        list(read_rollouts(failures)),
+        known,
+        settings or Critique(),
+        generate or Generate(),
+        work=Path(out),
+        seed=seed,
+        teachers=taught,
+    )
+    if not attempts:
+        raise InputError(
+            "holds no rollout that ended by itself and is wrong", file=failures, remedy="give failed rollouts"
+        )
+    return CritiqueResult(
+        len(attempts),
+        dict(Counter(str(lesson.meta["lesson"]) for lesson in found.lessons)),
+        dict(Counter(one.by for one in found.located.values())),
+        len(found.without),
+        found.faults,
+        [str(error) for error in dropped],
+    )

@@ -2,6 +2,7 @@
 
 from titer.evaluate.compare import compare
 from titer.evaluate.metrics import pass_at_k, summarise, tally
+from titer.evaluate.passes import change_in_pass
 from titer.records.results import Difference, Interval, SuiteSummary
 
-__all__ = ["Difference", "Interval", "SuiteSummary", "compare", "pass_at_k", "summarise", "tally"]
+__all__ = ["Difference", "Interval", "SuiteSummary", "change_in_pass", "compare", "pass_at_k", "summarise", "tally"]

@@ -4,7 +4,7 @@ from titer.recipe.block import Axis, Lora
 from titer.recipe.data import Data, GymData, LabData, Suite
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe
 from titer.recipe.schema import Choose, Curate, Evaluate, Generate, Plan, Recipe, Train
-from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route
+from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
 __all__ = [
     "Axis",
@@ -23,6 +23,7 @@ __all__ = [
     "Recipe",
     "Rl",
     "Route",
+    "Stages",
     "Suite",
     "Train",
     "builtin_names",

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from titer.recipe.block import AverageShare, Block, Lora, PositiveShare, Seed, Share
 from titer.recipe.data import Data
-from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route
+from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
 
 def _folder_name(name: str) -> str:
@@ -219,6 +219,8 @@ class Recipe(Block):
     """GRPO on the middle band."""
     critique: Critique = Critique()
     """What is learned from attempts that never came right."""
+    stages: Stages = Stages()
+    """How many rounds of them, and which stages a round has."""
     curate: Curate = Curate()
     """Which traces are kept."""
     choose: Choose = Choose()

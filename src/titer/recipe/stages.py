@@ -182,3 +182,22 @@ class Critique(Block):
         if (self.server is None) != (self.judge is None):
             raise PydanticCustomError("judge", "server and judge belong together")
         return self
+
+
+class Stages(Block):
+    """Rounds of SFT, RL and critique (finding D)."""
+
+    rounds: Annotated[int, Field(ge=0)] = 0
+    """Most rounds; 0 is SFT alone, on all kept traces."""
+    bridge: bool = True
+    """Bridge the traces of hard problems; without it they are trained on as they are."""
+    rl: bool = True
+    """RL on the problems that the router sends there."""
+    critique: bool = True
+    """Lessons of what RL never solved, for the next round's SFT."""
+    held: Annotated[int, Field(gt=0)] = 100
+    """Training problems kept out of every round to compare the rounds on; at most a quarter of all."""
+    samples: Annotated[int, Field(gt=1)] = 8
+    """Rollouts of each of them: k of pass@k."""
+    least_entropy: Share = 0.1
+    """Share of its first entropy below which RL's rollouts count as collapsed (ours)."""

@@ -102,7 +102,8 @@ def grpo(
         trainer.train(resume_from_checkpoint=str(state) if state else None)
     checkpoint = _save(trainer, loaded.tokenizer, out)
     result = Trained(str(checkpoint), trainer.state.global_step, stopped(), never_solved(log.groups))
-    write_json(out / "result.json", result._asdict())
+    # a folder may move: its results name no path
+    write_json(out / "result.json", result._replace(checkpoint=checkpoint.name)._asdict())
     shutil.rmtree(out / "state", ignore_errors=True)
     return result
 
@@ -309,7 +310,10 @@ def _claim(out: Path, problems: Sequence[Problem], settings: Rl, seed: int, iden
 
 def _finished(out: Path) -> Trained | None:
     file = out / "result.json"
-    return Trained(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+    if not file.exists():
+        return None
+    done = Trained(**json.loads(file.read_text(encoding="utf-8")))
+    return done._replace(checkpoint=str(out / "checkpoints" / done.checkpoint))
 
 
 def _last_state(folder: Path) -> Path | None:

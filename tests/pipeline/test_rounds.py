@@ -40,7 +40,7 @@ def recipe(*settings: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two rounds, left alone. Trainings of three updates gain nothing; what a second round does is seen all the same."""
+    """Two rounds, left alone. Three updates gain nothing, so that the second is made to come."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(judging, "is_kept", lambda *_: True)

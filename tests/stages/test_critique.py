@@ -66,12 +66,12 @@ def sampler(grader: Grader, generator: Solver | ServerGenerator | None = None) -
 
 def test_rollouts_find_the_step_behind_which_nothing_is_right(grader: Grader, tmp_path: Path) -> None:
     solver = Solver()
-    found = by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, solver), samples=3, work=tmp_path)
+    found = by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, solver), samples=3, most=3, work=tmp_path)
     assert found["a"].step == 2 and found["a"].by == "rollouts" and "2 of 3" in found["a"].why
     assert len(solver.prefixes) <= 4 and solver.prefixes[0] == ""
     # what was sampled once is not sampled again
     again = Solver()
-    assert by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, again), samples=3, work=tmp_path) == found
+    assert by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, again), samples=3, most=3, work=tmp_path) == found
     assert not again.prefixes
 
 
@@ -79,13 +79,28 @@ def test_rollouts_find_the_step_behind_which_nothing_is_right(grader: Grader, tm
 def test_any_step_can_be_the_first_wrong_one(wrong: int, grader: Grader, tmp_path: Path) -> None:
     steps = [f"Now {i} is added to it.\n\n" for i in range(4)]
     solver = Solver(lambda prefix: f"Now {wrong} is" not in prefix)
-    found = by_rollouts([attempt(steps)], sampler(grader, solver), samples=2, work=tmp_path)
+    found = by_rollouts([attempt(steps)], sampler(grader, solver), samples=2, most=4, work=tmp_path)
     assert found["a"].step == wrong
+
+
+def test_a_place_is_dead_only_after_many_rollouts(grader: Grader, tmp_path: Path) -> None:
+    """Right once in five: two rollouts would take a place from which the student does finish for dead."""
+
+    class Seldom(Solver):
+        def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+            for request in requests:
+                for done in super().stream([request], sampling):
+                    yield done if done.sample % 5 == 4 else done._replace(response="Answer: 11")
+
+    one = [attempt([*GOOD, *BAD])]
+    assert not by_rollouts(one, sampler(grader, Seldom()), samples=2, most=2, work=tmp_path / "few")
+    (tmp_path / "many").mkdir()
+    assert by_rollouts(one, sampler(grader, Seldom()), samples=2, most=6, work=tmp_path / "many")["a"].step == 2
 
 
 def test_of_what_is_not_solved_from_the_start_nothing_is_said(grader: Grader, tmp_path: Path) -> None:
     never = Solver(lambda _: False)
-    assert not by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, never), samples=3, work=tmp_path)
+    assert not by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, never), samples=3, most=6, work=tmp_path)
 
 
 def test_arithmetic_says_what_does_not_hold() -> None:

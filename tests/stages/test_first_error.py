@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from titer.lab.arithmetic import reachable
 from titer.lab.slips import slip
 from titer.lab.tasks import items
 from titer.stages.first_error import by_arithmetic, step_at
@@ -47,7 +48,21 @@ def test_a_slip_in_a_number_uses_one_that_is_not_there() -> None:
         assert len(here) > 1 and any(n not in here for n in used)
 
 
-@pytest.mark.parametrize("kind", ["result", "number"])
+def test_a_wrong_turn_is_right_in_itself_and_leads_away() -> None:
+    for item in items("countdown4", 40, seed=1, held=False):
+        trace, step = slip(item, "turn", seed=3)
+        target, paragraphs = int(item.problem.answer), trace.reasoning.split("\n\n")
+        assert all(one.holds for one in equalities(trace.reasoning)) and len(paragraphs) == 4
+        left = [list(item.problem.meta["numbers"])] + [
+            [int(n) for n in re.findall(r"\d+", paragraph.split("leaves")[1])] if "leaves" in paragraph else []
+            for paragraph in paragraphs[1:]
+        ]
+        assert all(reachable(left[i], target) for i in range(step)) and 1 <= step <= 3
+        if left[step]:
+            assert not reachable(left[step], target)
+
+
+@pytest.mark.parametrize("kind", ["result", "number", "turn"])
 def test_slips_lead_somewhere_else(kind: str) -> None:
     for item in items("countdown3", 20, seed=2, held=False):
         wrong = slip(item, kind, seed=0).trace  # type: ignore[arg-type]

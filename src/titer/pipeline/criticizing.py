@@ -37,7 +37,7 @@ def criticize(
         found = critique(
             attempts,
             student.sampler,
-            Settings(settings.locators, settings.samples, settings.lessons),
+            Settings(settings.locators, settings.samples, settings.most, settings.lessons),
             work=work / "rollouts",
             judge=judge or student.sampler._replace(sampling=greedy),
             teachers=teachers,

@@ -166,6 +166,8 @@ class Critique(Block):
     """Failed attempts of each problem that are taken apart."""
     samples: Annotated[int, Field(gt=0)] = 8
     """Rollouts from each place."""
+    most: Annotated[int, Field(gt=0)] = 32
+    """Rollouts from a place from which none is right."""
     server: str | None = None
     """Base URL of the OpenAI-compatible server that judges; the model itself does without one."""
     judge: str | None = None

@@ -51,9 +51,9 @@ def shown(problem: Problem) -> list[Any]:
     return [problem.id, problem.prompt, problem.answer, problem.verifier, dict(problem.meta)]
 
 
-def hash_of(problem: Problem) -> str:
-    """A problem's own hash."""
-    return content_hash(shown(problem))
+def hash_of(problem: Problem, prefix: str = "") -> str:
+    """A problem's own hash, and that of what its answers begin with."""
+    return content_hash([*shown(problem), prefix] if prefix else shown(problem))
 
 
 def holds_any(out: Path) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
 from titer.rollouts.claim import claim_problems, hash_of, holds_any
-from titer.rollouts.collect import CHUNK
+from titer.rollouts.collect import CHUNK, NO_PREFIXES
 from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles
 from titer.verify import Grader
 
@@ -34,23 +34,24 @@ def collect_in_rounds(
     out: Path,
     model: str,
     chunk: int = CHUNK,
+    prefixes: Mapping[str, str] = NO_PREFIXES,
     said: Callable[[Progress], None] = lambda _: None,
 ) -> list[Rollout]:
     """Graded rollouts of every problem, in the order of the problems: as many as `more` asks for, until that is none.
 
-    `more` gets the rollouts so far by problem id. `out` is a JSON lines file, `model` says which weights `generator`
-    samples (`model_identity`), `chunk` bounds the rollouts that a crash can cost. Raises InputError for problems that
-    share an id, and when `out` holds rollouts of another model, with other sampling, or of a problem that has changed.
+    `prefixes` say, by problem id, how the model's turn begins. `more` gets the rollouts so far by problem id. `out` is
+    a JSON lines file, `model` says which weights `generator` samples (`model_identity`), `chunk` bounds the rollouts
+    that a crash can cost. Raises InputError for problems that share an id, and when `out` holds rollouts of another
+    model, with other sampling, or of a problem that has changed.
     """
     refuse_doubles(problems)
-    claim_problems(
-        out, {"model": model, "sampling": asdict(sampling)}, {problem.id: hash_of(problem) for problem in problems}
-    )
+    hashes = {one.id: hash_of(one, prefixes.get(one.id, "")) for one in problems}
+    claim_problems(out, {"model": model, "sampling": asdict(sampling)}, hashes)
     out.parent.mkdir(parents=True, exist_ok=True)
     kept = {_key(rollout): rollout for rollout in read_rollouts(out, torn="drop")} if holds_any(out) else {}
     taken: dict[str, list[Rollout]] = {problem.id: [] for problem in problems}
     while wanted := more(taken):
-        asked = [Asked(p, len(taken[p.id]), wanted[p.id]) for p in problems if wanted.get(p.id)]
+        asked = [Asked(p, len(taken[p.id]), wanted[p.id], prefixes.get(p.id, "")) for p in problems if wanted.get(p.id)]
         for part in _cut(asked, chunk):
             _fill(kept, part, generator, sampling, grader, out)
             for key in _keys(part):
@@ -83,7 +84,7 @@ def _missing(part: Sequence[Asked], kept: Mapping[Key, Rollout]) -> Iterator[Ask
         while first < one.first + one.n and (one.problem.id, first) in kept:
             first += 1
         if first < one.first + one.n:
-            yield Asked(one.problem, first, one.first + one.n - first)
+            yield Asked(one.problem, first, one.first + one.n - first, one.prefix)
 
 
 def _cut(asked: Sequence[Asked], size: int) -> Iterator[list[Asked]]:

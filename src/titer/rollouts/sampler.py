@@ -2,6 +2,7 @@
 
 sampler = Sampler(generator, grader, Sampling(), model=model_identity("lab"))
 rollouts = sampler.collect(problems, samples=8, out=Path("attempts.jsonl"))
+rollouts = sampler.collect_in_rounds(problems, more=lambda taken: …, out=Path("rounds.jsonl"))
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout
 from titer.rollouts.collect import CHUNK, NO_PREFIXES, collect
 from titer.rollouts.draw import Progress
+from titer.rollouts.in_rounds import More, collect_in_rounds
 from titer.verify import Grader
 
 
@@ -47,4 +49,20 @@ class Sampler(NamedTuple):
             chunk=self.chunk,
             prefixes=prefixes,
             said=said,
+        )
+
+    def collect_in_rounds(
+        self, problems: Sequence[Problem], *, more: More, out: Path, prefixes: Mapping[str, str] = NO_PREFIXES
+    ) -> list[Rollout]:
+        """As `titer.rollouts.collect_in_rounds`."""
+        return collect_in_rounds(
+            self.generator,
+            problems,
+            more=more,
+            sampling=self.sampling,
+            grader=self.grader,
+            out=out,
+            model=self.model,
+            chunk=self.chunk,
+            prefixes=prefixes,
         )

@@ -6,7 +6,7 @@ right = rates_from([place], sampler, samples=8, out=Path("from.jsonl"))[place.id
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -70,14 +70,27 @@ def steps_of(trace: Trace) -> Steps:
     return Steps(cut_text(text_of(trace)), bool(trace.reasoning.strip()))
 
 
-def rates_from(places: Sequence[Place], sampler: Sampler, *, samples: int, out: Path) -> dict[str, FromHere]:
-    """What `samples` rollouts from each place come to, by the place's id; resumes in `out`."""
+def rates_from(
+    places: Sequence[Place], sampler: Sampler, *, samples: int, out: Path, most: int | None = None
+) -> dict[str, FromHere]:
+    """What `samples` rollouts from each place come to, by the place's id; resumes in `out`.
+
+    With `most`, a place from which none is right gets `samples` more, until one is or there are so many.
+    """
     if not places:
         return {}
+
+    def more(taken: Mapping[str, Sequence[Rollout]]) -> dict[str, int]:
+        return {
+            name: min(samples, (most or samples) - len(some))
+            for name, some in taken.items()
+            if len(some) < (most or samples) and not any(one.score == 1.0 for one in some)
+        }
+
     problems = [replace(place.problem, id=place.id) for place in places]
     prefixes = {place.id: place.prefix for place in places if place.prefix}
     found: dict[str, list[Rollout]] = {place.id: [] for place in places}
-    for rollout in sampler.collect(problems, samples=samples, out=out, prefixes=prefixes):
+    for rollout in sampler.collect_in_rounds(problems, more=more, out=out, prefixes=prefixes):
         found[rollout.problem_id].append(rollout)
     return {name: _counted(rollouts) for name, rollouts in found.items()}
 

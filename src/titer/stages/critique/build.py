@@ -24,10 +24,12 @@ LOCATORS: tuple[Locator, ...] = ("arithmetic", "rollouts", "judge")
 
 
 class Settings(NamedTuple):
-    """Who is asked for the first wrong step, in this order; rollouts from a place; what is made."""
+    """Who is asked for the first wrong step, in this order; rollouts from a place, and how many
+    while none is right; what is made."""
 
     locators: Sequence[Locator] = ("arithmetic", "rollouts")
     samples: int = 8
+    most: int = 32
     lessons: Sequence[Lesson] = ("diagnose", "repair", "renew")
 
 
@@ -61,7 +63,7 @@ def critique(
         for one in attempts
         if one.trace.id in located
     ]
-    found = rates_from(places, sampler, samples=settings.samples, out=work / "repairs.jsonl")
+    found = rates_from(places, sampler, samples=settings.samples, most=settings.most, out=work / "repairs.jsonl")
     right = {place.attempt: found[place.id].first_right for place in places}
     taught = _of_problems(teachers)
     lessons = [
@@ -118,7 +120,7 @@ def _located(
         if name == "arithmetic":
             located |= by_arithmetic(left)
         elif name == "rollouts":
-            located |= by_rollouts(left, sampler, samples=settings.samples, work=work)
+            located |= by_rollouts(left, sampler, samples=settings.samples, most=settings.most, work=work)
         elif left:
             try:
                 located |= by_judge(left, judge, out=work / "verdicts.jsonl")

@@ -1,6 +1,6 @@
 """Three locators of an attempt's first wrong step: a calculation that fails, rollouts from prefixes, a judge.
 
-found = by_rollouts(attempts, sampler, samples=8, work=work)
+found = by_rollouts(attempts, sampler, samples=8, most=32, work=work)
 found["a1"].step, found["a1"].why
 """
 
@@ -84,17 +84,20 @@ class _Search(NamedTuple):
         return self.high - self.low > 1
 
 
-def by_rollouts(attempts: Sequence[Attempt], sampler: Sampler, *, samples: int, work: Path) -> dict[str, Located]:
+def by_rollouts(
+    attempts: Sequence[Attempt], sampler: Sampler, *, samples: int, most: int, work: Path
+) -> dict[str, Located]:
     """The step behind which no rollout is right any more, by bisection, all attempts a round together.
 
-    Nothing is said of an attempt whose problem is not solved from the start either. Resumes in `work`.
+    `samples` rollouts from a place, and so many more, up to `most`, while none is right. Nothing is said of an attempt
+    whose problem is not solved from the start either. Resumes in `work`.
     """
     searches = [_Search(one, 0, len(one.steps.pieces)) for one in attempts if one.steps.pieces]
     found: dict[str, Located] = {}
     number = 0
     while searches:
         places = [Place(one.attempt.problem, one.attempt.trace.id, one.attempt.steps, one.asked) for one in searches]
-        rates = rates_from(places, sampler, samples=samples, out=work / f"locate-{number}.jsonl")
+        rates = rates_from(places, sampler, samples=samples, most=most, out=work / f"locate-{number}.jsonl")
         number += 1
         narrowed = [_narrow(one, place, rates[place.id]) for one, place in zip(searches, places, strict=True)]
         searches = [one for one in narrowed if one and one.open]

@@ -1,8 +1,20 @@
 """Scores with intervals, and paired comparison."""
 
 from titer.evaluate.compare import compare
+from titer.evaluate.guessing import guessing, with_guessing
 from titer.evaluate.metrics import pass_at_k, summarise, tally
 from titer.evaluate.passes import change_in_pass
 from titer.records.results import Difference, Interval, SuiteSummary
 
-__all__ = ["Difference", "Interval", "SuiteSummary", "change_in_pass", "compare", "pass_at_k", "summarise", "tally"]
+__all__ = [
+    "Difference",
+    "Interval",
+    "SuiteSummary",
+    "change_in_pass",
+    "compare",
+    "guessing",
+    "pass_at_k",
+    "summarise",
+    "tally",
+    "with_guessing",
+]

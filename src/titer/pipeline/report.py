@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from titer.dynamics import Verdict, judge
 from titer.errors import InputError
-from titer.evaluate import Difference, SuiteSummary, compare, summarise
+from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
 from titer.pipeline.data import load_inputs
 from titer.pipeline.reading import pairs_of, teachers_of, to_read
 from titer.recipe import Recipe, load_recipe
@@ -79,7 +79,11 @@ def gather(run: Path) -> ReportData:
         headline=_headline(load_recipe(run / "recipe.yaml"), training, run / "train" / "objective.json"),
         verdicts=verdicts,
         decisions=[*_decisions(run, manifest), *(_verdict_decision(verdict, final) for verdict in verdicts)],
-        suites=summarise([*base, *by_model.get("trained", [])]) if rollouts else [],
+        suites=with_guessing(
+            summarise([*base, *by_model.get("trained", [])]), {suite.name: suite.problems for suite in inputs.suites}
+        )
+        if rollouts
+        else [],
         differences=final,
         training=training,
         probes=(probes := _probes(run / "train" / "probe.jsonl")),

@@ -34,7 +34,8 @@ class SuiteSummary:
 
     `accuracy` is avg@k. `accuracy == parsed * accuracy_given_parsed` holds for the `mid`s (nothing parsed:
     `accuracy_given_parsed` is nan). `pass_at` maps k to pass@k. `samples` counts all rollouts, `ungraded`
-    names those that could not be graded and so count neither as right nor as wrong.
+    names those that could not be graded and so count neither as right nor as wrong. `guess_at` is what guessing comes
+    to at each k (`titer.evaluate.guessing`); empty where there is nothing to guess from.
     """
 
     model: str
@@ -49,6 +50,7 @@ class SuiteSummary:
     accuracy_given_parsed: Interval
     tokens: Interval
     ungraded: tuple[str, ...] = ()
+    guess_at: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def samples_per_problem(self) -> float:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from titer.records.results import Call, Difference, Interval, Label
+from titer.records.results import Call, Difference, Interval, Label, SuiteSummary
 from titer.report.data import FeatureRow, More
 
 UNKNOWN: Final = "–"
@@ -55,6 +55,16 @@ def mean_tokens(tokens: float) -> str:
 def percent(rate: float) -> str:
     """A rate in [0, 1] as a percentage with one decimal."""
     return f"{100 * rate:.1f} %" if math.isfinite(rate) else UNKNOWN
+
+
+def passes(summary: SuiteSummary) -> str:
+    """pass@k at the largest k, and what guessing comes to there; nothing where k is 1 and nothing can be guessed."""
+    k = max(summary.pass_at, default=1)
+    guess = summary.guess_at.get(k)
+    if k == 1 and guess is None:
+        return ""
+    beside = "" if guess is None else f" (guessing {percent(guess)})"
+    return f"@{k}: {percent(summary.pass_at.get(k, math.nan))}{beside}"
 
 
 def percent_range(interval: Interval) -> str:

@@ -68,7 +68,9 @@ def decision_table(decisions: Sequence[Decision]) -> Table:
 
 def score_table(suites: Sequence[SuiteSummary], differences: Sequence[Difference]) -> Table:
     """One row per suite and model, with 95 % intervals."""
-    table = _table("Scores", ["suite", "model", "problems", "accuracy", "difference", "ends", "parsed", "tokens"])
+    table = _table(
+        "Scores", ["suite", "model", "problems", "accuracy", "difference", "pass@k", "ends", "parsed", "tokens"]
+    )
     for row in score_rows(suites, differences):
         table.add_row(*_cells(row))
     return table
@@ -84,6 +86,7 @@ def _cells(row: ScoreRow) -> list[Text]:
         _text(f"{s.problems:,} × {numbers.number(s.samples_per_problem)}"),
         _text(f"{numbers.percent(s.accuracy.mid)} ({numbers.percent_range(s.accuracy)})"),
         difference,
+        _text(numbers.passes(s)),
         _text(numbers.percent(s.terminated.mid)),
         _text(numbers.percent(s.parsed.mid)),
         _text(numbers.mean_tokens(s.tokens.mid)),

@@ -24,6 +24,7 @@ BRIDGES = {
     "scaffold": "as scaffolds",
     "best": "as the bridge's choice",
 }
+PROMPT, REFILLED = 20, 0.3  # tokens of a prompt; groups of RL drawn in place of others, as the pilot had them
 IN_DOMAIN, OUT_OF_DOMAIN = ("countdown3", "countdown4"), ("ordered", "subset")
 
 
@@ -158,9 +159,12 @@ class Arm:
         from titer import verbs
 
         rows = self.settings.prompts * self.settings.samples
-        # a rollout of the warm student has about 90 tokens, its prompt 20; refills come on top
-        updates = tokens // (rows * (90 + 110))
-        if not problems or not updates:
+        if not problems:
+            return None
+        length = self.mean_rollout(problems, name)
+        # each row is sampled once, refills on top, and trained on once, with its prompt
+        updates = round(tokens / (rows * ((1 + REFILLED) * length + length + PROMPT)))
+        if not updates:
             return None
         out = self.folder / name
         write_records(self.folder / f"{name}.jsonl", problems)
@@ -177,7 +181,7 @@ class Arm:
         done = verbs.rl(self.spent.model, self.folder / f"{name}.jsonl", out=out, settings=how, seed=self.seed)
         rows_of_log = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         sampled = int(sum(row["rollout_tokens"] for row in rows_of_log))
-        trained = int(sum(rows * (row["tokens"] + 20) for row in rows_of_log))
+        trained = int(sum(rows * (row["tokens"] + PROMPT) for row in rows_of_log))
         self.pays(sampled, trained, done.checkpoint)
         self.found |= {
             "rl_updates": done.updates,
@@ -213,6 +217,14 @@ class Arm:
         self.pays(sampled=sum(tokens_of(read_rollouts(file)) for file in sorted((out / "rollouts").glob("*.jsonl"))))
         self.found |= {f"lessons_{kind}": float(count) for kind, count in result.lessons.items()}
         return list(read_traces(out / "lessons.jsonl")) if any(result.lessons.values()) else []
+
+    def mean_rollout(self, problems: Sequence[Problem], name: str) -> float:
+        """Mean tokens of the model's rollouts, from a few of them."""
+        how = Evaluate(samples=4, temperature=1.0, top_p=1.0, max_tokens=self.settings.max_tokens)
+        few = {"few": problems[:16]}
+        (found,) = evaluate(self.spent.model, few, how, seed=self.seed, folder=self.folder / f"{name}-length")
+        self.pays(sampled=round(found.tokens.mid * found.samples))
+        return found.tokens.mid
 
     def updates_of(self, traces: Sequence[Trace], tokens: int) -> int:
         """Updates of SFT that so many tokens are enough for."""
@@ -253,6 +265,7 @@ def run_arm(name: str, seed: int, settings: Settings, folder: Path) -> Measures:
     elif name != BASE:
         routed(arm, "opposite" if name == "opposite" else "bands", *(part in name for part in ("bridge", "critique")))
     arm.found |= {"sampled_tokens": arm.spent.sampled, "trained_tokens": arm.spent.trained}
+    arm.found["spent"] = arm.spent.tokens / settings.budget
     return arm.found | score(arm)
 
 

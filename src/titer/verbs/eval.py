@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
-from titer.evaluate import Difference, SuiteSummary, compare, summarise
+from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
 from titer.generate.protocol import Sampling
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
@@ -73,7 +73,7 @@ def eval(
             )
     differences = compare(earlier, rollouts) if against else []
     suitewise = [difference for difference in differences if difference.level == "suite"]
-    return EvalResult(summarise(rollouts), suitewise, [str(error) for error in dropped])
+    return EvalResult(with_guessing(summarise(rollouts), problems), suitewise, [str(error) for error in dropped])
 
 
 def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]]) -> list[Rollout]:

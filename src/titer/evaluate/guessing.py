@@ -1,0 +1,37 @@
+"""What guessing comes to: the baseline beside every pass@k.
+
+    guess = guessing(problems, ks=(1, 2, 4, 8))
+    guess[8]            # pass@8 of drawing answers at random from the suite's own gold answers
+
+With few different answers a pass@k looks like skill and is none: among ten equally frequent answers eight draws hit
+one in 57 % of the problems. Known are the gold answers as they are written; where the answer is not what is checked
+(an expression that reaches a target), there is nothing to guess from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from titer.records.results import SuiteSummary
+from titer.records.schema import Problem
+
+UNGUESSABLE = {"countdown"}  # verifiers whose answers are not among the gold ones
+
+
+def guessing(problems: Sequence[Problem], ks: Iterable[int]) -> dict[int, float]:
+    """pass@k of guessing, by k: the better of drawing k answers, each as often as it is right in the suite, and of
+    giving the most frequent one always. Nothing where there is nothing to guess from."""
+    if not problems or any(problem.verifier in UNGUESSABLE for problem in problems):
+        return {}
+    counts = Counter(problem.answer.strip() for problem in problems)
+    total = len(problems)
+    constant = max(counts.values()) / total
+    shares = [counts[problem.answer.strip()] / total for problem in problems]
+    return {k: max(constant, sum(1 - (1 - share) ** k for share in shares) / total) for k in ks}
+
+
+def with_guessing(summaries: Iterable[SuiteSummary], suites: Mapping[str, Sequence[Problem]]) -> list[SuiteSummary]:
+    """The summaries with what guessing comes to in each suite."""
+    return [replace(one, guess_at=guessing(suites.get(one.suite, ()), one.pass_at)) for one in summaries]

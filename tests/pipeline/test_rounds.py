@@ -24,7 +24,7 @@ from titer.stages import route
 from titer.store import read_manifest, read_table
 
 SMALL = [
-    "data.lab={problems: {countdown3: 24}, suites: {countdown3: 4}, teachers: [convergent]}",
+    "data.lab={problems: {countdown3: 12, countdown4: 12}, suites: {countdown3: 4}, teachers: [convergent]}",
     "curate.keep=1.0", "measure.samples=4", "measure.max_tokens=40",
     "train.objective=nll", "train.updates=3", "train.batch_size=4", "train.learning_rate=1e-3",
     "bridge.samples=2", "bridge.max_tokens=120", "bridge.solves=0.0", "bridge.otherwise=raw",

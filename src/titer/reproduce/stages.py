@@ -3,11 +3,11 @@
     titer reproduce stages
 
 The student is the lab model, warm-started for a few updates on the convergent teacher, so that it thinks in words and
-solves some of three-number countdowns and few of four-number ones. It is to learn from the divergent teacher's traces
-of other problems, and from RL on these, within one budget: tokens through training and tokens sampled, measurement,
-bridge and critique included. Every arm spends it in another way. Smaller arms fine-tune on the hard traces alone, raw
-or as one kind of candidate of the bridge. A seed draws the problems, the traces, the order of training, the rollouts
-and the held-out problems; the student is shared by all seeds.
+solves some of three-number countdowns and few of four-number ones. It is to learn from traces of other problems, one in
+two by the divergent teacher, and from RL on these, within one budget: tokens through training and tokens sampled,
+measurement, bridge and critique included. Every arm spends it in another way. Smaller arms fine-tune on the hard traces
+alone, raw or as one kind of candidate of the bridge. A seed draws the problems, the traces, the order of training, the
+rollouts and the held-out problems; the student is shared by all seeds.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ BRIDGES = {
     "best": "as the bridge's choice",
 }
 PROMPT, REFILLED = 20, 0.3  # tokens of a prompt; groups of RL drawn in place of others, as the pilot had them
+TEACHERS = ("convergent", "divergent")
 IN_DOMAIN, OUT_OF_DOMAIN = ("countdown3", "countdown4"), ("ordered", "subset")
 
 
@@ -36,7 +37,7 @@ class Settings(NamedTuple):
     problems: int = 150
     """Training problems of each task."""
     branch_rate: float = 0.35
-    """Chance of a dead branch before a step of the traces to learn from."""
+    """Chance of a dead branch before a step, in the traces of the divergent teacher: one in two."""
     budget: int = 1_500_000
     """Tokens through training, prompts included, and tokens sampled, together."""
     batch_size: int = 16
@@ -78,7 +79,11 @@ class Arm:
         self.seed, self.settings, self.folder = seed, settings, folder
         made = lesson_items(settings, seed)
         self.problems = [item.problem for item in made]
-        self.traces = [explain(item, teacher="divergent", seed=seed, branch_rate=settings.branch_rate) for item in made]
+        # the tasks come in turn, and within each the teachers
+        self.traces = [
+            explain(item, teacher=TEACHERS[i // 2 % 2], seed=seed, branch_rate=settings.branch_rate)
+            for i, item in enumerate(made)
+        ]
         self.spent = Spent(str(folder.parent / STUDENT / "model"))
         self.found: Measures = {}
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ group.live, group.failed               # False, True
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -80,8 +81,6 @@ class GroupLog:
 
 def read_groups(path: Path) -> list[Group]:
     """The groups of a file; a last line torn by a crash is left out."""
-    import json
-
     groups = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -101,6 +100,4 @@ def never_solved(groups: Iterable[Group]) -> list[str]:
 
 
 def _line(group: Group) -> str:
-    import json
-
     return json.dumps(group._asdict()) + "\n"

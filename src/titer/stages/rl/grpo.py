@@ -24,6 +24,7 @@ from titer.errors import InputError
 from titer.models import Loaded, load_model
 from titer.recipe import Rl
 from titer.records import Problem, read_rollouts, write_records
+from titer.rollouts.claim import shown
 from titer.stages.rl.groups import GroupLog, Queue, never_solved
 from titer.stages.rl.sampling import Batch, Draws
 from titer.stages.rl.sources import source_of
@@ -31,7 +32,7 @@ from titer.store import content_hash, publish, write_json
 from titer.verify import Grader
 
 # settings that change speed or reporting, never the weights
-HARMLESS = {"gradient_checkpointing", "save_every", "kl_every", "micro_rows", "patience", "vllm_server"}
+HARMLESS = {"gradient_checkpointing", "save_every", "kl_every", "vllm_server"}
 REWARD = "verified"  # the column in which a rollout's reward comes to TRL
 LOGGED = {
     "loss": "loss",
@@ -285,14 +286,13 @@ def _save(trainer: Any, tokenizer: Any, out: Path) -> Path:
 
 def _claim(out: Path, problems: Sequence[Problem], settings: Rl, seed: int, identity: str) -> None:
     """Say in `out` which training it holds. Raises InputError when it holds another."""
-    named = [[one.id, one.prompt, one.answer, one.verifier, dict(one.meta)] for one in problems]
     ours = json.loads(
         json.dumps(
             {
                 **settings.model_dump(mode="json", exclude=HARMLESS),
                 "seed": seed,
                 "model": identity,
-                "problems": content_hash(named),
+                "problems": content_hash([shown(problem) for problem in problems]),
             }
         )
     )

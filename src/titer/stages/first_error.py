@@ -9,13 +9,18 @@ of real attempts are not arithmetic, and are not seen here (`benchmarks/first_er
 from __future__ import annotations
 
 from titer.traces import cut_text
-from titer.verify.equalities import equalities
+from titer.verify.equalities import Equality, equalities
 
 
 def by_arithmetic(text: str) -> int | None:
     """The first step, from 0, in which an equality of plain numbers does not hold; None where all do."""
-    wrong = next((one for one in equalities(text) if not one.holds), None)
+    wrong = first_false(text)
     return None if wrong is None else step_at(cut_text(text), wrong.start)
+
+
+def first_false(text: str) -> Equality | None:
+    """The first equality of plain numbers that does not hold."""
+    return next((one for one in equalities(text) if not one.holds), None)
 
 
 def step_at(steps: list[str], place: int) -> int:

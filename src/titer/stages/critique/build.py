@@ -16,8 +16,8 @@ from titer.records import Problem, Rollout, Trace
 from titer.rollouts import Sampler
 from titer.stages.critique.lessons import Lesson, diagnosis, renewal, repair
 from titer.stages.critique.locate import Attempt, Located, by_arithmetic, by_judge, by_rollouts
+from titer.stages.first_error import first_false
 from titer.stages.prefixes import Place, rates_from
-from titer.verify.equalities import equalities
 
 Locator = Literal["arithmetic", "rollouts", "judge"]
 LOCATORS: tuple[Locator, ...] = ("arithmetic", "rollouts", "judge")
@@ -157,7 +157,7 @@ def _verified(
     for one, grade in zip(answering, grades, strict=True):
         if grade.score != 1.0:
             wrong[one.id] = "its answer does not verify"
-        elif any(not equality.holds for equality in equalities(f"{one.reasoning}\n{one.response}")):
+        elif first_false(f"{one.reasoning}\n{one.response}"):
             wrong[one.id] = "a calculation in it does not hold"
     return (
         [lesson for lesson in lessons if lesson.id not in wrong],

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 from titer.records import Problem, Trace
 from titer.rollouts import Sampler
-from titer.stages.first_error import step_at
+from titer.stages.first_error import first_false, step_at
 from titer.stages.prefixes import FromHere, Place, Steps, rates_from, steps_of
-from titer.verify.equalities import equalities
 
 JUDGE = """\
 Here is a problem, and an attempt at it that does not reach the right answer. Its steps are numbered.
@@ -60,8 +59,7 @@ def by_arithmetic(attempts: Sequence[Attempt]) -> dict[str, Located]:
     found = {}
     for one in attempts:
         text = "".join(one.steps.pieces)
-        wrong = next((equality for equality in equalities(text) if not equality.holds), None)
-        if wrong:
+        if wrong := first_false(text):
             why = f"{wrong.left.strip()} = {wrong.right.strip()} is not right."
             found[one.trace.id] = Located(step_at(one.steps.pieces, wrong.start), why, "arithmetic")
     return found

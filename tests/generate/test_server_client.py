@@ -10,8 +10,8 @@ from itertools import count, islice
 from typing import Any
 
 import pytest
-from chat_server import Reply, chat, serving
 
+from chat_server import Reply, chat, serving
 from titer.errors import InputError
 from titer.generate import Completion, Request, Sampling, ServerGenerator
 

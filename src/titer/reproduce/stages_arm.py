@@ -38,7 +38,7 @@ class Settings(NamedTuple):
     """Training problems of each task."""
     branch_rate: float = 0.35
     """Chance of a dead branch before a step, in the traces of the divergent teacher: one in two."""
-    budget: int = 1_500_000
+    budget: int = 750_000
     """Tokens through training, prompts included, and tokens sampled, together."""
     batch_size: int = 16
     """Traces in one update of SFT."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from titer.cli.main import main
 from titer.models.load import LAB
 from titer.records import Rollout, write_records
 
@@ -21,11 +25,33 @@ from titer.records import Rollout, write_records
 def titer(
     *arguments: str | Path, check: int = 0, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "titer.cli.main", *map(str, arguments)]
-    variables = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", **(environment or {})}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    """One call: in this process, which has loaded the libraries already, or with its own environment in another."""
+    run = _alone if environment else _here
+    done = run([str(argument) for argument in arguments], environment or {})
     assert done.returncode == check, done.stdout + done.stderr
     return done
+
+
+def _here(arguments: list[str], _: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+        patched.setattr(sys, "argv", ["titer", *arguments])
+        patched.setenv("COLUMNS", "100")
+        try:
+            main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        except Exception:  # what the interpreter does with one that nobody catches
+            traceback.print_exc()
+            code = 1
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def _alone(arguments: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "titer.cli.main", *arguments]
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
 
 
 def refused(*arguments: str | Path) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from titer.dynamics.verdict import judge
 from titer.evaluate.compare import compare
 from titer.evaluate.metrics import summarise
+from titer.pipeline.judging import axis_curves
 from titer.records.schema import Decision, Rollout, Trace
 from titer.report.data import (
     Curation,
@@ -269,7 +270,7 @@ def sample_report() -> ReportData:
     return ReportData(
         title="quickstart: countdown with two teachers",
         headline={"model": "lab-2m", "in-domain problems": 120, "samples each": 8, "wall time": "11 min 52 s"},
-        verdicts=judge(differences),
+        judgement=judge(axis_curves(rollouts, {})),
         decisions=DECISIONS,
         suites=[*checkpoints[0], *checkpoints[320]],
         differences=differences[320],
@@ -307,7 +308,7 @@ def degenerate_report() -> ReportData:
     summaries = [summarise(side, resamples=10) for side in (base, trained)]
     return ReportData(
         title="degenerate",
-        verdicts=judge({10: differences}),
+        judgement=judge(axis_curves({0: base, 10: trained}, {})),
         suites=[*summaries[0], *summaries[1]],
         differences=differences,
         checkpoints={0: summaries[0], 10: summaries[1]},
@@ -347,7 +348,13 @@ def hostile_report(sample: ReportData) -> ReportData:
         sample,
         title=attack,
         headline={attack: attack},
-        verdicts=[replace(v, axis=v.axis + attack) for v in sample.verdicts],
+        judgement=replace(
+            sample.judgement,
+            reason=attack,
+            cost=attack,
+            remedies=(attack,),
+            axes=tuple(replace(v, axis=v.axis + attack, parts={attack: v.accuracy}) for v in sample.verdicts),
+        ),
         decisions=[Decision(stage=attack, question=attack, choice=attack, rule=attack, evidence={attack: attack})],
         suites=[replace(s, suite=s.suite + attack, model=attack) for s in sample.suites],
         differences=[replace(d, suite=d.suite + attack, axis=d.axis + attack) for d in sample.differences],

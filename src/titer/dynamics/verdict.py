@@ -1,94 +1,165 @@
-"""What became of each axis: did it improve, did it only dip, or is it too early to say?
+"""What became of each axis and of the run: is it too early to judge, is it done, or has it gone too far?
 
-for verdict in judge({80: differences_at_80, 640: differences_at_640}):
-    print(verdict.axis, verdict.label, verdict.accuracy, verdict.rule)
+judgement = judge({"in_domain": AxisCurves(accuracy, terminated, tokens), "safety": ...})
+judgement.cost                  # "reasoning rose and safety fell: …", said first
+judgement.call, judgement.reason
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
+import numpy as np
+
+from titer.dynamics.axis import PATIENCE, read_axis
+from titer.dynamics.curve import Curve
+from titer.dynamics.length import read_length
+from titer.dynamics.trend import back_at
 from titer.errors import InputError
-from titer.records.results import Difference, Interval, Label, Measure, Verdict
+from titer.records.results import Interval, Judgement, Verdict
 
-_RULES: Final[Mapping[Label, str]] = {
-    "improved": "the last checkpoint is above the base",
-    "improving": "the last checkpoint is above the base, and its interval above the change at the checkpoint "
-    "before: the axis still rises",
-    "dipped then recovered": "an earlier checkpoint is below the base, the last one is not",
-    "dipping": "the last checkpoint is below the base, completions that no longer end by themselves make up at "
-    "least half of the fall, and no earlier checkpoint was above the base: train on before judging",
-    "degraded": "the last checkpoint is below the base, and nothing marks that as a dip",
-    "cannot tell": "no checkpoint is below the base and the last is not above it: its interval includes zero, or "
-    "too few problems differ",
-}
+REASONING: Final = ("in_domain", "out_of_domain")
+REMEDIES: Final = (
+    "mix what is to be kept into the training: data.rehearsal",
+    "train on the responses without the thinking: train.thinking=drop",
+    "take an earlier checkpoint: evaluate.checkpoints=grid shows which",
+)
 
 
-def judge(checkpoints: Mapping[int, Sequence[Difference]]) -> list[Verdict]:
-    """One verdict per axis, from how each checkpoint differs from the base (step → what `compare` returned).
+class AxisCurves(NamedTuple):
+    """One axis over the checkpoints: accuracy, share of completions that end by themselves, mean tokens.
 
-    The last checkpoint is judged; the earlier ones only tell a dip. "Above" and "below" the base are `compare`'s
-    "better" and "worse": a paired 95 % interval that excludes zero. Changes are in accuracy (avg@k), pooled over
-    the axis' suites, in the order of these rules, of which the first that fits is given:
-
-    - dipped then recovered: some earlier checkpoint is below the base, the last one is not;
-    - improving: the last is above the base, and its interval lies above the previous checkpoint's change;
-    - improved: the last is above the base;
-    - dipping: the last is below the base, fewer of its completions end by themselves, that share fell by at least
-      half of what accuracy fell by, and no earlier checkpoint was above the base;
-    - degraded: the last is below the base;
-    - cannot tell: everything else.
-
-    The rules are ours: arXiv 2604.06628 describes dip, recovery and the surge of unfinished completions that goes
-    with the dip, and gives no definition. Each earlier checkpoint is one more test at 5 %, so a dip told from a
-    single one of many is weak evidence. Raises InputError where the last checkpoint lacks an axis comparison.
+    `parts` holds the accuracies of what the axis' accuracy is the mean of, where it has such halves. `withheld` gives
+    the reason why no verdict may be given.
     """
-    last = max(checkpoints, default=None)
-    axes = [d.axis for d in checkpoints[last] if _is_score(d)] if last is not None else []
-    if last is None or not axes:
+
+    accuracy: Curve
+    terminated: Curve
+    tokens: Curve
+    parts: Mapping[str, Curve] = MappingProxyType({})
+    withheld: str = ""
+
+
+def judge(axes: Mapping[str, AxisCurves]) -> Judgement:
+    """A verdict per axis, and one on the run.
+
+    On the run, the first that fits: *overfitting* where an axis fell from an earlier, better checkpoint; *too early to
+    judge* where an axis dips, or in-domain still rises, or its completions still get shorter; *done* where in-domain is
+    settled, recovered or degraded for good; otherwise *cannot tell*. The rules are ours. Raises InputError without an
+    axis or a checkpoint.
+    """
+    if not axes or any(curves.accuracy.last < 1 for curves in axes.values()):
         raise InputError("there is no compared axis to judge", remedy="compare base and checkpoints on an axis")
-    return [_verdict(axis, last, checkpoints) for axis in axes]
+    verdicts = [_verdict(axis, curves) for axis, curves in axes.items()]
+    judged = [verdict for verdict in verdicts if not verdict.withheld]
+    cost = _cost(judged)
+    remedies = REMEDIES if cost else ()
+    if too_far := [verdict for verdict in judged if verdict.peaked]:
+        take = _best_step({axis: axes[axis].accuracy for axis in (v.axis for v in judged)})
+        reason = f"{_names(too_far)} fell from an earlier checkpoint"
+        return Judgement(
+            call="overfitting", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies, take=take
+        )
+    if early := _why_early(judged):
+        return Judgement(
+            call="too early to judge",
+            reason=early,
+            axes=tuple(verdicts),
+            cost=cost,
+            remedies=remedies,
+            until=_until(judged),
+        )
+    first = next((verdict for verdict in judged if verdict.axis == "in_domain"), judged[0] if judged else None)
+    if first is None or first.label == "cannot tell":
+        reason = f"{_name(first.axis)}: {first.rule}" if first else "every verdict is withheld"
+        return Judgement(call="cannot tell", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies)
+    reason = f"{_name(first.axis)} is {first.label}, and no axis dips"
+    return Judgement(call="done", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies)
 
 
-def _is_score(difference: Difference) -> bool:
-    return difference.level == "axis" and difference.measure == "accuracy"
-
-
-def _verdict(axis: str, last: int, checkpoints: Mapping[int, Sequence[Difference]]) -> Verdict:
-    path = {step: d for step in sorted(checkpoints) for d in checkpoints[step] if _is_score(d) and d.axis == axis}
-    ended = _measured(checkpoints[last], axis, "terminated")
-    label = _label(list(path.values()), ended)
+def _verdict(axis: str, curves: AxisCurves) -> Verdict:
+    curve = curves.accuracy
+    reading = read_axis(curve)
+    climbs = reading.label == "dipping" and reading.trough is not None
     return Verdict(
         axis=axis,
-        label=label,
-        rule=_RULES[label],
-        step=last,
-        problems=path[last].problems,
-        accuracy=path[last].change,
-        terminated=ended.change,
-        tokens=_measured(checkpoints[last], axis, "tokens").change,
-        path={step: difference.change for step, difference in path.items()},
+        label="cannot tell" if curves.withheld else reading.label,
+        rule=curves.withheld or reading.rule,
+        step=curve.steps[-1],
+        problems=curve.problems,
+        base_value=float(curve.mean_T[0]),
+        value=float(curve.mean_T[-1]),
+        accuracy=curve.change(curve.last),
+        terminated=curves.terminated.change(curves.terminated.last),
+        tokens=curves.tokens.change(curves.tokens.last),
+        length=read_length(curves.tokens),
+        path={step: curve.change(place) for place, step in enumerate(curve.steps) if place},
+        parts={name: part.change(part.last) for name, part in curves.parts.items()},
+        trough=None if reading.trough is None else curve.steps[reading.trough],
+        peaked=reading.peaked,
+        back=back_at(curve, reading.trough) if climbs and reading.trough is not None else None,
+        withheld=curves.withheld,
     )
 
 
-def _measured(differences: Sequence[Difference], axis: str, measure: Measure) -> Difference:
-    return next(d for d in differences if d.level == "axis" and d.axis == axis and d.measure == measure)
+def _cost(verdicts: Sequence[Verdict]) -> str:
+    """That reasoning rose while safety fell, with the numbers; empty where it is not so."""
+    rose = [v for v in verdicts if v.axis in REASONING and v.accuracy.low > 0]
+    fell = [v for v in verdicts if v.axis == "safety" and v.accuracy.high < 0]
+    if not rose or not fell:
+        return ""
+    return f"{_changes(rose)} rose while {_changes(fell)} fell"
 
 
-def _label(path: Sequence[Difference], ended: Difference) -> Label:
-    """The first rule of `judge` that fits. `path` is in the order of the checkpoints."""
-    *earlier, last = path
-    if last.better != "worse" and any(d.better == "worse" for d in earlier):
-        return "dipped then recovered"
-    if last.better == "better":
-        return "improving" if earlier and _rose(earlier[-1].change, last.change) else "improved"
-    if last.better == "worse":
-        was_above = any(d.better == "better" for d in earlier)
-        unfinished = ended.better == "worse" and ended.change.mid <= last.change.mid / 2
-        return "dipping" if unfinished and not was_above else "degraded"
-    return "cannot tell"
+def _why_early(verdicts: Sequence[Verdict]) -> str:
+    """Why it is too early; empty where it is not."""
+    if dipping := [verdict for verdict in verdicts if verdict.label == "dipping"]:
+        return f"{_names(dipping)} is below the base as in a dip, of which published ones were made good later"
+    first = next((verdict for verdict in verdicts if verdict.axis == "in_domain"), None)
+    if first and first.length == "contracting":
+        return "in-domain completions still get shorter, which marks an unfinished training"
+    if first and first.label == "improving" and _rises(first):
+        return "in-domain still rises from checkpoint to checkpoint"
+    return ""
 
 
-def _rose(before: Interval, now: Interval) -> bool:
-    return now.low > before.mid
+def _rises(verdict: Verdict) -> bool:
+    """Whether the last change lies above the interval of the one before."""
+    *_, before, last = [Interval(0.0, 0.0, 0.0), *verdict.path.values()]
+    return len(verdict.path) > 1 and last.mid > before.high
+
+
+def _until(verdicts: Sequence[Verdict]) -> int | None:
+    """The update before which a dipping axis cannot be judged: where its climb meets the base, and where it does not
+    climb yet, so many times its trough as published dips took."""
+    found = [
+        math.ceil(v.back.mid) if v.back else PATIENCE * v.trough
+        for v in verdicts
+        if v.label == "dipping" and v.trough is not None
+    ]
+    return max(found, default=None)
+
+
+def _best_step(curves: Mapping[str, Curve]) -> int:
+    """The checkpoint with the highest mean change over the axes."""
+    mean_T = np.mean([curve.mean_T - curve.mean_T[0] for curve in curves.values()], axis=0)
+    steps = next(iter(curves.values())).steps
+    return steps[1 + int(np.argmax(mean_T[1:]))]
+
+
+def _changes(verdicts: Sequence[Verdict]) -> str:
+    points = {v.axis: [100 * end for end in v.accuracy] for v in verdicts}
+    return " and ".join(
+        f"{_name(axis)} ({mid:+.1f} points [{low:+.1f}, {high:+.1f}])" for axis, (low, mid, high) in points.items()
+    )
+
+
+def _names(verdicts: Sequence[Verdict]) -> str:
+    return " and ".join(_name(verdict.axis) for verdict in verdicts)
+
+
+def _name(axis: str) -> str:
+    return axis.replace("_", "-")

@@ -2,16 +2,18 @@
 
 from titer.evaluate.compare import compare
 from titer.evaluate.guessing import guessing, with_guessing
-from titer.evaluate.metrics import pass_at_k, summarise, tally
+from titer.evaluate.metrics import Counts, count, pass_at_k, summarise, tally
 from titer.evaluate.passes import change_in_pass
 from titer.records.results import Difference, Interval, SuiteSummary
 
 __all__ = [
+    "Counts",
     "Difference",
     "Interval",
     "SuiteSummary",
     "change_in_pass",
     "compare",
+    "count",
     "guessing",
     "pass_at_k",
     "summarise",

@@ -7,7 +7,7 @@ for difference in compare(base_rollouts, trained_rollouts):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,12 +24,8 @@ from titer.evaluate.metrics import (
     ratio,
     resampled_sums,
 )
-from titer.records.results import Call, Difference, Interval, Measure
+from titer.records.results import FEWEST_DIFFERING, Call, Difference, Interval, Measure
 from titer.records.schema import Rollout
-
-# With fewer problems that differ, not even all of them falling one way reaches 5 % in an exact two-sided
-# sign-flip test: 2 / 2**5 = .0625. The bootstrap alone would call four.
-FEWEST_DIFFERING: Final = 6
 
 
 class _Key(NamedTuple):

@@ -15,10 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from titer.dynamics import Verdict, judge
+from titer.dynamics import Judgement, Verdict, judge
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
 from titer.pipeline.data import load_inputs
+from titer.pipeline.judging import axis_curves, halves_of
 from titer.pipeline.reading import pairs_of, teachers_of, to_read
 from titer.recipe import Recipe, load_recipe
 from titer.records import Decision, Rollout, Trace, read_rollouts, read_traces
@@ -70,15 +71,16 @@ def gather(run: Path) -> ReportData:
     inputs = load_inputs(run / "data")
     training = _training(run / "train" / "log.jsonl")
     answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
-    verdicts = judge(differences) if final else []
+    steps = {0: base, **{_step(name, last): part for name, part in others.items()}}
+    judgement = judge(axis_curves(steps, halves_of(inputs.suites))) if others else None
     curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
     traces = _in_order(curated, inputs.traces)
     pairs = pairs_of(traces, curated.reasons)
     return ReportData(
         title=str(manifest["name"]),
         headline=_headline(load_recipe(run / "recipe.yaml"), training, run / "train" / "objective.json"),
-        verdicts=verdicts,
-        decisions=[*_decisions(run, manifest), *(_verdict_decision(verdict, final) for verdict in verdicts)],
+        judgement=judgement,
+        decisions=[*_decisions(run, manifest), *_verdict_decisions(judgement, final)],
         suites=with_guessing(
             summarise([*base, *by_model.get("trained", [])]), {suite.name: suite.problems for suite in inputs.suites}
         )
@@ -89,11 +91,7 @@ def gather(run: Path) -> ReportData:
         probes=(probes := _probes(run / "train" / "probe.jsonl")),
         endpoint=_endpoint(run / "train", probes),
         unseen=_probes(run / "train" / "unseen.jsonl"),
-        checkpoints={
-            step: summarise(part) for step, part in {0: base, **{_step(n, last): p for n, p in others.items()}}.items()
-        }
-        if len(others) > 1
-        else {},
+        checkpoints={step: summarise(part) for step, part in steps.items()} if len(others) > 1 else {},
         curation=_curation(run / "curate") if _has(manifest, "curate") else None,
         teachers=teachers_of(traces),
         behaviours=DEFINITIONS,
@@ -105,20 +103,28 @@ def gather(run: Path) -> ReportData:
 
 
 def summarise_run(data: ReportData, *, seconds: float) -> dict[str, Any]:
-    """What programs read: per axis base, trained and the paired difference, the verdict; the stages' seconds."""
+    """What programs read: the judgement, per axis base, trained, the paired difference and the verdict; seconds."""
     summary: dict[str, Any] = {"seconds": round(seconds, 1)}
-    verdicts = {verdict.axis: verdict.label for verdict in data.verdicts}
-    for difference in data.differences:
-        if difference.level == "axis" and difference.measure == "accuracy":
-            summary[difference.axis] = {
-                "base": difference.base_value,
-                "trained": difference.other_value,
-                "difference": [_number(end) for end in difference.change],
-                "problems": difference.problems,
-                "verdict": verdicts[difference.axis],
-            }
-            if difference.mediated:
-                summary[difference.axis]["by_answering"] = [_number(end) for end in difference.mediated]
+    if data.judgement is None:
+        return summary
+    judgement = data.judgement
+    summary |= {"call": judgement.call, "reason": judgement.reason, "cost": judgement.cost}
+    summary |= {"take": judgement.take, "until": judgement.until}
+    mediated = {d.axis: d.mediated for d in data.differences if d.level == "axis" and d.mediated}
+    for verdict in judgement.axes:
+        summary[verdict.axis] = {
+            "base": verdict.base_value,
+            "trained": verdict.value,
+            "difference": [_number(end) for end in verdict.accuracy],
+            "problems": verdict.problems,
+            "verdict": verdict.label,
+            "length": verdict.length,
+        }
+        if found := mediated.get(verdict.axis):
+            summary[verdict.axis]["by_answering"] = [_number(end) for end in found]
+        if verdict.parts:
+            parts = {name: [_number(end) for end in change] for name, change in verdict.parts.items()}
+            summary[verdict.axis]["parts"] = parts
     return summary
 
 
@@ -144,24 +150,54 @@ def _decisions(run: Path, manifest: Mapping[str, Any]) -> Iterable[Decision]:
             yield from (Decision(**row) for row in json.loads(file.read_text(encoding="utf-8")))
 
 
+def _verdict_decisions(judgement: Judgement | None, differences: Sequence[Difference]) -> Iterable[Decision]:
+    """Whether it is time to judge, and each axis with its numbers."""
+    if judgement is None:
+        return
+    yield Decision(
+        stage="verdict",
+        question="Is the training done?",
+        choice=judgement.call,
+        rule=judgement.reason,
+        evidence={
+            name: value
+            for name, value in {
+                "paid for it": judgement.cost,
+                "against that": "; ".join(judgement.remedies),
+                "too early before update": judgement.until,
+                "checkpoint to take": judgement.take,
+            }.items()
+            if value
+        },
+    )
+    for verdict in judgement.axes:
+        yield _verdict_decision(verdict, differences)
+
+
 def _verdict_decision(verdict: Verdict, differences: Sequence[Difference]) -> Decision:
     low, mid, high = verdict.accuracy
     mediated = next(
         (d.mediated for d in differences if d.level == "axis" and d.axis == verdict.axis and d.mediated), None
     )
+    evidence: dict[str, Any] = {
+        "change": round(mid, 4),
+        "95 % interval": f"[{low:.4f}, {high:.4f}]",
+        "problems": verdict.problems,
+        **{part: "{1:+.3f} [{0:+.3f}, {2:+.3f}]".format(*change) for part, change in verdict.parts.items()},
+        "length": verdict.length,
+    }
+    if mediated:
+        evidence["of it by ending and answering at all"] = "{1:.2f} [{0:.2f}, {2:.2f}]".format(*mediated)
+    if verdict.trough is not None:
+        evidence["lowest at update"] = verdict.trough
+    if verdict.back:
+        evidence["back at the base, by its climb, at update"] = "{1:.0f} [{0:.0f}, {2:.0f}]".format(*verdict.back)
     return Decision(
         stage="verdict",
         question=f"Did {verdict.axis.replace('_', '-')} get better?",
         choice=verdict.label,
         rule=verdict.rule,
-        evidence={
-            "change": round(mid, 4),
-            "95 % interval": f"[{low:.4f}, {high:.4f}]",
-            "problems": verdict.problems,
-        }
-        | (
-            {"of it by ending and answering at all": "{1:.2f} [{0:.2f}, {2:.2f}]".format(*mediated)} if mediated else {}
-        ),
+        evidence=evidence,
     )
 
 
@@ -256,8 +292,10 @@ def _has(manifest: Mapping[str, Any], stage: str) -> bool:
 
 
 def _last_step(run: Path) -> int:
-    found = sorted((run / "train" / "checkpoints").glob("step-*"))
-    return int(found[-1].name.removeprefix("step-")) if found else 0
+    """Updates of all trainings together, at least one: 0 is the base."""
+    folders = [*run.glob("train*/checkpoints"), *run.glob("rl*/checkpoints")]
+    steps = [max((int(at.name.removeprefix("step-")) for at in folder.glob("step-*")), default=0) for folder in folders]
+    return max(1, sum(steps))
 
 
 def _step(name: str, last: int) -> int:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Measure = Literal["accuracy", "terminated", "parsed", "accuracy_given_parsed", "tokens"]
 Call = Literal["better", "worse", "longer", "shorter", "cannot tell"]
-Label = Literal["improving", "improved", "degraded", "dipped then recovered", "dipping", "cannot tell"]
+Label = Literal["improving", "dipping", "recovered", "settled", "degraded", "cannot tell"]
+LengthSignal = Literal["surging", "contracting", "flat", "re-growing", "cannot tell"]
+Overall = Literal["too early to judge", "done", "overfitting", "cannot tell"]
+
+# With fewer problems that differ, not even all of them falling one way reaches 5 % in an exact two-sided
+# sign-flip test: 2 / 2**5 = .0625. The bootstrap alone would call four.
+FEWEST_DIFFERING: Final = 6
 
 
 class Interval(NamedTuple):
@@ -88,8 +94,13 @@ class Difference:
 class Verdict:
     """What became of one axis, by which rule, from which numbers.
 
-    `accuracy` is the change against the base at the last checkpoint, `step`; `path` holds the change at every
-    evaluated checkpoint. `terminated` and `tokens` are the two length signals at the last one.
+    Accuracy is `base_value` at the base and `value` at the last checkpoint, `step`; `accuracy` is that change, `parts`
+    the changes of the halves that it is the mean of (refusing, and answering look-alikes); `path` holds the change at
+    every evaluated checkpoint. `terminated` and `tokens` are the changes of the share of completions that end by
+    themselves and of their length, `length` how the length went over the checkpoints. `trough` is the update of the
+    lowest checkpoint below the base, None without a dip; `peaked` whether an earlier checkpoint was better; `back` the
+    update at which a climbing axis should be back at the base.
+    `withheld` says why no verdict is given, where none is.
     """
 
     axis: str
@@ -97,7 +108,32 @@ class Verdict:
     rule: str
     step: int
     problems: int
+    base_value: float
+    value: float
     accuracy: Interval
     terminated: Interval
     tokens: Interval
+    length: LengthSignal
+    parts: Mapping[str, Interval] = field(default_factory=dict)
     path: Mapping[int, Interval] = field(default_factory=dict)
+    trough: int | None = None
+    peaked: bool = False
+    back: Interval | None = None
+    withheld: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """All axes together: what to do now.
+
+    `cost` says what was paid for what was gained, and comes first where it is not empty. `take` is the update of the
+    checkpoint to take, None for the last; `until` the update before which it is too early to judge.
+    """
+
+    call: Overall
+    reason: str
+    axes: tuple[Verdict, ...]
+    cost: str = ""
+    remedies: tuple[str, ...] = ()
+    take: int | None = None
+    until: int | None = None

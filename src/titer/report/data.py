@@ -1,6 +1,6 @@
 """What one report shows. Nothing here reads a file: whoever makes a `ReportData` has the tables already.
 
-    data = ReportData(title="quickstart", suites=summaries, differences=differences, verdicts=verdicts)
+    data = ReportData(title="quickstart", suites=summaries, differences=differences, judgement=judgement)
     Path("report.html").write_text(render(data), encoding="utf-8")
 
 Every part may be empty, and is then left out of the page.
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from titer.records.results import Difference, Interval, SuiteSummary, Verdict
+from titer.records.results import Difference, Interval, Judgement, SuiteSummary, Verdict
 from titer.records.schema import Decision, Rollout, Trace
 
 Outcome = Literal["gained", "lost", "both wrong"]
@@ -189,7 +189,7 @@ class ReportData:
 
     title: str
     headline: Mapping[str, Any] = field(default_factory=dict)
-    verdicts: Sequence[Verdict] = ()
+    judgement: Judgement | None = None
     decisions: Sequence[Decision] = ()
     suites: Sequence[SuiteSummary] = ()
     differences: Sequence[Difference] = ()
@@ -205,3 +205,8 @@ class ReportData:
     trace_pairs: Sequence[TracePair] = ()
     pairs: Sequence[Pair] = ()
     manifest: Manifest | None = None
+
+    @property
+    def verdicts(self) -> Sequence[Verdict]:
+        """The axes' verdicts."""
+        return self.judgement.axes if self.judgement else ()

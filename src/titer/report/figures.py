@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Final, NamedTuple, TypeVar
 
-from titer.records.results import Call, Difference, Interval, Measure, SuiteSummary
+from titer.records.results import Call, Difference, Interval, Measure, SuiteSummary, Verdict
 from titer.report.data import ProbeRow, ReportData, TeacherComparison, TrainRow
 from titer.report.numbers import change as written_change
 from titer.report.numbers import percent
@@ -89,6 +89,7 @@ def figures(data: ReportData) -> dict[str, Figure]:
         "p_map": _p_map(data.training, lambda row: row.tokens, "trained tokens"),
         "pull_map": _p_map(data.training, lambda row: row.pull, "pull"),
         "pull_kinds": _pull_by_kind(data.training),
+        "axis_path": _axis_path(data.verdicts),
         "score_path": _path(data, lambda s: s.accuracy, "Accuracy (avg@k), %", 100.0),
         "length_path": _path(data, lambda s: s.tokens, "Mean length, tokens", 1.0),
         "termination_path": _path(data, lambda s: s.terminated, "Ends by itself, %", 100.0),
@@ -428,6 +429,63 @@ def _path(
         trace["error_y"] = _error_bars([i for _, i in points], scale, trace["line"]["color"])
         series.append(trace)
     return _steps(series, axis_title, height=220 + 22 * len(series), ticks=steps)
+
+
+def _axis_path(verdicts: Sequence[Verdict]) -> Figure | None:
+    """Each axis' change from the base over the checkpoints, with its band; the lowest point of a dip is marked."""
+    if not any(len(verdict.path) > 1 for verdict in verdicts):
+        return None
+    series = []
+    for place, verdict in enumerate(verdicts):
+        path = {0: Interval(0.0, 0.0, 0.0), **verdict.path}
+        line = _line(title(verdict.axis), list(path), [100 * change.mid for change in path.values()], place)
+        line["legendgroup"] = verdict.axis
+        series += [_band(path, line), line]
+        if verdict.trough is not None:
+            series.append(_dip(verdict, line))
+    steps = [0, *verdicts[0].path]
+    drawn = _steps(series, "Change from the base, percentage points", height=240 + 22 * len(verdicts), ticks=steps)
+    if drawn:
+        drawn["layout"]["yaxis"] |= {"zeroline": True, "zerolinewidth": 2}
+    return drawn
+
+
+def _band(path: Mapping[int, Interval], line: Figure) -> Figure:
+    """The intervals as one closed outline, filled."""
+    ends = [(step, 100 * change.high) for step, change in path.items()]
+    ends += [(step, 100 * change.low) for step, change in reversed(list(path.items()))]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [step for step, _ in ends],
+        "y": [value for _, value in ends],
+        "customdata": [step for step, _ in ends],
+        "fill": "toself",
+        "fillcolor": line["line"]["color"],
+        "opacity": 0.15,
+        "line": {"width": 0, "color": line["line"]["color"]},
+        "legendgroup": line["legendgroup"],
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _dip(verdict: Verdict, line: Figure) -> Figure:
+    """The lowest checkpoint below the base, by its word."""
+    assert verdict.trough is not None
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": [verdict.trough],
+        "y": [100 * verdict.path[verdict.trough].mid],
+        "customdata": [verdict.trough],
+        "text": ["dip" if verdict.label in ("recovered", "dipping") else "lowest"],
+        "textposition": "bottom center",
+        "textfont": {"color": line["line"]["color"]},
+        "legendgroup": verdict.axis,
+        "showlegend": False,
+        "hoverinfo": "skip",
+    }
 
 
 def _line(name: str, steps: Sequence[int], values: Sequence[float], place: int, *, markers: bool = True) -> Figure:

@@ -24,10 +24,10 @@ CALL_MARKS: Final[Mapping[Call, str]] = {
 }
 LABEL_MARKS: Final[Mapping[Label, str]] = {
     "improving": "▲",
-    "improved": "▲",
-    "degraded": "▼",
-    "dipped then recovered": "◆",
+    "settled": "■",
+    "recovered": "◆",
     "dipping": "◇",
+    "degraded": "▼",
     "cannot tell": "○",
 }
 MORE_MARKS: Final[Mapping[More, str]] = {"A more": "◀", "B more": "▶", "cannot tell": "○"}

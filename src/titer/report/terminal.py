@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from titer.errors import harmless
-from titer.records.results import Difference, SuiteSummary, Verdict
+from titer.records.results import Difference, Judgement, SuiteSummary, Verdict
 from titer.records.schema import Decision
 from titer.report import numbers
 from titer.report.data import FeatureRow, ReportData, TeacherComparison
@@ -39,21 +39,33 @@ def show(data: ReportData, console: Console) -> None:
         console.print(table)
 
 
-def _tables(data: ReportData) -> Iterator[Table]:
-    if data.verdicts:
-        yield verdict_table(data.verdicts)
+def _tables(data: ReportData) -> Iterator[Table | Text]:
+    if data.judgement:
+        yield judgement_text(data.judgement)
+        yield verdict_table(data.judgement.axes)
     if data.decisions:
         yield decision_table(data.decisions)
     if data.suites:
         yield score_table(data.suites, data.differences)
 
 
+def judgement_text(judgement: Judgement) -> Text:
+    """What was paid for what was gained, first; then whether it is time to judge."""
+    lines = [f"At a cost: {judgement.cost}. Against that: {'; '.join(judgement.remedies)}."] if judgement.cost else []
+    lines.append(f"{judgement.call.capitalize()}: {judgement.reason}.")
+    lines += [f"Not before update {judgement.until:,}."] if judgement.until else []
+    lines += [f"Take the checkpoint of update {judgement.take:,}."] if judgement.take else []
+    return _text(" ".join(lines))
+
+
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """One row per axis: label, change against the base with its interval, rule."""
-    table = _table("What came out", ["axis", "verdict", "change in accuracy, points", "rule"])
+    table = _table("What came out", ["axis", "verdict", "change in accuracy, points", "length", "rule"])
     for v in verdicts:
         mark = numbers.LABEL_MARKS[v.label]
-        table.add_row(_text(title(v.axis)), f"{mark} {v.label}", _change(numbers.points(v.accuracy)), _text(v.rule))
+        rule = "; ".join([v.rule, *(f"{part} {numbers.points(change)}" for part, change in v.parts.items())])
+        points = _change(numbers.points(v.accuracy))
+        table.add_row(_text(title(v.axis)), f"{mark} {v.label}", points, v.length, _text(rule))
     return table
 
 

@@ -1,0 +1,129 @@
+"""What became of one axis: its accuracy over the checkpoints, read by stated rules.
+
+    reading = read_axis(curve)
+    reading.label, reading.rule        # "recovered", "an earlier checkpoint is below the base, and …"
+
+No published definition of dip and recovery exists (arXiv 2604.06628 shows curves and describes them), so the rules are
+ours. Each label says something of the true curve, and is given only where intervals exclude the contrary; what is left
+is "cannot tell". Half of the 5 % goes to the last checkpoint, half to all earlier ones together.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from titer.dynamics.curve import ALPHA, Curve
+from titer.records.results import Interval, Label
+
+PATIENCE: Final = 8
+"""Updates after which a fall is no dip any more, in multiples of the first checkpoint below the base: in arXiv
+2604.06628 curves that are below the base by update 20 are back at 160."""
+MADE_GOOD: Final = 0.5
+"""Share of a fall that must be made good before it counts as recovered."""
+STILL: Final = 0.03
+"""Change in accuracy that is none."""
+
+RULES: Final = {
+    "alone": "there is but one problem, so nothing is known of others",
+    "above then below": "an earlier checkpoint was above the base, the last one is below it",
+    "climbing": "the last checkpoint is below the base, but above the lowest one: it climbs",
+    "stayed below": f"the last checkpoint is below the base after at least {PATIENCE} times the updates of the first "
+    "one below, and has made good less than half of the fall",
+    "below, climb unknown": f"the last checkpoint is below the base after at least {PATIENCE} times the updates of the "
+    "first one below; whether it climbs cannot be told",
+    "just below": f"the last checkpoint is below the base, after fewer than {PATIENCE} times the updates of the first "
+    "one below: published dips lasted as long",
+    "fell from its best": "the last checkpoint is below the best one",
+    "made good": "an earlier checkpoint is below the base; the last one is not, and has made good at least half of the "
+    "fall",
+    "above": "the last checkpoint is above the base",
+    "above and still": "the last checkpoint is above the base, and within .03 of the one before",
+    "level and still": "the last checkpoint is within .03 of the base and of the one before",
+    "nothing shown": "the intervals leave it open",
+}
+
+
+class Reading(NamedTuple):
+    """The label, the rule that gave it, the place of the lowest checkpoint below the base (None: no dip), and whether
+    an earlier checkpoint was better than the last."""
+
+    label: Label
+    rule: str
+    trough: int | None = None
+    peaked: bool = False
+
+
+def read_axis(curve: Curve) -> Reading:
+    """The first rule that fits, in the order of `RULES`."""
+    if curve.freedom < 1:
+        return _reading("cannot tell", "alone")
+    last = curve.change(curve.last, alpha=ALPHA / 2 if curve.last > 1 else ALPHA)
+    below = _clear(curve, sign=-1)
+    trough = min(below, key=lambda place: curve.mean_T[place], default=None)
+    if last.high < 0:
+        return _read_below(curve, trough, [*below, curve.last][0])
+    if (best := _best(curve)) is not None and _last_less(curve, best).high < 0:
+        return _reading("degraded", "fell from its best", trough)
+    return _read_level(curve, last) if trough is None else _read_dipped(curve, last, trough)
+
+
+def _read_dipped(curve: Curve, last: Interval, trough: int) -> Reading:
+    """The last checkpoint is not below the base, an earlier one was: is the fall made good?"""
+    depth = -float(curve.mean_T[trough] - curve.mean_T[0])
+    back = _last_less(curve, trough).low > 0 and last.low > -(1 - MADE_GOOD) * depth
+    return _reading("recovered", "made good", trough) if back else _reading("cannot tell", "nothing shown", trough)
+
+
+def _read_level(curve: Curve, last: Interval) -> Reading:
+    """No checkpoint is below the base."""
+    still = curve.last > 1 and _is_still(curve, curve.last - 1)
+    if last.low > 0:
+        return _reading("settled", "above and still") if still else _reading("improving", "above")
+    if still and _is_still(curve, 0):
+        return _reading("settled", "level and still")
+    return _reading("cannot tell", "nothing shown")
+
+
+def _read_below(curve: Curve, trough: int | None, first: int) -> Reading:
+    """The last checkpoint is below the base: is that a dip, or the end of it?"""
+    lowest = trough if trough is not None else curve.last
+    if _clear(curve, sign=1):
+        return _reading("degraded", "above then below", lowest)
+    if trough is not None and _last_less(curve, trough).low > 0:
+        return _reading("dipping", "climbing", lowest)
+    if curve.steps[-1] < PATIENCE * curve.steps[first]:
+        return _reading("dipping", "just below", lowest)
+    depth = -float(curve.mean_T[lowest] - curve.mean_T[0])
+    risen = max((_last_less(curve, place).high for place in range(first, curve.last)), default=0.0)
+    if risen < MADE_GOOD * depth:
+        return _reading("degraded", "stayed below", lowest)
+    return _reading("cannot tell", "below, climb unknown", lowest)
+
+
+def _clear(curve: Curve, *, sign: int) -> list[int]:
+    """The earlier checkpoints that are above (1) or below (-1) the base, all of them together at half of 5 %."""
+    earlier = range(1, curve.last)
+    changes = [curve.change(place, tests=len(earlier), alpha=ALPHA / 2) for place in earlier]
+    return [
+        place for place, change in zip(earlier, changes, strict=True) if change.excludes_zero and sign * change.mid > 0
+    ]
+
+
+def _last_less(curve: Curve, place: int) -> Interval:
+    """The last checkpoint less an earlier one that was picked among all."""
+    return curve.change(curve.last, place, tests=max(1, curve.last - 1))
+
+
+def _best(curve: Curve) -> int | None:
+    return int(np.argmax(curve.mean_T[1 : curve.last])) + 1 if curve.last > 1 else None
+
+
+def _is_still(curve: Curve, place: int) -> bool:
+    low, _, high = curve.change(curve.last, place)
+    return low > -STILL and high < STILL
+
+
+def _reading(label: Label, rule: str, trough: int | None = None) -> Reading:
+    return Reading(label, RULES[rule], trough, peaked=rule in ("above then below", "fell from its best"))

@@ -1,0 +1,86 @@
+"""From rollouts to the curves that are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from titer.dynamics import judge
+from titer.pipeline.data import Suite
+from titer.pipeline.judging import Asked, axis_curves, halves_of
+from titer.records import Problem, Rollout
+
+
+def rollouts(
+    scores: Sequence[float | None], *, suite: str = "s", axis: str = "in_domain", finish: str = "stop", tokens: int = 9
+) -> list[Rollout]:
+    """One rollout a problem."""
+    return [
+        Rollout(
+            problem_id=f"p{i}", prompt="?", sample=0, model="m", reasoning="", response="1", tokens=tokens,
+            finish_reason=finish, score=score, parsed="1" if score else None, suite=suite, axis=axis,
+        )
+        for i, score in enumerate(scores)
+    ]  # fmt: skip
+
+
+def test_checkpoints_are_paired_over_what_all_have_graded() -> None:
+    base = rollouts([0.0] * 10 + [1.0] * 10)
+    last = rollouts([1.0] * 9 + [None] + [1.0] * 10, tokens=12)
+    curves = axis_curves({0: base, 10: last}, {})["in_domain"]
+    assert curves.accuracy.steps == (0, 10)
+    assert curves.accuracy.problems == 19
+    np.testing.assert_allclose(curves.accuracy.mean_T, [10 / 19, 1.0])
+    np.testing.assert_allclose(curves.tokens.mean_T, [9, 12])
+    assert not curves.withheld
+
+
+def test_an_axis_pools_its_suites() -> None:
+    base = rollouts([0.0] * 10) + rollouts([1.0] * 30, suite="t")
+    curves = axis_curves({0: base, 10: base}, {})["in_domain"]
+    assert curves.accuracy.problems == 40
+    np.testing.assert_allclose(curves.accuracy.mean_T, [0.75, 0.75])
+
+
+def test_safety_is_the_mean_of_its_halves() -> None:
+    problems = [
+        Problem(id=f"p{i}", prompt="?", answer="refuse" if i < 30 else "answer", verifier="refusal") for i in range(40)
+    ]
+    halves = halves_of([Suite("s", "safety", problems)])
+    assert halves[Asked("s", "p0")] == "refuse"
+    refuses_all = rollouts([1.0] * 30 + [0.0] * 10, axis="safety")
+    answers_all = rollouts([0.0] * 30 + [1.0] * 10, axis="safety")
+    curves = axis_curves({0: refuses_all, 10: answers_all}, halves)["safety"]
+    np.testing.assert_allclose(curves.accuracy.mean_T, [0.5, 0.5])
+    (verdict,) = judge({"safety": curves}).axes
+    assert verdict.parts["refuses what it should"].mid == -1
+    assert verdict.parts["answers look-alikes"].mid == 1
+
+
+def test_one_half_of_safety_is_no_verdict() -> None:
+    base = rollouts([1.0] * 20, axis="safety")
+    halves = {Asked("s", f"p{i}"): "refuse" for i in range(20)}
+    curves = axis_curves({0: base, 10: base}, halves)["safety"]
+    assert curves.withheld == "no problem is to be answered: one half of safety says nothing without the other"
+
+
+def test_a_verifier_that_often_fails_withholds_the_verdict() -> None:
+    base = rollouts([None] * 3 + [0.0] * 17)
+    curves = axis_curves({0: base, 10: rollouts([1.0] * 20)}, {})["in_domain"]
+    assert not curves.withheld  # 3 of 40
+    curves = axis_curves({0: base, 10: base}, {})["in_domain"]
+    assert curves.withheld == "15% of the rollouts could not be graded"
+
+
+def test_nothing_graded_withholds_the_verdict() -> None:
+    (verdict,) = judge(axis_curves({0: rollouts([None] * 5), 10: rollouts([None] * 5)}, {})).axes
+    assert (verdict.label, verdict.withheld) == ("cannot tell", "no problem is graded at every checkpoint")
+
+
+def test_only_truncated_answers_withhold_the_verdict() -> None:
+    cut = rollouts([0.0] * 20, finish="length")
+    curves = axis_curves({0: cut, 10: cut}, {})["in_domain"]
+    assert "raise evaluate.max_tokens" in curves.withheld
+    # a base that ends and a checkpoint that does not is no fault of the measure
+    assert not axis_curves({0: rollouts([1.0] * 20), 10: cut}, {})["in_domain"].withheld

@@ -55,3 +55,19 @@ def test_traces_and_problems_belong_together(folder: Path) -> None:
     assert [trace.problem_id for trace in arm.of(names)] == names == [problem.id for problem in arm.those(names)]
     assert arm.updates_of(arm.traces, 16_000) == 16_000 // (4 * arm.mean_length(arm.traces))
     assert json.loads((folder / "arm" / "problems.jsonl").read_text().splitlines()[0])["id"] == names[0]
+
+
+def test_rollouts_of_an_arm_that_is_done_are_borrowed_and_paid_for(folder: Path) -> None:
+    (folder / "again").mkdir()
+    (folder / "again" / STUDENT).symlink_to(folder / STUDENT)
+    first = Arm(0, SMALL, folder / "again" / "routed-seed-0")
+    measured = first.measure("measured")
+    alone = Arm(0, SMALL, folder / "again" / "other-seed-0")
+    assert not alone.borrowed("measured").exists()  # the first is not done
+    (first.folder / "result.json").write_text("{}")
+    second = Arm(0, SMALL, folder / "again" / "opposite-seed-0")
+    theirs = (measured / "rollouts.jsonl").read_bytes()
+    assert (second.borrowed("measured") / "rollouts.jsonl").read_bytes() == theirs
+    assert (second.measure("measured") / "rollouts.jsonl").read_bytes() == theirs
+    assert second.spent == first.spent and second.spent.sampled > 0
+    assert not Arm(1, SMALL, folder / "again" / "opposite-seed-1").borrowed("measured").exists()

@@ -88,7 +88,7 @@ def _read_level(curve: Curve, last: Interval) -> Reading:
 
 def _read_below(curve: Curve, trough: int | None, first: int) -> Reading:
     """The last checkpoint is below the base: is that a dip, or the end of it?"""
-    lowest = trough if trough is not None else curve.last
+    lowest = min([*([] if trough is None else [trough]), curve.last], key=lambda place: curve.mean_T[place])
     if _clear(curve, sign=1):
         return _reading("degraded", "above then below", lowest)
     if trough is not None and _last_less(curve, trough).low > 0:

@@ -89,6 +89,18 @@ class Arm:
         folder.mkdir(parents=True, exist_ok=True)
         write_records(folder / "problems.jsonl", self.problems)
 
+    def borrowed(self, name: str) -> Path:
+        """The arm's folder of that name, with the rollouts of an arm of the same seed that is done, where one has it.
+
+        Same student, problems and seed: they are the ones that this arm would draw, and it pays for them all the same.
+        """
+        out = self.folder / name
+        for other in sorted(self.folder.parent.glob(f"*-seed-{self.seed}")):
+            if (other / "result.json").exists() and (other / name).exists() and not out.exists():
+                shutil.copytree(other / name, self.folder / f"{name}.part", dirs_exist_ok=True)
+                (self.folder / f"{name}.part").rename(out)
+        return out
+
     def left(self, share: float = 1.0) -> int:
         """A share of the tokens that are left."""
         return max(0, int(share * (self.settings.budget - self.spent.tokens)))
@@ -102,7 +114,7 @@ class Arm:
         """Solve rates of the model as it is, on all problems, and the routing of the bands; its folder."""
         from titer import verbs
 
-        out = self.folder / name
+        out = self.borrowed(name)
         how = Measure(samples=16, max_tokens=self.settings.max_tokens)
         verbs.measure(self.spent.model, self.folder / "problems.jsonl", out=out, settings=how, seed=self.seed)
         self.pays(sampled=tokens_of(read_rollouts(out / "rollouts.jsonl")))
@@ -127,7 +139,7 @@ class Arm:
         """Hard traces made learnable; the folder with them and all candidates."""
         from titer import verbs
 
-        out = self.folder / name
+        out = self.borrowed(name)
         write_records(self.folder / f"{name}.hard.jsonl", hard)
         how = Bridge.model_validate({"kinds": list(kinds), "max_tokens": self.settings.max_tokens})
         result = verbs.bridge(

@@ -299,7 +299,7 @@ def test_agreement_as_computed_by_hand() -> None:
     a = [["propose"] * 25 + ["deduce"] * 25, ["verify", None]]
     b = [["propose"] * 20 + ["deduce"] * 5 + ["propose"] * 10 + ["deduce"] * 15, [None, None]]
     found = agreement(a, b)
-    assert (found.steps, found.unlabelled) == (50, 2)
+    assert (found.items, found.unlabelled) == (50, 2)
     assert found.share == 0.7
     assert found.kappa == pytest.approx(0.4)
     assert found.table[:2, :2].tolist() == [[20, 5], [10, 15]] and found.table.sum() == 50
@@ -307,7 +307,7 @@ def test_agreement_as_computed_by_hand() -> None:
 
 def test_agreement_where_there_is_nothing_to_compare() -> None:
     nothing = agreement([[None]], [["verify"]])
-    assert (nothing.steps, nothing.unlabelled) == (0, 1) and math.isnan(nothing.share) and math.isnan(nothing.kappa)
+    assert (nothing.items, nothing.unlabelled) == (0, 1) and math.isnan(nothing.share) and math.isnan(nothing.kappa)
     alike = agreement([["verify"] * 3], [["verify"] * 3])
     assert alike.share == 1 and math.isnan(alike.kappa)
     assert agreement([["verify", "recap"]], [["verify", "recap"]]).kappa == 1

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from titer.cli import traces
+from titer.cli import evaluation, traces
 from titer.cli.faults import UsageError, system_fault, usage_line
 from titer.cli.printing import on_bad_choice, print_json, print_pairs, say, say_dropped
 from titer.cli.types import Json, OnBad, Out, Seed, Server, Settings
@@ -28,6 +28,8 @@ app = typer.Typer(
 lab = typer.Typer(no_args_is_help=True, help="The lab: a tiny model, its tasks and two synthetic teachers.")
 app.add_typer(lab, name="lab")
 app.add_typer(traces.app, name="traces")
+app.command("eval")(evaluation.evaluate)
+app.command()(evaluation.judge)
 
 
 @app.command()
@@ -287,50 +289,9 @@ def _print_prior(found: Any, as_json: bool) -> None:
     print(f"objective: {found.choice.objective or 'a trial has to tell'} ({found.choice.rule})")
 
 
-@app.command("eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
-    suites: Annotated[list[Path], typer.Argument(help="Problem files; each is a suite of its name.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Settings as key=value, e.g. samples=8.")] = None,
-    out: Out = Path("eval"),
-    against: Annotated[
-        Path | None, typer.Option(help="The --out of an earlier eval to compare with, problem by problem.")
-    ] = None,
-    server: Server = None,
-    on_bad: OnBad = "stop",
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Score a model: avg@k, pass@k, termination, parse rate and length, with intervals.
-
-    Example: `titer eval sft/checkpoints/step-000100 problems.jsonl --out after --against before`
-    """
-    from dataclasses import asdict
-
-    from titer import verbs
-    from titer.recipe import parse_block
-
-    result = verbs.eval(
-        model,
-        _suites(suites),
-        out=out,
-        settings=parse_block("evaluate", settings or []),
-        server=server,
-        against=against,
-        seed=seed,
-        on_bad=on_bad_choice(on_bad),
-        said=say,
-    )
-    say_dropped(result.dropped)
-    if as_json:
-        tables = {"suites": [asdict(s) for s in result.suites], "differences": [asdict(d) for d in result.differences]}
-        return print_json(tables | {"dropped": result.dropped})
-    _print_scores(result)
-
-
 @app.command()
 def reproduce(
-    name: Annotated[str, typer.Argument(help="The finding: branching, continuum or repetition.")],
+    name: Annotated[str, typer.Argument(help="The finding: branching, continuum, repetition or stages.")],
     seeds: Annotated[int, typer.Option(help="Repetitions, each with its own problems and samples.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Processes at a time; by default as many as cores.")] = None,
     out: Annotated[
@@ -415,17 +376,6 @@ def _fail(line: str) -> None:
     raise SystemExit(2)
 
 
-def _suites(files: list[Path]) -> dict[str, Path]:
-    """The files by the name of their suite, which two must not share."""
-    suites: dict[str, Path] = {}
-    for file in files:
-        name = file.name.split(".")[0]
-        if name in suites:
-            raise InputError(f"{suites[name]} and {file} are both suite {name!r}", remedy="rename one of the files")
-        suites[name] = file
-    return suites
-
-
 def _print_shown(shown: Any, as_json: bool) -> None:
     say_dropped(shown.dropped)
     if as_json:
@@ -453,14 +403,6 @@ def _print_report(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
 
     show(gather(folder), Console())
     print(f"\nreport: {summary['report']}")
-
-
-def _print_scores(result: Any) -> None:
-    from rich.console import Console
-
-    from titer.report import ReportData, show
-
-    show(ReportData(title="eval", suites=result.suites, differences=result.differences), Console())
 
 
 if __name__ == "__main__":

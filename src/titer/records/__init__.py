@@ -7,7 +7,7 @@ write_records("traces.parquet", read_traces("dataset_folder"))
 
 from titer.records.columns import prompt_id
 from titer.records.overlap import Overlap, find_overlap, find_repeats, refuse_overlap
-from titer.records.reading import read_problems, read_rollouts, read_traces
+from titer.records.reading import read_problems, read_rollouts, read_rows, read_traces
 from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
 from titer.records.thinking import Thought, join_thinking, split_thinking
 from titer.records.writing import append_rollouts, write_records
@@ -28,6 +28,7 @@ __all__ = [
     "prompt_id",
     "read_problems",
     "read_rollouts",
+    "read_rows",
     "read_traces",
     "refuse_overlap",
     "split_thinking",

@@ -16,9 +16,9 @@ from typing import Any
 from titer.errors import InputError
 from titer.records.rows import json_object, type_name
 
-PROMPT = ("prompt", "problem", "question", "instruction", "input")
+PROMPT = ("prompt", "problem", "question", "instruction", "input", "Problem", "Question")
 MESSAGES = ("messages", "conversations", "conversation")
-ANSWER = ("answer", "gold", "final_answer", "target", "ground_truth")
+ANSWER = ("answer", "gold", "final_answer", "target", "ground_truth", "Answer")
 RESPONSE = ("completion", "response", "output", "solution")
 REASONING = ("reasoning_content", "reasoning", "thinking")
 TEACHER = ("teacher", "model", "generator", "source_model")

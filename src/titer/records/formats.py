@@ -1,4 +1,4 @@
-"""Rows out of files: JSON lines (plain, gzip, zstd), Parquet, dataset folders, folders of shards.
+"""Rows out of files: JSON lines (plain, gzip, zstd), CSV, Parquet, dataset folders, folders of shards.
 
     for row in raw_rows(Path("traces.jsonl.zst")):
         print(row.file, row.number, decoded(row.raw))
@@ -8,6 +8,7 @@ Rows stream: what is in memory is one line, or one record batch of a columnar fi
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -21,6 +22,7 @@ from titer.errors import InputError
 from titer.records.rows import json_object, type_name
 
 ENDINGS = ".jsonl, .json or .ndjson (also with .gz or .zst), .parquet"
+READ_ENDINGS = f"{ENDINGS}, .csv"
 _JSON_NAME = re.compile(r"\.(?:jsonl|json|ndjson)(?:\.(?:gz|zst))?$", re.IGNORECASE)
 _SPLIT_NAME = re.compile(r"(?:train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
 _ROWS_AT_ONCE = 64
@@ -101,9 +103,9 @@ def _sources(path: Path) -> list[Path]:
     if not path.exists():
         raise InputError("no such file or folder", remedy="give a path on this machine", file=path)
     if not path.is_dir():
-        if is_json_lines(path) or is_parquet(path):
+        if is_json_lines(path) or is_parquet(path) or _is_csv(path):
             return [path]
-        raise InputError("a file of unknown kind", remedy=f"use {ENDINGS}", file=path)
+        raise InputError("a file of unknown kind", remedy=f"use {READ_ENDINGS}", file=path)
     if (path / "dataset_dict.json").is_file():
         return [_only_split(path)]
     return [path] if (path / "state.json").is_file() else _shards(path)
@@ -136,7 +138,7 @@ def _source_rows(source: Path) -> Iterator[Row]:
         for number, raw in _numbered(source):
             yield Row(source, number, raw)
     # pyarrow's own errors are OSError and ValueError (ArrowInvalid).
-    except (OSError, EOFError, zlib.error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         fault = f"cannot be read {f'beyond row {number}' if number else 'at all'}: {reason}"
         raise InputError(fault, remedy="is it whole, and what its name says?", file=source) from error
@@ -145,7 +147,26 @@ def _source_rows(source: Path) -> Iterator[Row]:
 def _numbered(source: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
     if source.is_dir():
         return enumerate(_dataset_rows(source), start=1)
+    if _is_csv(source):
+        return _csv_rows(source)
     return enumerate(_parquet_rows(source), start=1) if is_parquet(source) else _lines(source)
+
+
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows below a header, each with the line of the file that it ends on. Raises ValueError for a row of another
+    length than the header: a comma too many would move every value behind it."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, strict=True)
+        header = next(reader, [])
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                raise ValueError(f"line {reader.line_num} has {len(cells)} cells, the header {len(header)}")
+            if cells:
+                yield reader.line_num, dict(zip(header, cells, strict=True))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

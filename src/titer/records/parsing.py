@@ -18,6 +18,7 @@ from titer.errors import InputError
 from titer.records import columns
 from titer.records.chat import Asked, Message, asked, messages_of
 from titer.records.columns import digest, flag, is_missing, leftover, prompt_id, string, take, text
+from titer.records.published import published_answer
 from titer.records.rows import own_record
 from titer.records.schema import Problem, Trace
 from titer.records.thinking import Thought, opener_at_end, opens_thinking, split_thinking
@@ -64,7 +65,9 @@ def _nothing(what: str, *keys: str) -> InputError:
 def _foreign_problem(rest: dict[str, Any], verifier: str) -> Problem:
     question = _question(rest, may_be_answered=True)
     answer, solution = _answer(rest)
-    name = take(rest, ("id", "problem_id"))
+    name = take(rest, ("id", "problem_id", "unique_id", "ID"))
+    if is_missing(answer):
+        answer, verifier = published_answer(rest, verifier)
     return Problem(
         id=prompt_id(question.prompt) if name[1] is None else text(*name),
         prompt=question.prompt,

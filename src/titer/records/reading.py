@@ -23,6 +23,7 @@ from titer.records.schema import Problem, Rollout, Trace
 
 OnBad = Literal["stop", "drop"]
 R = TypeVar("R", Problem, Trace, Rollout)
+T = TypeVar("T")
 
 
 def read_problems(
@@ -88,6 +89,15 @@ def read_rollouts(path: str | Path, *, torn: Literal["stop", "drop"] = "stop") -
         yield _placed(row, lambda raw: from_row(Rollout, raw))
 
 
+def read_rows(path: str | Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
+    """Yield what `parse` makes of each row of a path, for rows that are no record of titer's.
+
+    An InputError that `parse` raises learns file and row. Raises InputError for a file that cannot be read.
+    """
+    for row in raw_rows(Path(path)):
+        yield _placed(row, parse)
+
+
 def _read(
     path: Path, parse: Callable[[dict[str, Any]], R], what: str, on_bad: OnBad, dropped: list[InputError] | None
 ) -> Iterator[R]:
@@ -123,7 +133,7 @@ def _checked(record: R, check: Callable[[R], None] | None) -> R:
     return record
 
 
-def _placed(row: Row, parse: Callable[[dict[str, Any]], R]) -> R:
+def _placed(row: Row, parse: Callable[[dict[str, Any]], T]) -> T:
     """Parse a row; an InputError on the way learns the row's place."""
     try:
         return parse(decoded(row.raw))

@@ -8,6 +8,7 @@ from titer.pipeline.run import run
 from titer.verbs.bridge import BridgeResult, bridge
 from titer.verbs.critique import CritiqueResult, critique
 from titer.verbs.eval import EvalResult, eval
+from titer.verbs.judge import JudgeResult, judge
 from titer.verbs.measure import MeasureResult, measure
 from titer.verbs.prior import PriorResult, prior
 from titer.verbs.rl import RlResult, rl
@@ -18,6 +19,7 @@ __all__ = [
     "BridgeResult",
     "CritiqueResult",
     "EvalResult",
+    "JudgeResult",
     "MeasureResult",
     "PriorResult",
     "RlResult",
@@ -27,6 +29,7 @@ __all__ = [
     "bridge",
     "critique",
     "eval",
+    "judge",
     "measure",
     "prior",
     "report",

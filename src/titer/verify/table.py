@@ -20,6 +20,7 @@ from titer.verify.countdown import check_countdown, validate_countdown
 from titer.verify.exact import check_exact
 from titer.verify.grade import Grade
 from titer.verify.gym import check_gym, list_tasks, validate_gym
+from titer.verify.ifeval import check_ifeval, validate_ifeval
 from titer.verify.mathematics import check_math, warm_up_math
 from titer.verify.refusal import check_refusal, validate_refusal
 
@@ -44,6 +45,7 @@ VERIFIERS: dict[str, Verifier] = {
     "choice": Verifier(check_choice, validate_choice),
     "countdown": Verifier(check_countdown, validate_countdown),
     "refusal": Verifier(check_refusal, validate_refusal),
+    "ifeval": Verifier(check_ifeval, validate_ifeval),
     "gym:TASK": Verifier(check_gym, validate_gym, list_tasks),
 }
 

@@ -1,0 +1,106 @@
+"""`titer eval` and `titer judge`: scores of models, and whether answers refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from titer.cli.printing import on_bad_choice, print_json, print_pairs, say, say_dropped
+from titer.cli.types import Json, OnBad, Out, Seed, Server
+from titer.errors import InputError
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
+    suites: Annotated[list[Path], typer.Argument(help="Problem files; each is a suite of its name.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Settings as key=value, e.g. samples=8.")] = None,
+    out: Out = Path("eval"),
+    against: Annotated[
+        Path | None, typer.Option(help="The --out of an earlier eval to compare with, problem by problem.")
+    ] = None,
+    server: Server = None,
+    on_bad: OnBad = "stop",
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Score a model: avg@k, pass@k, termination, parse rate and length, with intervals.
+
+    Example: `titer eval sft/checkpoints/step-000100 problems.jsonl --out after --against before`
+    """
+    from dataclasses import asdict
+
+    from titer import verbs
+    from titer.recipe import parse_block
+
+    result = verbs.eval(
+        model,
+        _suites(suites),
+        out=out,
+        settings=parse_block("evaluate", settings or []),
+        server=server,
+        against=against,
+        seed=seed,
+        on_bad=on_bad_choice(on_bad),
+        said=say,
+    )
+    say_dropped(result.dropped)
+    if as_json:
+        tables = {"suites": [asdict(s) for s in result.suites], "differences": [asdict(d) for d in result.differences]}
+        return print_json(tables | {"dropped": result.dropped})
+    _print_scores(result)
+
+
+def judge(
+    answers: Annotated[
+        Path, typer.Argument(help="Rows of prompt, response and should_refuse: .jsonl, .csv, .parquet.")
+    ],
+    server: Annotated[
+        str | None,
+        typer.Option(help="Base URL of an OpenAI-compatible server whose model judges instead of the rules."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of that model.")] = "",
+    cache: Annotated[
+        Path | None, typer.Option(help="File that keeps its answers; a second call goes on there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say of answers whether they refuse, and whether they should have; the thinking is judged by itself.
+
+    Example: `titer judge answers.jsonl --server http://127.0.0.1:8000/v1 --model Qwen3-32B`
+    """
+    from titer import verbs
+
+    result = verbs.judge(answers, server=server, model=model, cache=cache)
+    if as_json:
+        return print_json(result._asdict() | {"rows": [row._asdict() for row in result.rows]})
+    pairs: dict[str, Any] = {label.replace("_", " "): count for label, count in result.totals.items()}
+    pairs |= {"refused of what should be": _share(result.refused_of_harmful)}
+    pairs |= {"answered of what should be": _share(result.answered_of_harmless)}
+    if result.agreement is not None:
+        pairs |= {"agreement with the rules": f"{_share(result.agreement)}, kappa {result.kappa:.2f}"}
+    print_pairs(pairs)
+
+
+def _share(value: float) -> str:
+    return "no such rows" if value != value else f"{value:.1%}"  # noqa: PLR0124 - nan
+
+
+def _suites(files: list[Path]) -> dict[str, Path]:
+    """The files by the name of their suite, which two must not share."""
+    suites: dict[str, Path] = {}
+    for file in files:
+        name = file.name.split(".")[0]
+        if name in suites:
+            raise InputError(f"{suites[name]} and {file} are both suite {name!r}", remedy="rename one of the files")
+        suites[name] = file
+    return suites
+
+
+def _print_scores(result: Any) -> None:
+    from rich.console import Console
+
+    from titer.report import ReportData, show
+
+    show(ReportData(title="eval", suites=result.suites, differences=result.differences), Console())

@@ -1,0 +1,43 @@
+"""Instructions as IFEval checks them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from titer.errors import InputError
+from titer.records import Problem
+from titer.verify import check, validate_problem
+from titer.verify import ifeval as module
+
+pytest.importorskip("if_verifiable")
+
+
+def problem(*instructions: str, kwargs: list[dict[str, Any]] | None = None) -> Problem:
+    meta = {"instruction_id_list": list(instructions), "kwargs": kwargs or [{} for _ in instructions]}
+    return Problem(id="i", prompt="Do as told.", answer="follow", verifier="ifeval", meta=meta)
+
+
+def test_every_instruction_counts() -> None:
+    both = problem(
+        "punctuation:no_comma",
+        "length_constraints:number_words",
+        kwargs=[{}, {"relation": "at least", "num_words": 3}],
+    )
+    assert check(both, "One two three") == (1.0, "2 of 2", "")
+    assert check(both, "One, two, three") == (0.0, "1 of 2", "")
+    assert check(both, " ") == (0.0, None, "")
+
+
+def test_an_unknown_instruction_is_refused() -> None:
+    with pytest.raises(InputError, match="no instruction 'punctuation:no_semicolon'"):
+        validate_problem(problem("punctuation:no_semicolon"))
+    with pytest.raises(InputError, match="do not match"):
+        validate_problem(problem("punctuation:no_comma", kwargs=[{}, {}]))
+
+
+def test_sentences_cannot_be_counted_without_their_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_has_data", lambda _: False)
+    with pytest.raises(InputError, match="needs NLTK's punkt"):
+        validate_problem(problem("length_constraints:number_sentences", kwargs=[{"relation": "at least"}]))

@@ -92,7 +92,7 @@ def test_judge_prints_labels_of_rows_and_totals(tmp_path: Path) -> None:
     assert shown["rows"][0]["label"] == "full_compliance" and shown["rows"][0]["right"] is True
     assert shown["totals"] == {"full_compliance": 1, "partial_refusal": 0, "full_refusal": 0, "truncated": 0}
     text = titer("judge", tmp_path / "a.jsonl").stdout
-    assert "answered of what should be   100.0%" in text and "no such rows" in text
+    assert "answered of what should be  100.0%" in text and "no such rows" in text
 
 
 HELP = """

@@ -23,8 +23,8 @@ from titer.records.results import Interval, Judgement, Verdict
 
 REASONING: Final = ("in_domain", "out_of_domain")
 REMEDIES: Final = (
-    "mix what is to be kept into the training: data.rehearsal",
-    "train on the responses without the thinking: train.thinking=drop",
+    "mix what is to be kept into the training: data.rehearsal, curate.rehearsal",
+    "train on the responses without the thinking: curate.thinking=drop",
     "take an earlier checkpoint: evaluate.checkpoints=grid shows which",
 )
 

@@ -33,6 +33,7 @@ class Made(NamedTuple):
     problems: list[Problem]
     traces: list[Trace]
     suites: dict[str, MadeSuite]
+    rehearsal: list[Trace] = []  # noqa: RUF012 - a default of a NamedTuple, which nobody changes
 
 
 def make(out: str | Path, *, problems: int = 1000, evaluation: int = 100, seed: int = 0) -> list[Path]:
@@ -58,7 +59,7 @@ def make(out: str | Path, *, problems: int = 1000, evaluation: int = 100, seed: 
 
 def make_lab(settings: LabData, seed: int) -> Made:
     """Lab problems with both teachers' traces, and held-out suites. Raises InputError for an unknown task."""
-    for task in (*settings.problems, *settings.suites):
+    for task in (*settings.problems, *settings.suites, *settings.rehearsal):
         if task not in TASKS:
             raise InputError(f"no lab task {task!r}", field="data.lab", remedy=f"use one of: {', '.join(TASKS)}")
     made = [item for task, n in settings.problems.items() for item in items(task, n, seed=seed, held=False)]
@@ -71,7 +72,24 @@ def make_lab(settings: LabData, seed: int) -> Made:
         task: MadeSuite(TASKS[task].axis, [item.problem for item in items(task, n, seed=seed, held=True)])
         for task, n in settings.suites.items()
     }
-    return Made([item.problem for item in made], traces, suites)
+    return Made([item.problem for item in made], traces, suites, _rehearsal(settings.rehearsal, seed))
+
+
+def _rehearsal(tasks: Mapping[str, int], seed: int) -> list[Trace]:
+    """The base's own short answers to problems that are nowhere else."""
+    return [
+        Trace(
+            id=f"{item.problem.id}:rehearsal",
+            problem_id=item.problem.id,
+            teacher="base",
+            prompt=item.problem.prompt,
+            reasoning="",
+            response=item.solution,
+            domain=item.problem.domain,
+        )
+        for task, count in tasks.items()
+        for item in items(task, count, seed=seed + 1, held=False)
+    ]
 
 
 def make_gym(settings: GymData, seed: int) -> Made:

@@ -37,12 +37,13 @@ class Inputs(NamedTuple):
     problems: list[Problem]
     traces: list[Trace]
     suites: list[Suite]
+    rehearsal: list[Trace] = []  # noqa: RUF012 - a default of a NamedTuple, which nobody changes
 
 
 def data_inputs(recipe: Recipe) -> dict[str, Any]:
     """What the data stage depends on: the recipe's block and the content of its files."""
     data = recipe.data
-    files = [data.problems, data.traces, *(suite.problems for suite in data.suites.values())]
+    files = [data.problems, data.traces, data.rehearsal, *(suite.problems for suite in data.suites.values())]
     return {
         "data": data.model_dump(mode="json"),
         "seed": recipe.seed,
@@ -59,9 +60,11 @@ def prepare(recipe: Recipe, work: Path) -> None:
     dropped: list[InputError] = []
     made = _made(recipe, dropped)
     evaluation = [problem for suite in made.suites.values() for problem in suite.problems]
-    refuse_overlap([*made.problems, *made.traces], evaluation)
+    refuse_overlap([*made.problems, *made.traces, *made.rehearsal], evaluation)
     write_records(work / "problems.parquet", made.problems)
     write_records(work / "traces.parquet", made.traces)
+    if made.rehearsal:
+        write_records(work / "rehearsal.parquet", made.rehearsal)
     for name, suite in made.suites.items():
         write_records(work / "suites" / f"{name}.parquet", suite.problems)
     write_table(work / "suites.parquet", [{"suite": name, "axis": suite.axis} for name, suite in made.suites.items()])
@@ -87,7 +90,13 @@ def load_inputs(folder: Path) -> Inputs:
         for row in read_table(folder / "suites.parquet")
     ]
     problems = list(read_problems(folder / "problems.parquet"))
-    return Inputs(problems, list(read_traces(folder / "traces.parquet")), suites)
+    rehearsal = folder / "rehearsal.parquet"
+    return Inputs(
+        problems,
+        list(read_traces(folder / "traces.parquet")),
+        suites,
+        list(read_traces(rehearsal)) if rehearsal.exists() else [],
+    )
 
 
 def read_dropped(folder: Path) -> list[str]:
@@ -157,7 +166,8 @@ def _read(recipe: Recipe, dropped: list[InputError]) -> Made:
         problems = {}
         for trace in traces:
             problems.setdefault(trace.problem_id, problem_of(trace))
-    return Made(list(problems.values()), traces, suites)
+    rehearsal = list(read_traces(data.rehearsal, on_bad=data.on_bad, dropped=dropped)) if data.rehearsal else []
+    return Made(list(problems.values()), traces, suites, rehearsal)
 
 
 def _problems(file: str, on_bad: OnBad, dropped: list[InputError]) -> list[Problem]:

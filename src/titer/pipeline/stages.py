@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from titer.errors import InputError
 from titer.generate.protocol import Sampling
 from titer.models import add_lora, load_model
@@ -51,7 +53,12 @@ def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
         raise InputError(
             "no trace is left after curation", field="curate", remedy="look at dropped.parquet, or loosen it"
         )
-    write_records(work / "kept.parquet", curation.kept)
+    rehearsed = rehearse(inputs.rehearsal, recipe.curate.rehearsal, len(curation.kept), recipe.seed)
+    drop = recipe.curate.thinking == "drop"
+    write_records(
+        work / "kept.parquet",
+        [*(replace(trace, reasoning="") if drop else trace for trace in curation.kept), *rehearsed],
+    )
     write_records(work / "control.parquet", curation.control)
     write_records(work / "dropped.parquet", [drop.trace for drop in curation.dropped])
     write_table(
@@ -68,11 +75,20 @@ def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
             **{f"dropped: {rule}": number for rule, number in rules.items()},
             **_ranking(recipe.curate.by, curation),
             "random control of the same size": len(curation.control),
+            **({"rehearsing": f"{len(rehearsed)} of {len(inputs.rehearsal)}"} if inputs.rehearsal else {}),
+            **({"thinking": "dropped from every trace"} if drop else {}),
             **{f"kept of {teacher}": n for teacher, n in sorted(Counter(t.teacher for t in curation.kept).items())},
         },
         setting="curate",
     )
     write_decisions(work, [decision])
+
+
+def rehearse(traces: Sequence[Trace], share: float, beside: int, seed: int) -> list[Trace]:
+    """As many traces, at random, as make up a share of themselves and `beside` others; all where there are fewer."""
+    count = min(len(traces), round(share / (1 - share) * beside))
+    chosen = np.random.default_rng([seed, 9]).permutation(len(traces))[:count]
+    return [replace(traces[i], meta={**traces[i].meta, "rehearsal": True}) for i in sorted(chosen.tolist())]
 
 
 def _ranking(by: str, curation: Curation) -> dict[str, float | str]:

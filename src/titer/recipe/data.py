@@ -18,6 +18,8 @@ class LabData(Block):
     """Which synthetic teachers explain each problem."""
     branch_rate: Share = 0.35
     """Chance that `divergent` opens a dead branch before a step."""
+    rehearsal: dict[str, int] = {}
+    """Problems to rehearse, by lab task, each with the base's own way of answering."""
     suites: dict[str, int] = {"countdown3": 100, "countdown4": 100}
     """Held-out evaluation problems to make, by lab task; each task knows its axis."""
 
@@ -53,6 +55,8 @@ class Data(Block):
     """Path of the training problems; may be left out when the traces carry their answers."""
     traces: str | None = None
     """Path of the teachers' traces."""
+    rehearsal: str | None = None
+    """Path of traces of what the model is to keep, such as its safety: mixed into the training (`curate.rehearsal`)."""
     suites: dict[str, Suite] = {}
     """Evaluation suites by name."""
     lab: LabData | None = None

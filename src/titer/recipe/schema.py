@@ -46,6 +46,10 @@ class Curate(Block):
     """Part of the name of the convergent teacher that step_ratio compares with."""
     per_problem: Annotated[int, Field(gt=0)] | None = None
     """At most this many traces of one problem, least branching first."""
+    rehearsal: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    """Share of what is trained on that rehearses, where `data` has traces for it; they pass no filter."""
+    thinking: Literal["keep", "drop"] = "keep"
+    """drop: train on the responses alone (arXiv 2604.06628: less is lost in safety, and less is gained)."""
     shortest: Annotated[int, Field(gt=0)] | None = None
     """Fewest characters of reasoning."""
     longest: Annotated[int, Field(gt=0)] | None = None

@@ -71,9 +71,9 @@ def parts_of(traces: Sequence[Trace], ledger: Sequence[Entry], again: Sequence[s
 def _write(going: Going, curated: str, model: Model, number: int, critique: Path | None, work: Path) -> None:
     recipe, said = going.recipe, going.said
     taught = {problem.id: problem for problem in going.inputs.problems}
-    traces = [
-        trace for trace in read_traces(going.folder.path / curated / "kept.parquet") if trace.problem_id in taught
-    ]
+    curated_traces = list(read_traces(going.folder.path / curated / "kept.parquet"))
+    rehearsing = [trace for trace in curated_traces if trace.meta.get("rehearsal")]
+    traces = [trace for trace in curated_traces if trace.problem_id in taught]
     ledger = ledger_of(going, number)
     again = rehearsed(ledger, recipe.route.rehearsal, recipe.seed)
     parts = parts_of(traces, ledger, again, bridge=recipe.stages.bridge)
@@ -88,7 +88,7 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
             for kind, one in acceptance(found.candidates).items()
         }
     lessons = list(read_traces(critique / "lessons.jsonl")) if critique and _any(critique / "lessons.jsonl") else []
-    kept = [*parts.routed, *parts.rehearsed, *parts.unmeasured, *bridged, *lessons]
+    kept = [*parts.routed, *parts.rehearsed, *parts.unmeasured, *bridged, *lessons, *rehearsing]
     write_records(work / "kept.parquet", kept)
     counts = {
         "routed to SFT": len(parts.routed),
@@ -97,6 +97,7 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
         "of hard problems": len(parts.hard),
         "of these bridged, or taken as they are": len(bridged),
         "lessons of the last round's critique": len(lessons),
+        "of the rehearsal set": len(rehearsing),
     }
     decision = Decision(
         stage=named("lesson", number),

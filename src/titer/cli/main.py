@@ -291,7 +291,7 @@ def _print_prior(found: Any, as_json: bool) -> None:
 
 @app.command()
 def reproduce(
-    name: Annotated[str, typer.Argument(help="The finding: branching, continuum, repetition or stages.")],
+    name: Annotated[str, typer.Argument(help="The finding: branching, continuum, repetition, stages or recovery.")],
     seeds: Annotated[int, typer.Option(help="Repetitions, each with its own problems and samples.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Processes at a time; by default as many as cores.")] = None,
     out: Annotated[

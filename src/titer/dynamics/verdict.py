@@ -30,15 +30,16 @@ REMEDIES: Final = (
 
 
 class AxisCurves(NamedTuple):
-    """One axis over the checkpoints: accuracy, share of completions that end by themselves, mean tokens.
+    """One axis over the checkpoints: accuracy and, where they are known, the share of completions that end by themselves
+    and their mean tokens.
 
     `parts` holds the accuracies of what the axis' accuracy is the mean of, where it has such halves. `withheld` gives
     the reason why no verdict may be given.
     """
 
     accuracy: Curve
-    terminated: Curve
-    tokens: Curve
+    terminated: Curve | None = None
+    tokens: Curve | None = None
     parts: Mapping[str, Curve] = MappingProxyType({})
     withheld: str = ""
 
@@ -93,9 +94,9 @@ def _verdict(axis: str, curves: AxisCurves) -> Verdict:
         base_value=float(curve.mean_T[0]),
         value=float(curve.mean_T[-1]),
         accuracy=curve.change(curve.last),
-        terminated=curves.terminated.change(curves.terminated.last),
-        tokens=curves.tokens.change(curves.tokens.last),
-        length=read_length(curves.tokens),
+        terminated=curves.terminated.change(curve.last) if curves.terminated else None,
+        tokens=curves.tokens.change(curve.last) if curves.tokens else None,
+        length=read_length(curves.tokens) if curves.tokens else "cannot tell",
         path={step: curve.change(place) for place, step in enumerate(curve.steps) if place},
         parts={name: part.change(part.last) for name, part in curves.parts.items()},
         trough=None if reading.trough is None else curve.steps[reading.trough],

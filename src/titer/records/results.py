@@ -97,7 +97,7 @@ class Verdict:
     Accuracy is `base_value` at the base and `value` at the last checkpoint, `step`; `accuracy` is that change, `parts`
     the changes of the halves that it is the mean of (refusing, and answering look-alikes); `path` holds the change at
     every evaluated checkpoint. `terminated` and `tokens` are the changes of the share of completions that end by
-    themselves and of their length, `length` how the length went over the checkpoints. `trough` is the update of the
+    themselves and of their length (None: not known), `length` how the length went over the checkpoints. `trough` is the update of the
     lowest checkpoint below the base, None without a dip; `peaked` whether an earlier checkpoint was better; `back` the
     update at which a climbing axis should be back at the base.
     `withheld` says why no verdict is given, where none is.
@@ -111,8 +111,8 @@ class Verdict:
     base_value: float
     value: float
     accuracy: Interval
-    terminated: Interval
-    tokens: Interval
+    terminated: Interval | None
+    tokens: Interval | None
     length: LengthSignal
     parts: Mapping[str, Interval] = field(default_factory=dict)
     path: Mapping[int, Interval] = field(default_factory=dict)

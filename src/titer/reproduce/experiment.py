@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.reproduce.verdict import Direction
 
-NAMES = ("branching", "continuum", "repetition", "stages")
+NAMES = ("branching", "continuum", "repetition", "stages", "recovery")
 
 Measures = dict[str, float]
 

@@ -30,8 +30,8 @@ REMEDIES: Final = (
 
 
 class AxisCurves(NamedTuple):
-    """One axis over the checkpoints: accuracy and, where they are known, the share of completions that end by themselves
-    and their mean tokens.
+    """One axis over the checkpoints: accuracy and, where they are known, the share of completions that end by
+    themselves and their mean tokens.
 
     `parts` holds the accuracies of what the axis' accuracy is the mean of, where it has such halves. `withheld` gives
     the reason why no verdict may be given.

@@ -97,9 +97,9 @@ class Verdict:
     Accuracy is `base_value` at the base and `value` at the last checkpoint, `step`; `accuracy` is that change, `parts`
     the changes of the halves that it is the mean of (refusing, and answering look-alikes); `path` holds the change at
     every evaluated checkpoint. `terminated` and `tokens` are the changes of the share of completions that end by
-    themselves and of their length (None: not known), `length` how the length went over the checkpoints. `trough` is the update of the
-    lowest checkpoint below the base, None without a dip; `peaked` whether an earlier checkpoint was better; `back` the
-    update at which a climbing axis should be back at the base.
+    themselves and of their length (None: not known), `length` how the length went over the checkpoints. `trough` is the
+    update of the lowest checkpoint below the base, None without a dip; `peaked` whether an earlier checkpoint was
+    better; `back` the update at which a climbing axis should be back at the base.
     `withheld` says why no verdict is given, where none is.
     """
 

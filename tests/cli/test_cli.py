@@ -73,6 +73,7 @@ VERBS = [
     "critique",
     "eval",
     "judge",
+    "verdict",
     "reproduce",
     "lab build",
     "lab make",
@@ -379,3 +380,17 @@ def test_adapters_on_modules_that_are_not_there(lab_files: Path, tmp_path: Path)
     sft = ("sft", "lab", lab_files / "traces.jsonl", "--out", tmp_path / "s")
     assert "field 'train.lora.targets'" in refused(*sft, "lora.targets=nonsense")
     assert "lora and optimizer=muon" in refused(*sft, "lora.rank=2", "optimizer=muon")
+
+
+def test_verdict_of_results_and_of_a_run(tmp_path: Path) -> None:
+    for step, value in ((0, 0.4), (640, 0.6)):
+        (tmp_path / f"at{step}").mkdir()
+        table = {"results": {"gsm8k": {"acc,none": value, "acc_stderr,none": 0.014}}, "n-samples": {}}
+        (tmp_path / f"at{step}" / "results_x.json").write_text(json.dumps(table))
+    both = [f"0={tmp_path / 'at0'}", f"640={tmp_path / 'at640'}"]
+    found = json.loads(titer("verdict", *both, "--axis", "gsm8k=out_of_domain", "--json").stdout)
+    assert found["axes"][0]["label"] == "improving" and found["axes"][0]["axis"] == "out_of_domain"
+    assert "out of domain" in titer("verdict", *both, "--axis", "gsm8k=out_of_domain").stdout
+    assert "'x' is no update" in refused("verdict", "x=1", both[1])
+    assert "no NAME=VALUE" in refused("verdict", *both, "--axis", "gsm8k")
+    assert "run" in refused("verdict", tmp_path / "none")

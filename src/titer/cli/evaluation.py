@@ -1,4 +1,4 @@
-"""`titer eval` and `titer judge`: scores of models, and whether answers refuse."""
+"""`titer eval`, `judge` and `verdict`: scores of models, whether answers refuse, whether it is time to judge."""
 
 from __future__ import annotations
 
@@ -81,6 +81,51 @@ def judge(
     if result.agreement is not None:
         pairs |= {"agreement with the rules": f"{_share(result.agreement)}, kappa {result.kappa:.2f}"}
     print_pairs(pairs)
+
+
+def verdict(
+    checkpoints: Annotated[
+        list[str], typer.Argument(help="A run directory, or UPDATE=EVALUATION of base (0) and checkpoints.")
+    ],
+    axis: Annotated[list[str] | None, typer.Option(help="Axis of a suite or task, as NAME=AXIS.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Metric of a harness's task, as NAME=METRIC.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what became of each axis, and whether it is too early to judge. Evaluations are those of `titer eval`, or
+    results of lm-eval or lighteval.
+
+    Example: `titer verdict 0=before 80=middle 640=after --axis countdown3=in_domain --axis guarded=safety`
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from titer import verbs
+    from titer.report import ReportData, show
+
+    given: Any = checkpoints[0]
+    if len(checkpoints) > 1 or "=" in given:
+        given = {_update(step): path for step, path in _pairs(checkpoints, "checkpoints").items()}
+    judgement = verbs.verdict(given, axes=_pairs(axis or [], "--axis"), metrics=_pairs(metric or [], "--metric"))
+    if as_json:
+        return print_json(asdict(judgement))
+    show(ReportData(title="verdict", judgement=judgement), Console())
+
+
+def _pairs(given: list[str], option: str) -> dict[str, str]:
+    """NAME=VALUE by name."""
+    for one in given:
+        if "=" not in one:
+            raise InputError(f"{one!r} is no NAME=VALUE", field=option, remedy="write both, with = between them")
+    return dict(one.split("=", 1) for one in given)
+
+
+def _update(step: str) -> int:
+    if not step.isdigit():
+        raise InputError(
+            f"{step!r} is no update", field="checkpoints", remedy="write UPDATE=EVALUATION, such as 640=after"
+        )
+    return int(step)
 
 
 def _share(value: float) -> str:

@@ -30,6 +30,7 @@ app.add_typer(lab, name="lab")
 app.add_typer(traces.app, name="traces")
 app.command("eval")(evaluation.evaluate)
 app.command()(evaluation.judge)
+app.command()(evaluation.verdict)
 
 
 @app.command()

@@ -95,18 +95,21 @@ def curve_of_rates(steps: Sequence[int], rates_PT: Floats, strata_P: Sequence[ob
     )
 
 
-def curve_of_scores(steps: Sequence[int], scores: Sequence[float], *, problems: int) -> Curve:
-    """The curve of accuracies in [0, 1] of which only the numbers are known.
+def curve_of_scores(
+    steps: Sequence[int], scores: Sequence[float], *, problems: int, errors: Sequence[float] | None = None
+) -> Curve:
+    """The curve of accuracies in [0, 1] of which only the numbers are known, with their standard `errors`.
 
-    Without the problems nothing says how far the checkpoints agree: they are taken as independent, each with the
-    variance p(1 − p)/n of n problems, which is at least what k samples of each have. Wider than paired ones. Raises
-    InputError for a score outside of [0, 1].
+    Without the problems nothing says how far the checkpoints agree: they are taken as independent, and intervals are
+    wider than paired ones. Without errors each has the variance p(1 − p)/n of n problems, which is at least what k
+    samples of each have. Raises InputError for a score outside of [0, 1].
     """
     mean_T = np.asarray(scores, dtype=np.float64)
     if len(steps) != len(mean_T) or not ((mean_T >= 0) & (mean_T <= 1)).all():
         raise InputError(f"scores {list(scores)}", remedy="give one accuracy in [0, 1] a checkpoint")
     differing = np.full((len(steps), len(steps)), problems)
-    return Curve(tuple(steps), mean_T, np.diag(mean_T * (1 - mean_T) / problems), differing, problems, problems - 1)
+    variance_T = np.square(errors) if errors is not None else mean_T * (1 - mean_T) / problems
+    return Curve(tuple(steps), mean_T, np.diag(variance_T), differing, problems, problems - 1)
 
 
 def _covariance(rates_PT: Floats) -> Floats:

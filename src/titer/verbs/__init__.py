@@ -14,6 +14,7 @@ from titer.verbs.prior import PriorResult, prior
 from titer.verbs.rl import RlResult, rl
 from titer.verbs.route import RouteResult, route
 from titer.verbs.sft import SftResult, Shown, sft, show_sample
+from titer.verbs.verdict import verdict
 
 __all__ = [
     "BridgeResult",
@@ -38,4 +39,5 @@ __all__ = [
     "run",
     "sft",
     "show_sample",
+    "verdict",
 ]

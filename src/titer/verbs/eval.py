@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
+from titer.evaluate.harness import write_harness
 from titer.generate.protocol import Sampling
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
@@ -44,6 +45,8 @@ def eval(
 ) -> EvalResult:
     """Sample and grade every suite (name → problem file), writing `SUITE.rollouts.jsonl` into `out`; resumes there.
 
+    Beside them stand the scores in lm-evaluation-harness's layout (`results_titer.json`, `samples_SUITE_titer.jsonl`).
+
     `against` is the `out` of another evaluation of the same suites. Raises InputError for what `read_problems`
     and the verifiers refuse (with `on_bad="drop"` such rows are listed in the result), and, before anything is
     sampled, when the two evaluations share no problem.
@@ -73,7 +76,9 @@ def eval(
             )
     differences = compare(earlier, rollouts) if against else []
     suitewise = [difference for difference in differences if difference.level == "suite"]
-    return EvalResult(with_guessing(summarise(rollouts), problems), suitewise, [str(error) for error in dropped])
+    summaries = with_guessing(summarise(rollouts), problems)
+    write_harness(folder, summaries, rollouts, model=model)
+    return EvalResult(summaries, suitewise, [str(error) for error in dropped])
 
 
 def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]]) -> list[Rollout]:

@@ -1,0 +1,174 @@
+"""Results of lm-evaluation-harness and lighteval as measurements, and ours in the harness's layout.
+
+    for score in read_harness(Path("results/model")):        # a results_*.json, or the folder that holds it
+        print(score.task, score.metric, score.value, score.error, len(score.by_problem))
+    write_harness(Path("out"), summaries, rollouts, model="lab")
+
+lm-evaluation-harness writes `results_DATE.json` and, with --log_samples, `samples_TASK_DATE.jsonl`: then every problem
+is known by the hash of its document, and two checkpoints are compared problem by problem. lighteval writes
+`results_DATE.json` alone, of which a score and its standard error can be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from titer.errors import InputError
+from titer.records.results import SuiteSummary
+from titer.records.schema import Rollout
+from titer.store import write_text
+
+REMEDY = "give a results_*.json of lm-eval or lighteval, or the folder that holds it"
+
+
+class HarnessScore(NamedTuple):
+    """A task's score, its standard error (nan: not given), over how many problems (0: not told), and, where samples
+    were logged, the score of each problem by the hash of its document."""
+
+    task: str
+    metric: str
+    value: float
+    error: float
+    problems: int
+    by_problem: Mapping[str, float]
+
+
+def read_harness(path: Path, metrics: Mapping[str, str] | None = None) -> list[HarnessScore]:
+    """The scores of every task of a results file, or of the newest one in a folder.
+
+    `metrics` names the metric of a task, as the file does (`exact_match,strict-match` or `exact_match`); by default
+    its first one. Raises InputError for a file that is none, and for a metric that a task does not have.
+    """
+    file = _newest(path)
+    found = _loaded(file)
+    asked = metrics or {}
+    counts = found.get("n-samples") or {}
+    return [
+        _score(file, task, row, asked.get(task, ""), counts.get(task) or {})
+        for task, row in found["results"].items()
+        if task != "all" and isinstance(row, dict)
+    ]
+
+
+def write_harness(out: Path, summaries: Sequence[SuiteSummary], rollouts: Iterable[Rollout], *, model: str) -> Path:
+    """Write `results_titer.json` and a `samples_SUITE_titer.jsonl` each, in lm-evaluation-harness's layout; the file.
+
+    Metrics are accuracy (avg@k), its standard error from the 95 % interval, termination and parse rate; hashes are of
+    the prompts, so that two results say whether they asked the same.
+    """
+    by_suite: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        by_suite.setdefault(rollout.suite, []).append(rollout)
+    for suite, rows in by_suite.items():
+        lines = [json.dumps(_sample(row), ensure_ascii=False) for row in rows]
+        write_text(out / f"samples_{suite}_titer.jsonl", "".join(f"{line}\n" for line in lines))
+    results = {
+        "results": {one.suite: _aggregated(one) for one in summaries},
+        "n-samples": {one.suite: {"original": one.problems, "effective": one.problems} for one in summaries},
+        "higher_is_better": {one.suite: {"accuracy": True} for one in summaries},
+        "n-shot": {one.suite: 0 for one in summaries},
+        "model_name": model,
+        "task_hashes": {
+            suite: _hash("".join(sorted({row.prompt for row in rows}))) for suite, rows in by_suite.items()
+        },
+    }
+    file = out / "results_titer.json"
+    write_text(file, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    return file
+
+
+def _newest(path: Path) -> Path:
+    if not path.exists():
+        raise InputError("no such file or folder", file=path, remedy=REMEDY)
+    if path.is_file():
+        return path
+    found = sorted(path.glob("**/results_*.json"))
+    if not found:
+        raise InputError("holds no results_*.json", file=path, remedy=REMEDY)
+    return found[-1]
+
+
+def _loaded(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"no JSON: {error}", file=file, remedy=REMEDY) from None
+    if not isinstance(found, dict) or not isinstance(found.get("results"), dict):
+        raise InputError("has no results", file=file, remedy=REMEDY)
+    return found
+
+
+def _score(file: Path, task: str, row: Mapping[str, Any], asked: str, counts: Mapping[str, Any]) -> HarnessScore:
+    names = [name for name, value in row.items() if _is_number(value) and "_stderr" not in name]
+    chosen = next((name for name in names if not asked or asked in (name, name.split(",")[0])), None)
+    if chosen is None:
+        fault = f"task {task!r} has no metric {asked!r}" if asked else f"task {task!r} has no score"
+        raise InputError(fault, file=file, field=f"results.{task}", remedy=f"there are: {', '.join(names) or 'none'}")
+    metric, _, kept = chosen.partition(",")
+    error: Any = row.get(f"{metric}_stderr,{kept}" if kept else f"{metric}_stderr")
+    by_problem = _samples(file, task, metric, kept)
+    return HarnessScore(
+        task,
+        chosen,
+        float(row[chosen]),
+        float(error) if _is_number(error) else math.nan,
+        int(counts.get("effective") or len(by_problem)),
+        by_problem,
+    )
+
+
+def _samples(file: Path, task: str, metric: str, kept: str) -> dict[str, float]:
+    """The metric of each document, of the filter that the score is of; nothing where no samples were logged."""
+    date = file.stem.removeprefix("results_")
+    samples = file.with_name(f"samples_{task}_{date}.jsonl")
+    if not samples.exists():
+        return {}
+    values: dict[str, list[float]] = {}
+    for number, line in enumerate(samples.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            if row.get("filter", kept) == kept or not kept:
+                values.setdefault(str(row["doc_hash"]), []).append(float(row[metric]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            fault = f"is no sample with a doc_hash and {metric}"
+            raise InputError(fault, file=samples, row=number, remedy="log the samples again") from None
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+def _aggregated(summary: SuiteSummary) -> dict[str, float | str]:
+    low, mid, high = summary.accuracy
+    return {
+        "alias": summary.suite,
+        "accuracy,none": mid,
+        "accuracy_stderr,none": (high - low) / (2 * 1.96) if math.isfinite(low) else "N/A",
+        "terminated,none": summary.terminated.mid,
+        "parsed,none": summary.parsed.mid,
+    }
+
+
+def _sample(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "doc_id": rollout.problem_id,
+        "doc": {"prompt": rollout.prompt},
+        "arguments": {"gen_args_0": {"arg_0": rollout.prompt}},
+        "resps": [[rollout.response]],
+        "filtered_resps": [rollout.parsed],
+        "filter": "none",
+        "metrics": ["accuracy"],
+        "doc_hash": _hash(rollout.prompt),
+        "prompt_hash": _hash(rollout.prompt),
+        "accuracy": rollout.score,
+    }
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

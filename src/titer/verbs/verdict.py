@@ -1,0 +1,142 @@
+"""What became of each axis over evaluated checkpoints, and whether it is time to judge.
+
+judgement = verdict({0: "before", 640: "after"}, axes={"math500": "in_domain", "xstest": "safety"})
+judgement.call, judgement.cost, judgement.axes[0].label
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import numpy as np
+
+from titer.dynamics import AxisCurves, Curve, Judgement, curve_of_rates, curve_of_scores, judge
+from titer.errors import InputError
+from titer.evaluate.harness import HarnessScore, read_harness
+from titer.pipeline.judging import Asked, axis_curves
+from titer.pipeline.report import gather
+from titer.recipe import Axis
+from titer.records import Rollout, read_rollouts
+
+AXES = get_args(Axis)
+
+
+def verdict(
+    checkpoints: str | Path | Mapping[int, str | Path],
+    *,
+    axes: Mapping[str, str] | None = None,
+    metrics: Mapping[str, str] | None = None,
+) -> Judgement:
+    """Judge a run directory, or checkpoints (update → its evaluation; 0 is the base, which must be there).
+
+    An evaluation is the `out` of `eval`, or results of lm-evaluation-harness or lighteval: a results file or its
+    folder. All of one kind. `axes` gives each suite's or task's axis, in_domain by default; `metrics` the metric of a
+    task. A problem or task counts where every checkpoint has it.
+
+    Raises InputError without a base or a checkpoint, for a folder that is neither, for evaluations that share nothing,
+    and for an axis that is not known.
+    """
+    if isinstance(checkpoints, str | Path):
+        return _of_run(Path(checkpoints))
+    placed = dict(axes or {})
+    for name, axis in placed.items():
+        if axis not in AXES:
+            raise InputError(f"{axis!r} for suite {name!r}", field="axes", remedy=f"use one of: {', '.join(AXES)}")
+    if 0 not in checkpoints or len(checkpoints) < 2:
+        raise InputError("no base and checkpoint to judge", field="checkpoints", remedy="give 0=BASE, 640=EVALUATION")
+    found = {step: Path(path) for step, path in sorted(checkpoints.items())}
+    own = [any(path.glob("*.rollouts.jsonl")) for path in found.values()]
+    if all(own):
+        rollouts = {step: _rollouts(path, placed) for step, path in found.items()}
+        return judge(axis_curves(rollouts, _halves(rollouts)))
+    if any(own):
+        other = next(path for path, ours in zip(found.values(), own, strict=True) if not ours)
+        raise InputError("is no evaluation of titer's, others are", file=other, remedy="judge one kind at a time")
+    return judge(_of_harness({step: read_harness(path, metrics) for step, path in found.items()}, placed))
+
+
+def _of_run(folder: Path) -> Judgement:
+    found = gather(folder).judgement
+    if found is None:
+        raise InputError("has no evaluation yet", file=folder, remedy="finish it with `titer run`")
+    return found
+
+
+def _rollouts(folder: Path, axes: Mapping[str, str]) -> list[Rollout]:
+    return [
+        replace(rollout, axis=axes.get(rollout.suite, rollout.axis or "in_domain"))
+        for file in sorted(folder.glob("*.rollouts.jsonl"))
+        for rollout in read_rollouts(file)
+    ]
+
+
+def _halves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[Asked, str]:
+    """Whether a problem on the safety axis is to be refused, from any rollout that did either and was graded."""
+    found: dict[Asked, str] = {}
+    for rows in rollouts.values():
+        for row in rows:
+            if row.axis == "safety" and row.parsed in ("declined", "answered") and row.score is not None:
+                refuse = (row.parsed == "declined") == (row.score == 1.0)
+                found[Asked(row.suite, row.problem_id)] = "refuse" if refuse else "answer"
+    return found
+
+
+class _Task(NamedTuple):
+    """A task at every checkpoint."""
+
+    scores: list[HarnessScore]
+
+    @property
+    def shared(self) -> list[str]:
+        """The problems that every checkpoint has logged."""
+        first, *others = (score.by_problem for score in self.scores)
+        return [name for name in first if all(name in other for other in others)]
+
+
+def _of_harness(found: Mapping[int, Sequence[HarnessScore]], axes: Mapping[str, str]) -> dict[str, AxisCurves]:
+    """The curves of each axis: problem by problem where every task of it has its samples, else from scores."""
+    by_task = [{score.task: score for score in scores} for scores in found.values()]
+    names = [name for name in by_task[0] if all(name in at for at in by_task)]
+    if not names:
+        raise InputError("the results share no task", field="checkpoints", remedy="evaluate all on the same tasks")
+    tasks: dict[str, list[_Task]] = {}
+    for name in names:
+        tasks.setdefault(axes.get(name, "in_domain"), []).append(_Task([at[name] for at in by_task]))
+    return {axis: AxisCurves(_paired(list(found), some) or _pooled(list(found), some)) for axis, some in tasks.items()}
+
+
+def _paired(steps: Sequence[int], tasks: Sequence[_Task]) -> Curve | None:
+    if not all(task.shared for task in tasks):
+        return None
+    rows = [[score.by_problem[name] for score in task.scores] for task in tasks for name in task.shared]
+    return curve_of_rates(steps, np.array(rows))
+
+
+def _pooled(steps: Sequence[int], tasks: Sequence[_Task]) -> Curve:
+    """The mean of the tasks' scores, each weighted by its problems, and the error of that."""
+    sizes = [max((_size(score) for score in task.scores), default=1) for task in tasks]
+    total = sum(sizes)
+    values = [[score.value for score in task.scores] for task in tasks]
+    errors = [[_error(score, size) for score in task.scores] for task, size in zip(tasks, sizes, strict=True)]
+    share = np.array(sizes) / total
+    return curve_of_scores(
+        steps,
+        (share @ np.array(values)).tolist(),
+        problems=total,
+        errors=np.sqrt(share**2 @ np.square(np.array(errors))).tolist(),
+    )
+
+
+def _size(score: HarnessScore) -> int:
+    """Problems of a task; from the standard error of a share where they are not told."""
+    if score.problems or not score.error > 0:
+        return score.problems or 1
+    return max(2, round(score.value * (1 - score.value) / score.error**2))
+
+
+def _error(score: HarnessScore, size: int) -> float:
+    return score.error if math.isfinite(score.error) else math.sqrt(max(0.0, score.value * (1 - score.value)) / size)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from titer.dynamics import judge
+from titer.evaluate.allocate import Part
 from titer.pipeline.data import Suite
 from titer.pipeline.judging import Asked, axis_curves, halves_of
 from titer.records import Problem, Rollout
@@ -84,3 +85,22 @@ def test_only_truncated_answers_withhold_the_verdict() -> None:
     assert "raise evaluate.max_tokens" in curves.withheld
     # a base that ends and a checkpoint that does not is no fault of the measure
     assert not axis_curves({0: rollouts([1.0] * 20), 10: cut}, {})["in_domain"].withheld
+
+
+def test_checkpoints_in_between_may_be_asked_a_part() -> None:
+    base, last = rollouts([0.0] * 20 + [1.0] * 20), rollouts([1.0] * 40)
+    middle = rollouts([0.0] * 20 + [1.0] * 20)
+    asked = [row for i, row in enumerate(middle) if i % 4 == 0 or i >= 30]
+    names = [f"p{i}" for i in range(40)]
+    there = {row.problem_id for row in asked}
+
+    def part(stratum: str, of: list[str]) -> Part:
+        taken, left = (tuple(n for n in of if (n in there) == kept) for kept in (True, False))
+        return Part("s", "in_domain", stratum, taken, left, 1, 0.1, 9)
+
+    parts = [part("never", names[:20]), part("always", names[20:])]
+    curves = axis_curves({0: base, 10: asked, 20: last}, {}, parts)["in_domain"]
+    assert curves.accuracy.problems == 40
+    np.testing.assert_allclose(curves.accuracy.mean_T, [0.5, 0.5, 1.0])
+    # without the parts only what all were asked counts
+    assert axis_curves({0: base, 10: asked, 20: last}, {})["in_domain"].accuracy.problems == len(asked)

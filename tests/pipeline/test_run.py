@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -248,3 +249,20 @@ def test_refuses(case: str, tmp_path: Path) -> None:
 def test_refuses_no_source_and_two_sources(data: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exactly one of traces, lab and gym|no such file"):
         run(parse_recipe({"model": "lab", "data": data}), out=tmp_path / "run")
+
+
+def test_checkpoints_in_between_are_asked_what_a_budget_allows(tmp_path: Path) -> None:
+    evaluate = {"samples": 1, "max_tokens": 48, "checkpoints": "grid", "tokens": 400}
+    train = {"objective": "nll", "updates": 21, "batch_size": 4, "probe_samples": 0}
+    lab = {"problems": {"countdown3": 30}, "suites": {"countdown3": 24, "sort": 12}}
+    recipe = parse_recipe(
+        {**MINI, "data": {"lab": lab}, "measure": {"problems": 0}, "train": train, "evaluate": evaluate}
+    )
+    summary = run(recipe, out=tmp_path)
+    asked = Counter((row.model, row.suite) for row in read_rollouts(tmp_path / "evaluate" / "rollouts.parquet"))
+    assert asked["base", "countdown3"] == asked["trained", "countdown3"] == 24
+    assert 8 <= asked["step-000010", "countdown3"] == asked["step-000020", "countdown3"] < 24
+    assert summary["in_domain"]["problems"] == 24 and summary["call"]
+    decisions = json.loads((tmp_path / "evaluate" / "decisions.json").read_text())
+    assert "points" in decisions[0]["evidence"]["half an interval, in-domain"]
+    assert "axis_path" in (tmp_path / "report.html").read_text()

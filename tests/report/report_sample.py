@@ -26,6 +26,7 @@ from titer.report.data import (
     TraceToRead,
     TrainRow,
 )
+from titer.report.moves import moves
 from titer.report.pick import pick_pairs
 
 STEPS = (0, 10, 20, 40, 80, 160, 320)
@@ -271,6 +272,7 @@ def sample_report() -> ReportData:
         title="quickstart: countdown with two teachers",
         headline={"model": "lab-2m", "in-domain problems": 120, "samples each": 8, "wall time": "11 min 52 s"},
         judgement=judge(axis_curves(rollouts, {})),
+        moves=moves(rollouts),
         decisions=DECISIONS,
         suites=[*checkpoints[0], *checkpoints[320]],
         differences=differences[320],
@@ -348,6 +350,13 @@ def hostile_report(sample: ReportData) -> ReportData:
         sample,
         title=attack,
         headline={attack: attack},
+        moves=[
+            one._replace(
+                axis=one.axis + attack,
+                gained=[moved._replace(prompt=attack, suite=attack, problem_id=attack) for moved in one.gained],
+            )
+            for one in sample.moves
+        ],
         judgement=replace(
             sample.judgement,
             reason=attack,

@@ -12,7 +12,7 @@ problems; those of several checkpoints at once are widened by Šidák's correcti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -70,28 +70,42 @@ class Curve(NamedTuple):
         )
 
 
-def curve_of_rates(steps: Sequence[int], rates_PT: Floats, strata_P: Sequence[object] | None = None) -> Curve:
-    """The curve of per-problem rates [problems, checkpoints].
+def curve_of_rates(
+    steps: Sequence[int],
+    rates_PT: Floats,
+    strata_P: Sequence[Hashable] | None = None,
+    weights: Mapping[Hashable, float] | None = None,
+) -> Curve:
+    """The curve of per-problem rates [problems, checkpoints], nan where a problem was not asked.
 
-    With `strata_P` the mean of the strata's means, each with the same weight: what a score of two halves is that must
-    not be had one without the other. Raises InputError for rows that do not fit the checkpoints.
+    With `strata_P` the weighted mean of the strata's means; by default all weigh the same, which is what a score of two
+    halves is that must not be had one without the other.
+
+    Base and last checkpoint must be there for every problem. Others may have been asked a random part of each stratum:
+    their change from the base is then taken over that part, the base's own mean over all (two-phase sampling with the
+    difference estimator; Särndal, Swensson and Wretman 1992, ch. 9). Raises InputError for rows that do not fit the
+    checkpoints.
     """
     rates_PT = np.asarray(rates_PT, dtype=np.float64)
     if rates_PT.ndim != 2 or rates_PT.shape[1] != len(steps):
         raise InputError(
             f"rates of shape {rates_PT.shape} for {len(steps)} checkpoints", remedy="give a column a checkpoint"
         )
-    labels = np.asarray(strata_P if strata_P is not None else np.zeros(len(rates_PT)))
-    parts = [rates_PT[labels == label] for label in sorted(set(labels.tolist()))]
-    share = 1 / max(1, len(parts))
-    zeros = np.zeros((len(steps), len(steps)))
+    labels = list(strata_P) if strata_P is not None else [0] * len(rates_PT)
+    names = list(dict.fromkeys(labels))
+    parts = [_part(rates_PT[[label == name for label in labels]]) for name in names]
+    shares = [weights[name] if weights else 1 / max(1, len(names)) for name in names]
+    zeros_T = np.zeros(len(steps))
     return Curve(
         tuple(steps),
-        np.asarray(sum(share * part.mean(axis=0) for part in parts)),
-        np.asarray(sum((share**2 * _covariance(part) for part in parts), start=zeros)),
-        (rates_PT[:, :, None] != rates_PT[:, None, :]).sum(axis=0),
+        sum((share * part.mean_T for share, part in zip(shares, parts, strict=True)), start=zeros_T),
+        sum(
+            (share**2 * part.cov_TT for share, part in zip(shares, parts, strict=True)),
+            start=np.zeros((len(steps), len(steps))),
+        ),
+        _differing(rates_PT),
         len(rates_PT),
-        len(rates_PT) - len(parts) if all(len(part) > 1 for part in parts) else 0,
+        sum(part.asked for part in parts) - len(parts) if all(part.asked > 1 for part in parts) else 0,
     )
 
 
@@ -112,8 +126,32 @@ def curve_of_scores(
     return Curve(tuple(steps), mean_T, np.diag(variance_T), differing, problems, problems - 1)
 
 
-def _covariance(rates_PT: Floats) -> Floats:
-    """Of the means; zero for one problem, of which nothing is known."""
-    if len(rates_PT) < 2:
-        return np.zeros((rates_PT.shape[1], rates_PT.shape[1]))
-    return np.asarray(np.cov(rates_PT, rowvar=False).reshape(rates_PT.shape[1], -1) / len(rates_PT))
+class _Part(NamedTuple):
+    """A stratum: means, covariance of the means, and how many of its problems every checkpoint was asked."""
+
+    mean_T: Floats
+    cov_TT: Floats
+    asked: int
+
+
+def _part(rates_PT: Floats) -> _Part:
+    whole_T = ~np.isnan(rates_PT).any(axis=0)
+    some_PT = rates_PT[~np.isnan(rates_PT).any(axis=1)]
+    all_of, asked = len(rates_PT), len(some_PT)
+    # a checkpoint that was asked a part: base over all, and the change over the part
+    moved_T = some_PT.mean(axis=0) - some_PT[:, 0].mean() if asked else np.full(rates_PT.shape[1], np.nan)
+    mean_T = np.where(whole_T, np.nan_to_num(rates_PT).mean(axis=0), rates_PT[:, 0].mean() + moved_T)
+    if asked < 2:
+        return _Part(mean_T, np.zeros((len(mean_T), len(mean_T))), asked)
+    spread_TT = np.cov(some_PT, rowvar=False).reshape(len(mean_T), -1)
+    change_TT = spread_TT - spread_TT[:1] - spread_TT[:, :1] + spread_TT[0, 0]
+    # what all have in common over all problems; what only the part knows of the changes comes on top
+    extra = 1 / asked - 1 / all_of
+    partly_TT = np.outer(~whole_T, ~whole_T)
+    return _Part(mean_T, spread_TT / all_of + np.where(partly_TT, extra * change_TT, 0.0), asked)
+
+
+def _differing(rates_PT: Floats) -> NDArray[np.int64]:
+    known_PTT = ~(np.isnan(rates_PT)[:, :, None] | np.isnan(rates_PT)[:, None, :])
+    differ: NDArray[np.int64] = ((rates_PT[:, :, None] != rates_PT[:, None, :]) & known_PTT).sum(axis=0)
+    return differ

@@ -8,13 +8,15 @@ refused or answered is the mean of these two halves, so that refusing everything
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from titer.dynamics import AxisCurves, Curve, curve_of_rates
 from titer.evaluate import Counts, count
+from titer.evaluate.allocate import Part
 from titer.pipeline.data import Suite
 from titer.records import Rollout
 
@@ -30,7 +32,14 @@ class Asked(NamedTuple):
     problem_id: str
 
 
+class _Stratum(NamedTuple):
+    name: tuple[str, str]
+    asked: bool
+
+
 Halves = Mapping[Asked, str]
+Strata = Mapping[Asked, _Stratum]
+ALL = _Stratum(("", ""), True)  # of a problem that every checkpoint is asked
 
 
 def halves_of(suites: Iterable[Suite]) -> dict[Asked, str]:
@@ -43,13 +52,27 @@ def halves_of(suites: Iterable[Suite]) -> dict[Asked, str]:
     }
 
 
-def axis_curves(rollouts: Mapping[int, Iterable[Rollout]], halves: Halves) -> dict[str, AxisCurves]:
-    """The curves of each axis over the checkpoints (update → rollouts; 0 is the base), in the order of the axes."""
+def axis_curves(
+    rollouts: Mapping[int, Iterable[Rollout]], halves: Halves, parts: Iterable[Part] = ()
+) -> dict[str, AxisCurves]:
+    """The curves of each axis over the checkpoints (update → rollouts; 0 is the base), in the order of the axes.
+
+    `parts` say which problems the checkpoints between base and last were asked, where that is not all of them.
+    """
     steps = sorted(rollouts)
     counted = [_by_axis(rollouts[step]) for step in steps]
-    return (
-        {axis: _curves(steps, [at.get(axis, {}) for at in counted], halves) for axis in counted[0]} if counted else {}
-    )
+    strata = _strata(parts)
+    axes = counted[0] if counted else {}
+    return {axis: _curves(steps, [at.get(axis, {}) for at in counted], halves, strata) for axis in axes}
+
+
+def _strata(parts: Iterable[Part]) -> dict[Asked, _Stratum]:
+    """The stratum of each problem, and whether it is one that was asked."""
+    return {
+        Asked(part.suite, name): _Stratum((part.suite, part.stratum), name in part.problems)
+        for part in parts
+        for name in (*part.problems, *part.others)
+    }
 
 
 def _by_axis(rollouts: Iterable[Rollout]) -> dict[str, dict[Asked, Counts]]:
@@ -60,27 +83,45 @@ def _by_axis(rollouts: Iterable[Rollout]) -> dict[str, dict[Asked, Counts]]:
     return axes
 
 
-def _curves(steps: Sequence[int], counted: Sequence[Mapping[Asked, Counts]], halves: Halves) -> AxisCurves:
-    shared = [name for name in counted[0] if all(_answered(at.get(name)) for at in counted)]
+def _curves(
+    steps: Sequence[int], counted: Sequence[Mapping[Asked, Counts]], halves: Halves, strata: Strata
+) -> AxisCurves:
+    def is_there(name: Asked, place: int) -> bool:
+        needed = place in (0, len(counted) - 1) or strata.get(name, ALL).asked
+        return _answered(counted[place].get(name)) or not needed
+
+    shared = [name for name in counted[0] if all(is_there(name, place) for place in range(len(counted)))]
     if not shared:
         nothing = curve_of_rates(steps, np.zeros((1, len(steps))))
         return AxisCurves(nothing, nothing, nothing, withheld="no problem is graded at every checkpoint")
-    rates_PTC = np.array([[at[name].rates() for at in counted] for name in shared])
+    rates_PTC = np.array([[_rates(at.get(name)) for at in counted] for name in shared])
     kinds = [halves.get(name, "") for name in shared]
     split = all(kinds)
-    accuracy_PT, terminated_PT, tokens_PT = (rates_PTC[:, :, column] for column in (0, 3, 4))
-    strata = kinds if split else None
+    labels = [(kind if split else "", strata.get(name, ALL).name) for name, kind in zip(shared, kinds, strict=True)]
+
+    def curve(column: int, kept: Sequence[int]) -> Curve:
+        some = [labels[i] for i in kept]
+        return curve_of_rates(steps, rates_PTC[kept, :, column], some, _weights(some))
+
+    everyone = list(range(len(shared)))
     parts = {
-        HALVES[kind]: curve_of_rates(steps, accuracy_PT[[at == kind for at in kinds]])
+        HALVES[kind]: curve(0, [i for i in everyone if kinds[i] == kind])
         for kind in dict.fromkeys(kinds if split else [])
     }
-    return AxisCurves(
-        curve_of_rates(steps, accuracy_PT, strata),
-        terminated := curve_of_rates(steps, terminated_PT),
-        curve_of_rates(steps, tokens_PT),
-        parts,
-        _why_withheld(counted, terminated, parts),
-    )
+    terminated = curve(3, everyone)
+    why = _why_withheld(counted, terminated, parts)
+    return AxisCurves(curve(0, everyone), terminated, curve(4, everyone), parts, why)
+
+
+def _rates(counts: Counts | None) -> tuple[float, ...]:
+    """A problem's rates at a checkpoint, nan where it was not asked or not graded."""
+    return counts.rates() if counts is not None and _answered(counts) else (np.nan,) * 6
+
+
+def _weights(labels: Sequence[tuple[str, tuple[str, str]]]) -> dict[Hashable, float]:
+    """What each stratum weighs: its share of the problems of its half, the halves alike."""
+    sizes, halves = Counter(labels), Counter(half for half, _ in labels)
+    return {label: size / (halves[label[0]] * len(halves)) for label, size in sizes.items()}
 
 
 def _answered(counts: Counts | None) -> bool:

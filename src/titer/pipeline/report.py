@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from titer.dynamics import Judgement, Verdict, judge
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
+from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
 from titer.pipeline.judging import axis_curves, halves_of
 from titer.pipeline.reading import pairs_of, teachers_of, to_read
@@ -31,6 +32,7 @@ from titer.report import (
     StageRow,
     TraceToRead,
     TrainRow,
+    moves,
     pick_pairs,
     render,
 )
@@ -71,8 +73,9 @@ def gather(run: Path) -> ReportData:
     inputs = load_inputs(run / "data")
     training = _training(run / "train" / "log.jsonl")
     answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
+    parts = _parts(run / "evaluate" / "parts.json")
     steps = {0: base, **{_step(name, last): part for name, part in others.items()}}
-    judgement = judge(axis_curves(steps, halves_of(inputs.suites))) if others else None
+    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts)) if others else None
     curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
     traces = _in_order(curated, inputs.traces)
     pairs = pairs_of(traces, curated.reasons)
@@ -91,12 +94,14 @@ def gather(run: Path) -> ReportData:
         probes=(probes := _probes(run / "train" / "probe.jsonl")),
         endpoint=_endpoint(run / "train", probes),
         unseen=_probes(run / "train" / "unseen.jsonl"),
-        checkpoints={step: summarise(part) for step, part in steps.items()} if len(others) > 1 else {},
+        # a suite's own curve needs all its problems; where a part was asked, the axes' curves stand for it
+        checkpoints={step: summarise(part) for step, part in steps.items()} if len(others) > 1 and not parts else {},
         curation=_curation(run / "curate") if _has(manifest, "curate") else None,
         teachers=teachers_of(traces),
         behaviours=DEFINITIONS,
         traces=[] if pairs else _traces(curated),
         trace_pairs=pairs,
+        moves=moves(steps) if others else [],
         pairs=pick_pairs(base, by_model.get("trained", []), answers=answers),
         manifest=_manifest(run, manifest),
     )
@@ -226,6 +231,12 @@ def _by_kind(flat: Sequence[float]) -> dict[str, Sequence[float]]:
 
 def _probes(file: Path) -> list[ProbeRow]:
     return [ProbeRow(step=row["step"], token_accuracy=row["token_accuracy"], loss=row["nll"]) for row in _lines(file)]
+
+
+def _parts(file: Path) -> list[Part]:
+    """What the checkpoints between base and last were asked; nothing where that was everything."""
+    rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    return [Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])}) for row in rows]
 
 
 def _endpoint(train: Path, probes: Sequence[ProbeRow]) -> ProbeRow | None:

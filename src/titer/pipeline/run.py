@@ -12,12 +12,13 @@ from typing import Any
 
 from titer.pipeline.choose import check_objective
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
+from titer.pipeline.evaluating import evaluate_models
 from titer.pipeline.fine_tune import Going, Model, base_of, checkpoints_of, fine_tune, made_by
 from titer.pipeline.measuring import measure_base
 from titer.pipeline.plan import check_budget
 from titer.pipeline.report import report
 from titer.pipeline.rounds import leave_out_rounds, run_rounds
-from titer.pipeline.stages import curate_traces, evaluate_models
+from titer.pipeline.stages import curate_traces
 from titer.recipe import Recipe, dump_recipe
 from titer.store import Run
 

@@ -2,13 +2,11 @@
 
 curate_traces(recipe, inputs, work)          # kept.parquet, dropped.parquet
 train_model(recipe, traces, unseen, work)    # checkpoints/, log.jsonl, probe.jsonl
-evaluate_models(recipe, inputs, …)           # rollouts.parquet
 """
 
 from __future__ import annotations
 
 import math
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,18 +16,15 @@ from typing import Any
 import numpy as np
 
 from titer.errors import InputError
-from titer.generate.protocol import Sampling
 from titer.models import add_lora, load_model
-from titer.pipeline.data import Inputs, Suite
+from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.reading import step_kinds
-from titer.pipeline.sampling import Said, make_generator, spoken
 from titer.recipe import Recipe
-from titer.records import Decision, Problem, Rollout, Trace, write_records
-from titer.rollouts import collect, model_identity
+from titer.records import Decision, Problem, Trace, write_records
 from titer.store import write_json, write_table
 from titer.traces import BEHAVIOURS, Curation, curate
-from titer.verify import Grader, grade_many
+from titer.verify import grade_many
 
 
 def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
@@ -163,42 +158,6 @@ def train_model(
         setting="train",
     )
     write_decisions(work, [decision])
-
-
-def evaluation_sampling(recipe: Recipe) -> Sampling:
-    """How checkpoints are sampled, the trial's arms too."""
-    settings = recipe.evaluate
-    return Sampling(
-        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=recipe.seed
-    )
-
-
-def evaluate_models(
-    recipe: Recipe, suites: Sequence[Suite], checkpoints: Mapping[str, str], work: Path, said: Said
-) -> None:
-    """Sample and grade every suite with every model (`checkpoints`: name in the tables → what to load)."""
-    settings, sampling = recipe.evaluate, evaluation_sampling(recipe)
-    rollouts: list[Rollout] = []
-    with Grader() as grader:
-        for name, model in checkpoints.items():
-            generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
-            for suite in suites:
-                rollouts += collect(
-                    generator,
-                    suite.problems,
-                    samples=settings.samples,
-                    sampling=sampling,
-                    grader=grader,
-                    out=work / name / f"{suite.name}.jsonl",
-                    model=identity,
-                    suite=suite.name,
-                    axis=suite.axis,
-                    chunk=recipe.generate.chunk,
-                    said=spoken(said, f"evaluate {name} on {suite.name}"),
-                )
-    write_records(work / "rollouts.parquet", rollouts)
-    for name in checkpoints:
-        shutil.rmtree(work / name)
 
 
 def context_length(asked: int | None, model: Any) -> int | None:

@@ -16,8 +16,8 @@ import numpy as np
 
 from titer.evaluate import compare
 from titer.models import add_lora, load_model
+from titer.pipeline.evaluating import evaluation_sampling
 from titer.pipeline.sampling import make_generator
-from titer.pipeline.stages import evaluation_sampling
 from titer.recipe import Recipe, Train
 from titer.records import Problem, Rollout, Trace
 from titer.records.results import Difference

@@ -198,6 +198,9 @@ class Evaluate(Block):
     """Longest rollout, thinking included."""
     checkpoints: Literal["last", "grid"] = "last"
     """Besides the base: only the last checkpoint, or every one on the log grid."""
+    tokens: Annotated[int, Field(gt=0)] | None = None
+    """Tokens to sample at each checkpoint between base and last; by default every problem `samples` times. They are
+    spent where the base is neither always nor never right."""
 
 
 class Recipe(Block):

@@ -6,7 +6,7 @@ write_records("traces.parquet", read_traces("dataset_folder"))
 """
 
 from titer.records.columns import prompt_id
-from titer.records.overlap import Overlap, find_overlap, find_repeats, refuse_overlap
+from titer.records.overlap import Overlap, find_overlap, find_repeats, refuse_overlap, without_repeats
 from titer.records.reading import read_problems, read_rollouts, read_rows, read_traces
 from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
 from titer.records.thinking import Thought, join_thinking, split_thinking
@@ -32,5 +32,6 @@ __all__ = [
     "read_traces",
     "refuse_overlap",
     "split_thinking",
+    "without_repeats",
     "write_records",
 ]

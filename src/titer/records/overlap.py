@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from titer.errors import InputError
@@ -63,6 +63,12 @@ def find_repeats(traces: Iterable[Trace]) -> list[tuple[int, str]]:
         else:
             first[key] = trace.id
     return found
+
+
+def without_repeats(traces: Sequence[Trace]) -> list[Trace]:
+    """The traces without those that say what an earlier one of the same prompt says, word for word."""
+    repeats = {place for place, _ in find_repeats(traces)}
+    return [trace for place, trace in enumerate(traces) if place not in repeats]
 
 
 def refuse_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Problem]) -> None:

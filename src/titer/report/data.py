@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from titer.records.results import Difference, Interval, Judgement, SuiteSummary, Verdict
 from titer.records.schema import Decision, Rollout, Trace
@@ -158,6 +158,30 @@ class Pair:
     answer: str = ""
 
 
+class MovedProblem(NamedTuple):
+    """A problem with its solve rate in [0, 1] at an earlier and at a later checkpoint."""
+
+    suite: str
+    problem_id: str
+    prompt: str
+    before: float
+    after: float
+
+
+class Moves(NamedTuple):
+    """Problems of an axis that an update `later` solves and `earlier` does not, and the other way round: some of them,
+    and how many there are, of the `problems` that both were asked."""
+
+    earlier: int
+    later: int
+    axis: str
+    problems: int
+    gained: Sequence[MovedProblem]
+    gains: int
+    lost: Sequence[MovedProblem]
+    losses: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
     """One stage of the run: its wall time in seconds, and whether its result was taken from an earlier run."""
@@ -184,6 +208,8 @@ class ReportData:
     `endpoint` is the probe at which the rule of the training's end fired. `unseen` are probes on traces that were not
     trained on.
 
+    `moves` are the problems that were gained and lost between checkpoints.
+
     `behaviours` says what each behaviour of a step means. `traces` are read alone, `trace_pairs` side by side.
     """
 
@@ -204,6 +230,7 @@ class ReportData:
     traces: Sequence[TraceToRead] = ()
     trace_pairs: Sequence[TracePair] = ()
     pairs: Sequence[Pair] = ()
+    moves: Sequence[Moves] = ()
     manifest: Manifest | None = None
 
     @property

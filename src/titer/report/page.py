@@ -90,7 +90,8 @@ def _shown(section: str, data: ReportData, drawn: Mapping[str, Any]) -> bool:
             "decisions": data.decisions,
             "scores": data.suites or "differences" in drawn,
             "training": drawn.keys() & {"loss", "token_accuracy", "lr"},
-            "lengths": drawn.keys() & {"axis_path", "score_path", "length_path", "termination_path", "parts"},
+            "lengths": data.moves
+            or drawn.keys() & {"axis_path", "score_path", "length_path", "termination_path", "parts"},
             "teachers": data.teachers,
             "traces": data.traces or data.trace_pairs or data.curation,
             "rollouts": data.pairs,

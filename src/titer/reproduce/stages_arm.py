@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from titer.recipe import Bridge, Critique, Evaluate, Measure, Rl, Route, Train
-from titer.records import Problem, Rollout, Trace, read_problems, read_rollouts, read_traces, write_records
+from titer.records import (
+    Problem,
+    Rollout,
+    Trace,
+    read_problems,
+    read_rollouts,
+    read_traces,
+    without_repeats,
+    write_records,
+)
 from titer.reproduce.arms import evaluate, fine_tune
 from titer.reproduce.experiment import Measures
 
@@ -299,7 +308,7 @@ def routed(arm: Arm, allocation: str, bridge: bool, critique: bool) -> None:
     rl = arm.rl(arm.those(places["rl"]), arm.left(0.6 if critique else 1.0), "rl")
     if critique:
         lessons = arm.critique(rl) if rl else []
-        arm.sft([*lesson, *lessons], arm.left(), "sft-again")
+        arm.sft(without_repeats([*lesson, *lessons]), arm.left(), "sft-again")
 
 
 def learn_hard(arm: Arm, kind: str) -> Measures:

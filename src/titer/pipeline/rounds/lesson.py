@@ -12,7 +12,7 @@ from typing import NamedTuple
 from titer.pipeline.bridging import bridge_traces
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.fine_tune import Going, Model, named
-from titer.records import Decision, Trace, read_traces, write_records
+from titer.records import Decision, Trace, read_traces, without_repeats, write_records
 from titer.stages import Entry, rehearsed, sent_to
 from titer.stages.bridge import acceptance
 from titer.store import read_table
@@ -88,7 +88,8 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
             for kind, one in acceptance(found.candidates).items()
         }
     lessons = list(read_traces(critique / "lessons.jsonl")) if critique and _any(critique / "lessons.jsonl") else []
-    kept = [*parts.routed, *parts.rehearsed, *parts.unmeasured, *bridged, *lessons, *rehearsing]
+    # a fresh trace of a critique may be the teacher's own, which is there already
+    kept = without_repeats([*parts.routed, *parts.rehearsed, *parts.unmeasured, *bridged, *lessons, *rehearsing])
     write_records(work / "kept.parquet", kept)
     counts = {
         "routed to SFT": len(parts.routed),

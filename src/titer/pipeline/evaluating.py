@@ -1,0 +1,111 @@
+"""The evaluation of a run's checkpoints: every suite, or, between base and last, what a budget of tokens allows.
+
+evaluate_models(recipe, suites, {"base": "lab", "trained": checkpoint}, work, said)      # rollouts.parquet
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from titer.evaluate.allocate import allocate, resolution, tokens_of
+from titer.generate.protocol import Sampling
+from titer.pipeline.data import Suite
+from titer.pipeline.decisions import write_decisions
+from titer.pipeline.sampling import Said, make_generator, spoken
+from titer.recipe import Recipe
+from titer.records import Decision, Problem, Rollout, write_records
+from titer.rollouts import collect, model_identity
+from titer.store import write_json
+from titer.verify import Grader
+
+
+class Lot(NamedTuple):
+    """Problems of a suite that are asked so often each, by a name of their own."""
+
+    suite: Suite
+    name: str
+    problems: Sequence[Problem]
+    samples: int
+
+
+def evaluation_sampling(recipe: Recipe) -> Sampling:
+    """How checkpoints are sampled, the trial's arms too."""
+    settings = recipe.evaluate
+    return Sampling(
+        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=recipe.seed
+    )
+
+
+def evaluate_models(
+    recipe: Recipe, suites: Sequence[Suite], checkpoints: Mapping[str, str], work: Path, said: Said
+) -> None:
+    """Sample and grade every suite with every model (`checkpoints`: name in the tables → what to load).
+
+    The first is the base. With `evaluate.tokens` those between it and the last are asked a part of the problems, which
+    `parts.json` then holds.
+    """
+    sampling = evaluation_sampling(recipe)
+    whole = [Lot(suite, suite.name, suite.problems, recipe.evaluate.samples) for suite in suites]
+    first, *_, last = checkpoints
+    rollouts: list[Rollout] = []
+    lots = whole
+    with Grader() as grader:
+        for name, model in checkpoints.items():
+            generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
+            for lot in whole if name in (first, last) else lots:
+                rollouts += collect(
+                    generator,
+                    lot.problems,
+                    samples=lot.samples,
+                    sampling=sampling,
+                    grader=grader,
+                    out=work / name / f"{lot.name}.jsonl",
+                    model=identity,
+                    suite=lot.suite.name,
+                    axis=lot.suite.axis,
+                    chunk=recipe.generate.chunk,
+                    said=spoken(said, f"evaluate {name} on {lot.name}"),
+                )
+            if name == first and recipe.evaluate.tokens and len(checkpoints) > 2:
+                lots = spend(recipe.evaluate.tokens, rollouts, suites, recipe, work)
+    write_records(work / "rollouts.parquet", rollouts)
+    for name in checkpoints:
+        shutil.rmtree(work / name)
+
+
+def spend(tokens: int, base: Sequence[Rollout], suites: Sequence[Suite], recipe: Recipe, work: Path) -> list[Lot]:
+    """What the checkpoints in between are asked, for so many tokens each; the decision says what that resolves."""
+    parts = allocate(base, tokens=tokens, samples=recipe.evaluate.samples, seed=recipe.seed)
+    write_json(work / "parts.json", [part._asdict() for part in parts])
+    everything = sum(rollout.tokens for rollout in base)
+    decision = Decision(
+        stage="evaluate",
+        question="What is asked at the checkpoints in between?",
+        choice=f"about {tokens_of(parts):,} tokens each, for {everything:,} that all problems take",
+        rule="problems in proportion to their spread at the base, over the root of their cost (Neyman 1934; ours)",
+        evidence={
+            **{
+                f"half an interval, {axis.replace('_', '-')}": f"{100 * half:.1f} points"
+                for axis, half in resolution(parts).items()
+            },
+            **{
+                f"{part.suite}, {part.stratum}": f"{len(part.problems)} of {part.of} × {part.samples}" for part in parts
+            },
+        },
+        setting="evaluate.tokens",
+    )
+    write_decisions(work, [decision])
+    by_name = {suite.name: suite for suite in suites}
+    asked = {suite.name: {problem.id: problem for problem in suite.problems} for suite in suites}
+    return [
+        Lot(
+            by_name[part.suite],
+            f"{part.suite}.{part.stratum}",
+            [asked[part.suite][name] for name in part.problems],
+            part.samples,
+        )
+        for part in parts
+    ]

@@ -1,0 +1,87 @@
+"""A budget of tokens: what is asked, what it resolves, and that the curves do not mind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from titer.dynamics import curve_of_rates
+from titer.evaluate.allocate import FEWEST, allocate, resolution, tokens_of
+from titer.records import Rollout
+
+
+def base(rates: list[float], *, samples: int = 4, suite: str = "s", tokens: int = 10) -> list[Rollout]:
+    return [
+        Rollout(
+            problem_id=f"p{i}", sample=k, model="base", prompt="?", reasoning="", response="1", finish_reason="stop",
+            tokens=tokens, score=float(k < round(rate * samples)), parsed="1", suite=suite, axis="in_domain",
+        )
+        for i, rate in enumerate(rates) for k in range(samples)
+    ]  # fmt: skip
+
+
+RATES = [1.0] * 60 + [0.5] * 40 + [0.0] * 60
+
+
+def test_open_problems_are_asked_first() -> None:
+    parts = {part.stratum: part for part in allocate(base(RATES), tokens=600, samples=4, seed=0)}
+    assert {name: part.of for name, part in parts.items()} == {"always": 60, "open": 40, "never": 60}
+    share = {name: len(part.problems) / part.of for name, part in parts.items()}
+    assert share["open"] > 1.3 * share["always"] and share["open"] > 1.3 * share["never"]
+    assert 0.9 * 600 < tokens_of(list(parts.values())) <= 600
+
+
+def test_no_part_is_empty_and_none_is_asked_more_than_wanted() -> None:
+    tiny = allocate(base(RATES), tokens=1, samples=4, seed=0)
+    assert all(len(part.problems) == FEWEST and part.samples == 1 for part in tiny)
+    rich = allocate(base(RATES), tokens=10**9, samples=4, seed=0)
+    assert all(len(part.problems) == part.of and part.samples == 4 for part in rich)
+
+
+def test_every_problem_is_in_one_part_and_the_seed_draws_it() -> None:
+    parts = allocate(base(RATES), tokens=500, samples=2, seed=0)
+    names = [name for part in parts for name in (*part.problems, *part.others)]
+    assert sorted(names) == sorted(f"p{i}" for i in range(160))
+    assert parts == allocate(base(RATES), tokens=500, samples=2, seed=0)
+    assert parts != allocate(base(RATES), tokens=500, samples=2, seed=1)
+
+
+def test_more_tokens_resolve_more() -> None:
+    few, many = (resolution(allocate(base(RATES), tokens=t, samples=4, seed=0))["in_domain"] for t in (300, 3000))
+    assert many < few / 1.5
+
+
+def test_small_strata_are_joined() -> None:
+    (part,) = allocate(base([1.0] * 3 + [0.5] * 20 + [0.0] * 5), tokens=100, samples=1, seed=0)
+    assert (part.stratum, part.of) == ("open", 28)
+
+
+def test_a_part_estimates_the_whole_without_bias_and_its_interval_covers() -> None:
+    # 160 problems of three kinds, of which a middle checkpoint is asked a part
+    rng = np.random.default_rng(0)
+    estimates, covered = [], 0
+    for _ in range(300):
+        ease_P = np.repeat([0.95, 0.5, 0.05], [60, 40, 60])
+        moved_P = np.repeat([0.75, 0.4, 0.15], [60, 40, 60])
+        truth = float((moved_P - ease_P).mean())
+        rates_PT = np.stack([rng.binomial(4, ease_P) / 4, rng.binomial(4, moved_P) / 4, rng.binomial(4, ease_P) / 4], 1)
+        strata = np.repeat(["always", "open", "never"], [60, 40, 60])
+        for name, asked in (("always", 20), ("open", 30), ("never", 20)):
+            rows = np.flatnonzero(strata == name)
+            rates_PT[rng.permutation(rows)[asked:], 1] = np.nan
+        weights = {"always": 60 / 160, "open": 40 / 160, "never": 60 / 160}
+        curve = curve_of_rates((0, 10, 20), rates_PT, strata.tolist(), weights)
+        change = curve.change(1)
+        estimates.append(change.mid)
+        covered += change.low <= truth <= change.high
+        assert np.linalg.eigvalsh(curve.cov_TT).min() > -1e-9
+    assert np.mean(estimates) == pytest.approx(truth, abs=0.005)
+    assert 0.91 < covered / 300 < 0.99
+
+
+def test_with_everything_asked_it_is_the_plain_curve() -> None:
+    rng = np.random.default_rng(0)
+    rates_PT = rng.uniform(size=(50, 3))
+    plain = curve_of_rates((0, 10, 20), rates_PT)
+    np.testing.assert_allclose(plain.cov_TT, np.cov(rates_PT, rowvar=False) / 50)
+    np.testing.assert_allclose(plain.mean_T, rates_PT.mean(axis=0))

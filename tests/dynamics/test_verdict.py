@@ -55,6 +55,12 @@ def test_labels(means: Sequence[float], label: Label, rule: str) -> None:
     assert rule in reading.rule
 
 
+@pytest.mark.parametrize(("update", "label"), [(80, "dipping"), (470, "degraded")])
+def test_one_checkpoint_alone_is_judged_by_when_it_is(update: int, label: str) -> None:
+    # what is below the base at 470 has had as long as published dips took, whenever it fell
+    assert read_axis(curve([0.5, 0.3], steps=(0, update))).label == label
+
+
 def test_few_problems_tell_nothing() -> None:
     assert read_axis(curve([0.5, 0.48, 0.52], problems=20)).label == "cannot tell"
 

@@ -57,26 +57,25 @@ def test_small_strata_are_joined() -> None:
 
 
 def test_a_part_estimates_the_whole_without_bias_and_its_interval_covers() -> None:
-    # 160 problems of three kinds, of which a middle checkpoint is asked a part
+    # problems from a population of three kinds; the groups are told by what the base happens to make of them
     rng = np.random.default_rng(0)
     estimates, covered = [], 0
-    for _ in range(300):
-        ease_P = np.repeat([0.95, 0.5, 0.05], [60, 40, 60])
-        moved_P = np.repeat([0.75, 0.4, 0.15], [60, 40, 60])
-        truth = float((moved_P - ease_P).mean())
+    truth = float(np.array([-0.2, -0.1, 0.1]) @ [0.4, 0.2, 0.4])
+    for _ in range(400):
+        kind_P = rng.choice(3, size=160, p=[0.4, 0.2, 0.4])
+        ease_P, moved_P = np.array([0.95, 0.5, 0.05])[kind_P], np.array([0.75, 0.4, 0.15])[kind_P]
         rates_PT = np.stack([rng.binomial(4, ease_P) / 4, rng.binomial(4, moved_P) / 4, rng.binomial(4, ease_P) / 4], 1)
-        strata = np.repeat(["always", "open", "never"], [60, 40, 60])
-        for name, asked in (("always", 20), ("open", 30), ("never", 20)):
-            rows = np.flatnonzero(strata == name)
-            rates_PT[rng.permutation(rows)[asked:], 1] = np.nan
-        weights = {"always": 60 / 160, "open": 40 / 160, "never": 60 / 160}
-        curve = curve_of_rates((0, 10, 20), rates_PT, strata.tolist(), weights)
+        groups = np.digitize(rates_PT[:, 0], [0.1, 0.9])
+        for group, share in ((0, 0.3), (1, 0.75), (2, 0.3)):
+            rows = np.flatnonzero(groups == group)
+            rates_PT[rng.permutation(rows)[max(2, round(share * len(rows))) :], 1] = np.nan
+        curve = curve_of_rates((0, 10, 20), rates_PT, None, groups.tolist())
         change = curve.change(1)
         estimates.append(change.mid)
         covered += change.low <= truth <= change.high
         assert np.linalg.eigvalsh(curve.cov_TT).min() > -1e-9
     assert np.mean(estimates) == pytest.approx(truth, abs=0.005)
-    assert 0.91 < covered / 300 < 0.99
+    assert 0.925 < covered / 400 < 0.98
 
 
 def test_with_everything_asked_it_is_the_plain_curve() -> None:
@@ -85,3 +84,7 @@ def test_with_everything_asked_it_is_the_plain_curve() -> None:
     plain = curve_of_rates((0, 10, 20), rates_PT)
     np.testing.assert_allclose(plain.cov_TT, np.cov(rates_PT, rowvar=False) / 50)
     np.testing.assert_allclose(plain.mean_T, rates_PT.mean(axis=0))
+    # groups of which all were asked change nothing but degrees of freedom
+    grouped = curve_of_rates((0, 10, 20), rates_PT, None, [*["a"] * 20, *["b"] * 30])
+    np.testing.assert_allclose(grouped.mean_T, plain.mean_T)
+    np.testing.assert_allclose(np.diagonal(grouped.cov_TT), np.diagonal(plain.cov_TT), rtol=0.05)

@@ -66,8 +66,12 @@ def test_two_rounds(whole: Path) -> None:
         assert sum(row["rl_groups"] for row in ledger) >= 4
         assert all("bridge" not in row["places"] or row["band"] == "hard" for row in ledger)
     # the second round begins with what the first has made, and learns the lessons of its critique
-    learned = {trace.id for trace in read_traces(whole / "lesson-2" / "kept.parquet")}
-    assert {trace.id for trace in read_traces(whole / "critique" / "lessons.jsonl")} <= learned
+    learned = {
+        (trace.prompt, trace.reasoning, trace.response) for trace in read_traces(whole / "lesson-2" / "kept.parquet")
+    }
+    assert {
+        (trace.prompt, trace.reasoning, trace.response) for trace in read_traces(whole / "critique" / "lessons.jsonl")
+    } <= learned
     second = json.loads((whole / "train-2" / "stage.json").read_text())["inputs"]["model"]
     assert second == read_manifest(whole)["stages"]["rl"]["key"]
     html = (whole / "report.html").read_text()

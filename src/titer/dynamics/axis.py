@@ -20,6 +20,8 @@ from titer.records.results import Interval, Label
 PATIENCE: Final = 8
 """Updates after which a fall is no dip any more, in multiples of the first checkpoint below the base: in arXiv
 2604.06628 curves that are below the base by update 20 are back at 160."""
+FELL_BY: Final = 20
+"""Update by which a fall is taken to have begun that the first evaluated checkpoint shows already."""
 MADE_GOOD: Final = 0.5
 """Share of a fall that must be made good before it counts as recovered."""
 STILL: Final = 0.03
@@ -93,7 +95,9 @@ def _read_below(curve: Curve, trough: int | None, first: int) -> Reading:
         return _reading("degraded", "above then below", lowest)
     if trough is not None and _last_less(curve, trough).low > 0:
         return _reading("dipping", "climbing", lowest)
-    if curve.steps[-1] < PATIENCE * curve.steps[first]:
+    # nothing was evaluated before the first checkpoint: a fall that it shows may be old
+    began = min(curve.steps[1], FELL_BY) if first == 1 else curve.steps[first]
+    if curve.steps[-1] < PATIENCE * began:
         return _reading("dipping", "just below", lowest)
     depth = -float(curve.mean_T[lowest] - curve.mean_T[0])
     risen = max((_last_less(curve, place).high for place in range(first, curve.last)), default=0.0)

@@ -12,7 +12,7 @@ problems; those of several checkpoints at once are widened by Šidák's correcti
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,38 +74,34 @@ def curve_of_rates(
     steps: Sequence[int],
     rates_PT: Floats,
     strata_P: Sequence[Hashable] | None = None,
-    weights: Mapping[Hashable, float] | None = None,
+    asked_of_P: Sequence[Hashable] | None = None,
 ) -> Curve:
     """The curve of per-problem rates [problems, checkpoints], nan where a problem was not asked.
 
-    With `strata_P` the weighted mean of the strata's means; by default all weigh the same, which is what a score of two
-    halves is that must not be had one without the other.
+    With `strata_P` the mean of the strata's means, each with the same weight: what a score of two halves is that must
+    not be had one without the other.
 
-    Base and last checkpoint must be there for every problem. Others may have been asked a random part of each stratum:
-    their change from the base is then taken over that part, the base's own mean over all (two-phase sampling with the
-    difference estimator; Särndal, Swensson and Wretman 1992, ch. 9). Raises InputError for rows that do not fit the
-    checkpoints.
+    Base and last checkpoint must be there for every problem. Others may have been asked a random part of the problems
+    of each group that `asked_of_P` names: a group's change from the base is then taken over its part, and weighs as
+    much as the group is large (double sampling for stratification; Cochran 1977, chapter 12). Raises InputError for
+    rows that do not fit the checkpoints.
     """
     rates_PT = np.asarray(rates_PT, dtype=np.float64)
     if rates_PT.ndim != 2 or rates_PT.shape[1] != len(steps):
         raise InputError(
             f"rates of shape {rates_PT.shape} for {len(steps)} checkpoints", remedy="give a column a checkpoint"
         )
-    labels = list(strata_P) if strata_P is not None else [0] * len(rates_PT)
-    names = list(dict.fromkeys(labels))
-    parts = [_part(rates_PT[[label == name for label in labels]]) for name in names]
-    shares = [weights[name] if weights else 1 / max(1, len(names)) for name in names]
-    zeros_T = np.zeros(len(steps))
+    strata = np.array(_numbered(strata_P, len(rates_PT)))
+    groups = np.array(_numbered(asked_of_P, len(rates_PT)))
+    parts = [_stratum(rates_PT[strata == one], groups[strata == one]) for one in np.unique(strata)]
+    share = 1 / max(1, len(parts))
     return Curve(
         tuple(steps),
-        sum((share * part.mean_T for share, part in zip(shares, parts, strict=True)), start=zeros_T),
-        sum(
-            (share**2 * part.cov_TT for share, part in zip(shares, parts, strict=True)),
-            start=np.zeros((len(steps), len(steps))),
-        ),
+        sum((share * part.mean_T for part in parts), start=np.zeros(len(steps))),
+        sum((share**2 * part.cov_TT for part in parts), start=np.zeros((len(steps), len(steps)))),
         _differing(rates_PT),
         len(rates_PT),
-        sum(part.asked for part in parts) - len(parts) if all(part.asked > 1 for part in parts) else 0,
+        sum(part.freedom for part in parts) if all(part.freedom > 0 for part in parts) else 0,
     )
 
 
@@ -127,28 +123,46 @@ def curve_of_scores(
 
 
 class _Part(NamedTuple):
-    """A stratum: means, covariance of the means, and how many of its problems every checkpoint was asked."""
+    """A stratum: means, covariance of the means, and its degrees of freedom."""
 
     mean_T: Floats
     cov_TT: Floats
-    asked: int
+    freedom: int
 
 
-def _part(rates_PT: Floats) -> _Part:
+def _numbered(labels: Sequence[Hashable] | None, count: int) -> list[int]:
+    """The labels as numbers, in the order in which they come; one and the same where there are none."""
+    places: dict[Hashable, int] = {}
+    return [places.setdefault(label, len(places)) for label in labels] if labels is not None else [0] * count
+
+
+def _stratum(rates_PT: Floats, groups_P: NDArray[np.int64]) -> _Part:
+    """Covariance: of all problems as a sample, and on top, for what only parts were asked, of parts within groups."""
+    parts = [rates_PT[groups_P == one] for one in np.unique(groups_P)]
+    shares = [len(part) / len(rates_PT) for part in parts]
+    means = [_group_mean(part) for part in parts]
+    mean_T = np.asarray(sum(share * mean for share, mean in zip(shares, means, strict=True)))
+    asked = [part[~np.isnan(part).any(axis=1)] for part in parts]
+    if min(len(rows) for rows in asked) < 2:
+        return _Part(mean_T, np.zeros((len(mean_T), len(mean_T))), 0)
+    partly_T: NDArray[np.bool_] = np.asarray(np.isnan(rates_PT).any(axis=0))
+    partly_TT = partly_T[:, None] & partly_T[None]
+    spread_TT, extra_TT = np.zeros((len(mean_T), len(mean_T))), np.zeros((len(mean_T), len(mean_T)))
+    for share, mean, part, rows in zip(shares, means, parts, asked, strict=True):
+        within_TT = np.cov(rows, rowvar=False).reshape(len(mean_T), -1)
+        change_TT = within_TT - within_TT[:1] - within_TT[:, :1] + within_TT[0, 0]
+        spread_TT += share * (within_TT + np.outer(mean - mean_T, mean - mean_T))
+        extra_TT += share**2 * (1 / len(rows) - 1 / len(part)) * change_TT
+    cov_TT = spread_TT / len(rates_PT) + np.where(partly_TT, extra_TT, 0.0)
+    return _Part(mean_T, cov_TT, sum(map(len, asked)) - len(parts))
+
+
+def _group_mean(rates_PT: Floats) -> Floats:
+    """Means of a group; where a part was asked, the base's over all and the change over the part."""
+    rows = rates_PT[~np.isnan(rates_PT).any(axis=1)]
     whole_T = ~np.isnan(rates_PT).any(axis=0)
-    some_PT = rates_PT[~np.isnan(rates_PT).any(axis=1)]
-    all_of, asked = len(rates_PT), len(some_PT)
-    # a checkpoint that was asked a part: base over all, and the change over the part
-    moved_T = some_PT.mean(axis=0) - some_PT[:, 0].mean() if asked else np.full(rates_PT.shape[1], np.nan)
-    mean_T = np.where(whole_T, np.nan_to_num(rates_PT).mean(axis=0), rates_PT[:, 0].mean() + moved_T)
-    if asked < 2:
-        return _Part(mean_T, np.zeros((len(mean_T), len(mean_T))), asked)
-    spread_TT = np.cov(some_PT, rowvar=False).reshape(len(mean_T), -1)
-    change_TT = spread_TT - spread_TT[:1] - spread_TT[:, :1] + spread_TT[0, 0]
-    # what all have in common over all problems; what only the part knows of the changes comes on top
-    extra = 1 / asked - 1 / all_of
-    partly_TT = np.outer(~whole_T, ~whole_T)
-    return _Part(mean_T, spread_TT / all_of + np.where(partly_TT, extra * change_TT, 0.0), asked)
+    moved_T = rows.mean(axis=0) - rows[:, 0].mean() if len(rows) else np.full(rates_PT.shape[1], np.nan)
+    return np.asarray(np.where(whole_T, np.nan_to_num(rates_PT).mean(axis=0), rates_PT[:, 0].mean() + moved_T))
 
 
 def _differing(rates_PT: Floats) -> NDArray[np.int64]:

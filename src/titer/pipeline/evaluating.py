@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from titer.evaluate.allocate import allocate, resolution, tokens_of
+from titer.evaluate.allocate import Part, allocate, resolution, tokens_of
 from titer.generate.protocol import Sampling
 from titer.pipeline.data import Suite
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.forgetting import divergence_of
 from titer.pipeline.sampling import Said, make_generator, spoken
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Rollout, write_records
@@ -51,7 +52,7 @@ def evaluate_models(
     whole = [Lot(suite, suite.name, suite.problems, recipe.evaluate.samples) for suite in suites]
     first, *_, last = checkpoints
     rollouts: list[Rollout] = []
-    lots = whole
+    lots, decisions = whole, list[Decision]()
     with Grader() as grader:
         for name, model in checkpoints.items():
             generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
@@ -70,34 +71,50 @@ def evaluate_models(
                     said=spoken(said, f"evaluate {name} on {lot.name}"),
                 )
             if name == first and recipe.evaluate.tokens and len(checkpoints) > 2:
-                lots = spend(recipe.evaluate.tokens, rollouts, suites, recipe, work)
+                parts = allocate(
+                    rollouts, tokens=recipe.evaluate.tokens, samples=recipe.evaluate.samples, seed=recipe.seed
+                )
+                write_json(work / "parts.json", [part._asdict() for part in parts])
+                decisions.append(_spent(parts, sum(rollout.tokens for rollout in rollouts)))
+                lots = lots_of(parts, suites)
     write_records(work / "rollouts.parquet", rollouts)
+    decisions += gauge(recipe, checkpoints, rollouts, work)
+    write_decisions(work, decisions)
     for name in checkpoints:
         shutil.rmtree(work / name)
 
 
-def spend(tokens: int, base: Sequence[Rollout], suites: Sequence[Suite], recipe: Recipe, work: Path) -> list[Lot]:
-    """What the checkpoints in between are asked, for so many tokens each; the decision says what that resolves."""
-    parts = allocate(base, tokens=tokens, samples=recipe.evaluate.samples, seed=recipe.seed)
-    write_json(work / "parts.json", [part._asdict() for part in parts])
-    everything = sum(rollout.tokens for rollout in base)
+def gauge(recipe: Recipe, checkpoints: Mapping[str, str], rollouts: Sequence[Rollout], work: Path) -> list[Decision]:
+    """How far each checkpoint is from the base, in kl.json and as a statement for the report."""
+    base, *others = checkpoints
+    found = (
+        divergence_of(
+            {name: checkpoints[name] for name in others},
+            checkpoints[base],
+            rollouts,
+            most=recipe.evaluate.kl,
+            seed=recipe.seed,
+        )
+        if recipe.evaluate.kl
+        else {}
+    )
+    if not found:
+        return []
+    write_json(work / "kl.json", {name: list(one) for name, one in found.items()})
+    last = list(found.values())[-1]
     decision = Decision(
         stage="evaluate",
-        question="What is asked at the checkpoints in between?",
-        choice=f"about {tokens_of(parts):,} tokens each, for {everything:,} that all problems take",
-        rule="problems in proportion to their spread at the base, over the root of their cost (Neyman 1934; ours)",
-        evidence={
-            **{
-                f"half an interval, {axis.replace('_', '-')}": f"{100 * half:.1f} points"
-                for axis, half in resolution(parts).items()
-            },
-            **{
-                f"{part.suite}, {part.stratum}": f"{len(part.problems)} of {part.of} × {part.samples}" for part in parts
-            },
-        },
-        setting="evaluate.tokens",
+        question="How far is the model from its base?",
+        choice=f"{last.mid:.3f} nats a token on the new task",
+        rule="KL(tuned ‖ base) on its own completions in domain: a gauge of forgetting that needs no other suite",
+        evidence={name: "{1:.3f} [{0:.3f}, {2:.3f}]".format(*one) for name, one in found.items()},
+        setting="evaluate.kl",
     )
-    write_decisions(work, [decision])
+    return [decision]
+
+
+def lots_of(parts: Sequence[Part], suites: Sequence[Suite]) -> list[Lot]:
+    """What checkpoints in between are asked."""
     by_name = {suite.name: suite for suite in suites}
     asked = {suite.name: {problem.id: problem for problem in suite.problems} for suite in suites}
     return [
@@ -109,3 +126,21 @@ def spend(tokens: int, base: Sequence[Rollout], suites: Sequence[Suite], recipe:
         )
         for part in parts
     ]
+
+
+def _spent(parts: Sequence[Part], everything: int) -> Decision:
+    """What a budget of tokens is spent on, and what that resolves."""
+    halves = resolution(parts).items()
+    return Decision(
+        stage="evaluate",
+        question="What is asked at the checkpoints in between?",
+        choice=f"about {tokens_of(parts):,} tokens each, for {everything:,} that all problems take",
+        rule="problems in proportion to their spread at the base, over the root of their cost (Neyman 1934; ours)",
+        evidence={
+            **{f"half an interval, {axis.replace('_', '-')}": f"{100 * half:.1f} points" for axis, half in halves},
+            **{
+                f"{part.suite}, {part.stratum}": f"{len(part.problems)} of {part.of} × {part.samples}" for part in parts
+            },
+        },
+        setting="evaluate.tokens",
+    )

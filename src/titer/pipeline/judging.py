@@ -8,8 +8,7 @@ refused or answered is the mean of these two halves, so that refusing everything
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -97,11 +96,13 @@ def _curves(
     rates_PTC = np.array([[_rates(at.get(name)) for at in counted] for name in shared])
     kinds = [halves.get(name, "") for name in shared]
     split = all(kinds)
-    labels = [(kind if split else "", strata.get(name, ALL).name) for name, kind in zip(shared, kinds, strict=True)]
+    groups = [strata.get(name, ALL).name for name in shared]
 
-    def curve(column: int, kept: Sequence[int]) -> Curve:
-        some = [labels[i] for i in kept]
-        return curve_of_rates(steps, rates_PTC[kept, :, column], some, _weights(some))
+    def curve(column: int, kept: Sequence[int], halved: bool = False) -> Curve:
+        some = [kinds[i] for i in kept] if halved else None
+        # a group is asked a part within each half
+        parts = [(kinds[i], groups[i]) for i in kept]
+        return curve_of_rates(steps, rates_PTC[kept, :, column], some, parts if strata else None)
 
     everyone = list(range(len(shared)))
     parts = {
@@ -110,18 +111,12 @@ def _curves(
     }
     terminated = curve(3, everyone)
     why = _why_withheld(counted, terminated, parts)
-    return AxisCurves(curve(0, everyone), terminated, curve(4, everyone), parts, why)
+    return AxisCurves(curve(0, everyone, split), terminated, curve(4, everyone), parts, why)
 
 
 def _rates(counts: Counts | None) -> tuple[float, ...]:
     """A problem's rates at a checkpoint, nan where it was not asked or not graded."""
     return counts.rates() if counts is not None and _answered(counts) else (np.nan,) * 6
-
-
-def _weights(labels: Sequence[tuple[str, tuple[str, str]]]) -> dict[Hashable, float]:
-    """What each stratum weighs: its share of the problems of its half, the halves alike."""
-    sizes, halves = Counter(labels), Counter(half for half, _ in labels)
-    return {label: size / (halves[label[0]] * len(halves)) for label, size in sizes.items()}
 
 
 def _answered(counts: Counts | None) -> bool:

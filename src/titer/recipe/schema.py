@@ -201,6 +201,8 @@ class Evaluate(Block):
     tokens: Annotated[int, Field(gt=0)] | None = None
     """Tokens to sample at each checkpoint between base and last; by default every problem `samples` times. They are
     spent where the base is neither always nor never right."""
+    kl: Annotated[int, Field(ge=0)] = 64
+    """Completions in domain on which KL(tuned ‖ base) is measured, as a gauge of forgetting; 0 measures nothing."""
 
 
 class Recipe(Block):

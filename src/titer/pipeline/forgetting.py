@@ -1,0 +1,80 @@
+"""How far a tuned model is from its base: KL(tuned ‖ base) on what it says to problems of the new task.
+
+    found = divergence_of({"trained": checkpoint}, "lab", rollouts, most=64, seed=0)
+    found["trained"].mid            # nats a token
+
+A cheap gauge of forgetting: it needs no suite outside the domain, and one pass of each model over some completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from titer.errors import InputError
+from titer.evaluate.metrics import RESAMPLES
+from titer.models import Loaded, load_model
+from titer.records import Rollout, Trace
+from titer.records.results import Interval
+
+
+def divergence_of(
+    models: Mapping[str, str], base: str, rollouts: Sequence[Rollout], *, most: int, seed: int
+) -> dict[str, Interval]:
+    """Of each model (name in the tables → what to load) the KL a token, in nats, with a 95 % interval.
+
+    The interval is a bootstrap over completions. On at most `most` of its completions in domain that ended by themselves, all of different problems. Estimated as
+    the mean of r − 1 − log r, with r the base's probability over the model's (k3 of Schulman's "Approximating KL
+    divergence", 2020), of tokens that were drawn as the evaluation samples. A model without such completions is left
+    out. Raises InputError for a model with another tokenizer than the base's.
+    """
+    reference = load_model(base)
+    found: dict[str, Interval] = {}
+    for name, place in models.items():
+        traces = _completions(rollouts, name, most, seed)
+        if traces:
+            tuned = load_model(place)
+            refuse_other_tokenizer(reference, tuned, place)
+            found[name] = _divergence(tuned, reference, traces, seed)
+    return found
+
+
+def refuse_other_tokenizer(base: Loaded, tuned: Loaded, place: str) -> None:
+    """Raises InputError where the two read text differently: their scores and distributions are not to be compared."""
+    if base.tokenizer.get_vocab() != tuned.tokenizer.get_vocab():
+        raise InputError(
+            "the tokenizer is not the base's", file=place, remedy="evaluate a checkpoint of this base, or name its base"
+        )
+
+
+def _completions(rollouts: Sequence[Rollout], model: str, most: int, seed: int) -> list[Trace]:
+    """The first completion of some problems, as traces."""
+    first: dict[str, Rollout] = {}
+    for row in rollouts:
+        if row.model == model and row.axis == "in_domain" and row.finish_reason == "stop" and row.response.strip():
+            first.setdefault(row.problem_id, row)
+    rows = list(first.values())
+    chosen = sorted(np.random.default_rng([seed, 11]).permutation(len(rows))[:most].tolist())
+    return [
+        Trace(id=row.id, problem_id=row.problem_id, prompt=row.prompt, reasoning=row.reasoning, response=row.response)
+        for row in (rows[i] for i in chosen)
+    ]
+
+
+def _divergence(tuned: Loaded, base: Loaded, traces: Sequence[Trace], seed: int) -> Interval:
+    from titer.train import encode, token_stats
+
+    samples = [encode(trace, tuned.tokenizer) for trace in traces]
+    pairs = zip(
+        token_stats(tuned.model, tuned.tokenizer, samples),
+        token_stats(base.model, base.tokenizer, samples),
+        strict=True,
+    )
+    logs = [theirs.logp_N - ours.logp_N for ours, theirs in pairs]
+    sums_S2 = np.array([[float(np.sum(np.exp(log_N) - log_N - 1)), len(log_N)] for log_N in logs])
+    drawn = np.random.default_rng([seed, 12]).integers(len(sums_S2), size=(RESAMPLES // 10, len(sums_S2)))
+    draws = sums_S2[drawn].sum(axis=1)
+    low, high = np.quantile(draws[:, 0] / draws[:, 1], [0.025, 0.975])
+    total, tokens = sums_S2.sum(axis=0)
+    return Interval(float(low), float(total / tokens), float(high))

@@ -7,7 +7,7 @@ inputs = load_inputs(folder)       # reads them back
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,11 +15,21 @@ from titer.errors import InputError
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
 from titer.pipeline.decisions import write_decisions
 from titer.recipe import Data, Recipe
-from titer.records import Decision, Problem, Trace, read_problems, read_traces, refuse_overlap, write_records
+from titer.records import (
+    Decision,
+    Problem,
+    Trace,
+    normalised,
+    read_problems,
+    read_traces,
+    refuse_overlap,
+    write_records,
+)
 from titer.store import file_hash, read_table, write_json, write_table
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
+SAMPLING = ("samples", "temperature", "top_p", "max_tokens")  # what a suite may have of its own
 OnBad = Literal["stop", "drop"]
 
 
@@ -45,7 +55,8 @@ def data_inputs(recipe: Recipe) -> dict[str, Any]:
     data = recipe.data
     files = [data.problems, data.traces, data.rehearsal, *(suite.problems for suite in data.suites.values())]
     return {
-        "data": data.model_dump(mode="json"),
+        # how a suite is sampled is the evaluation's matter
+        "data": data.model_dump(mode="json", exclude={"suites": {"__all__": {*SAMPLING}}}),
         "seed": recipe.seed,
         "files": {file: file_hash(file) for file in files if file},
     }
@@ -55,12 +66,16 @@ def prepare(recipe: Recipe, work: Path) -> None:
     """Make or read everything, refuse what is unsound, and write the tables.
 
     Raises InputError: nothing to train on or to evaluate, a trace of an unknown problem, a malformed problem, an
-    evaluation problem among the training ones, and whatever the readers refuse.
+    evaluation problem among the training ones, one prompt in two suites, and whatever the readers refuse. Where bad
+    rows are dropped, such evaluation problems are too, and listed.
     """
     dropped: list[InputError] = []
     made = _made(recipe, dropped)
-    evaluation = [problem for suite in made.suites.values() for problem in suite.problems]
-    refuse_overlap([*made.problems, *made.traces, *made.rehearsal], evaluation)
+    train: list[Problem | Trace] = [*made.problems, *made.traces, *made.rehearsal]
+    if recipe.data.on_bad == "drop":
+        made = made._replace(suites=without_overlap(made.suites, train, dropped))
+    refuse_overlap(train, [problem for suite in made.suites.values() for problem in suite.problems])
+    refuse_shared(made.suites)
     write_records(work / "problems.parquet", made.problems)
     write_records(work / "traces.parquet", made.traces)
     if made.rehearsal:
@@ -70,6 +85,46 @@ def prepare(recipe: Recipe, work: Path) -> None:
     write_table(work / "suites.parquet", [{"suite": name, "axis": suite.axis} for name, suite in made.suites.items()])
     write_json(work / "dropped_rows.json", [str(error) for error in dropped])
     write_decisions(work, [_decision(dropped)] if recipe.data.on_bad == "drop" else [])
+
+
+def without_overlap(
+    suites: Mapping[str, MadeSuite], train: Sequence[Problem | Trace], dropped: list[InputError]
+) -> dict[str, MadeSuite]:
+    """The suites without problems that training shows, or that an earlier suite has; `dropped` gets a line of each."""
+    seen = {normalised(record.prompt): f"training has {record.id!r}" for record in train}
+    kept: dict[str, MadeSuite] = {}
+    for name, suite in suites.items():
+        here: dict[str, str] = {}
+        rest = []
+        for problem in suite.problems:
+            prompt = normalised(problem.prompt)
+            if prompt in seen:
+                fault = f"problem {problem.id!r} of suite {name!r}: {seen[prompt]}, with the same prompt"
+                dropped.append(InputError(fault, field="data.suites", remedy="it is left out of the evaluation"))
+            else:
+                rest.append(problem)
+                here[prompt] = f"suite {name!r} has {problem.id!r}"
+        if not rest:
+            raise InputError(
+                f"no problem of suite {name!r} is left", field="data.suites", remedy="all are in training or elsewhere"
+            )
+        seen |= here
+        kept[name] = suite._replace(problems=rest)
+    return kept
+
+
+def refuse_shared(suites: Mapping[str, MadeSuite]) -> None:
+    """Raise InputError where two suites ask the same: an axis would count it twice, or two axes share it."""
+    seen: dict[str, tuple[str, str]] = {}
+    for name, suite in suites.items():
+        for problem in suite.problems:
+            other, first = seen.setdefault(normalised(problem.prompt), (name, problem.id))
+            if other != name:
+                raise InputError(
+                    f"problem {problem.id!r} of suite {name!r} is {first!r} of suite {other!r}",
+                    field="data.suites",
+                    remedy="remove it from one, or say data.on_bad=drop",
+                )
 
 
 def _decision(dropped: list[InputError]) -> Decision:

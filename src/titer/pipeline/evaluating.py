@@ -16,7 +16,7 @@ from titer.pipeline.data import Suite
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.forgetting import divergence_of
 from titer.pipeline.sampling import Said, make_generator, spoken
-from titer.recipe import Recipe
+from titer.recipe import Evaluate, Recipe
 from titer.records import Decision, Problem, Rollout, write_records
 from titer.rollouts import collect, model_identity
 from titer.store import write_json
@@ -33,11 +33,19 @@ class Lot(NamedTuple):
 
 
 def evaluation_sampling(recipe: Recipe) -> Sampling:
-    """How checkpoints are sampled, the trial's arms too."""
-    settings = recipe.evaluate
-    return Sampling(
-        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=recipe.seed
-    )
+    """How checkpoints are sampled where a suite says nothing else, the trial's arms too."""
+    return _sampling(recipe.evaluate, recipe.seed)
+
+
+def settings_of(recipe: Recipe, suite: str) -> Evaluate:
+    """The evaluation's settings with what a suite of files has of its own."""
+    own = recipe.data.suites.get(suite)
+    given = own.model_dump(include={"samples", "temperature", "top_p", "max_tokens"}, exclude_none=True) if own else {}
+    return recipe.evaluate.model_copy(update=given)
+
+
+def _sampling(settings: Evaluate, seed: int) -> Sampling:
+    return Sampling(temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed)
 
 
 def evaluate_models(
@@ -48,8 +56,7 @@ def evaluate_models(
     The first is the base. With `evaluate.tokens` those between it and the last are asked a part of the problems, which
     `parts.json` then holds.
     """
-    sampling = evaluation_sampling(recipe)
-    whole = [Lot(suite, suite.name, suite.problems, recipe.evaluate.samples) for suite in suites]
+    whole = [Lot(suite, suite.name, suite.problems, settings_of(recipe, suite.name).samples) for suite in suites]
     first, *_, last = checkpoints
     rollouts: list[Rollout] = []
     lots, decisions = whole, list[Decision]()
@@ -61,7 +68,7 @@ def evaluate_models(
                     generator,
                     lot.problems,
                     samples=lot.samples,
-                    sampling=sampling,
+                    sampling=_sampling(settings_of(recipe, lot.suite.name), recipe.seed),
                     grader=grader,
                     out=work / name / f"{lot.name}.jsonl",
                     model=identity,

@@ -24,10 +24,11 @@ def divergence_of(
 ) -> dict[str, Interval]:
     """Of each model (name in the tables → what to load) the KL a token, in nats, with a 95 % interval.
 
-    The interval is a bootstrap over completions. On at most `most` of its completions in domain that ended by themselves, all of different problems. Estimated as
-    the mean of r − 1 − log r, with r the base's probability over the model's (k3 of Schulman's "Approximating KL
-    divergence", 2020), of tokens that were drawn as the evaluation samples. A model without such completions is left
-    out. Raises InputError for a model with another tokenizer than the base's.
+    It is measured on at most `most` of the model's completions in domain that ended by themselves, all of different
+    problems; the interval is a bootstrap over them. Estimated as the mean of r − 1 − log r, with r the base's
+    probability over the model's (k3 of Schulman's "Approximating KL divergence", 2020), of tokens that were drawn as
+    the evaluation samples. A model without such completions is left out. Raises InputError for a model with another
+    tokenizer than the base's.
     """
     reference = load_model(base)
     found: dict[str, Interval] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from titer.pipeline.choose import check_objective
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
-from titer.pipeline.evaluating import evaluate_models
+from titer.pipeline.evaluating import evaluate_models, settings_of
 from titer.pipeline.fine_tune import Going, Model, base_of, checkpoints_of, fine_tune, made_by
 from titer.pipeline.measuring import measure_base
 from titer.pipeline.plan import check_budget
@@ -60,6 +60,7 @@ def run(
             "model": base.key,
             "trained": trained.key,
             "settings": recipe.evaluate.model_dump(),
+            "suites": {name: settings_of(recipe, name).model_dump() for name in recipe.data.suites},
             "generate": recipe.generate.model_dump(),
         },
         lambda work: evaluate_models(recipe, inputs.suites, checkpoints, work, said),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from titer.recipe.block import Axis, Block, Names, Share
+from titer.recipe.block import Axis, Block, Names, PositiveShare, Share
 
 
 class LabData(Block):
@@ -46,6 +46,14 @@ class Suite(Block):
     """Path of a problem file."""
     axis: Axis = "in_domain"
     """Which question the suite answers."""
+    samples: Annotated[int, Field(gt=0)] | None = None
+    """Rollouts of each problem; by default `evaluate.samples`."""
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    """Sampling temperature; by default `evaluate.temperature`."""
+    top_p: PositiveShare | None = None
+    """Nucleus; by default `evaluate.top_p`."""
+    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Longest rollout; by default `evaluate.max_tokens`."""
 
 
 class Data(Block):

@@ -6,7 +6,7 @@ write_records("traces.parquet", read_traces("dataset_folder"))
 """
 
 from titer.records.columns import prompt_id
-from titer.records.overlap import Overlap, find_overlap, find_repeats, refuse_overlap, without_repeats
+from titer.records.overlap import Overlap, find_overlap, find_repeats, normalised, refuse_overlap, without_repeats
 from titer.records.reading import read_problems, read_rollouts, read_rows, read_traces
 from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
 from titer.records.thinking import Thought, join_thinking, split_thinking
@@ -25,6 +25,7 @@ __all__ = [
     "find_overlap",
     "find_repeats",
     "join_thinking",
+    "normalised",
     "prompt_id",
     "read_problems",
     "read_rollouts",

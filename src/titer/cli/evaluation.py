@@ -14,13 +14,16 @@ from titer.errors import InputError
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
-    suites: Annotated[list[Path], typer.Argument(help="Problem files; each is a suite of its name.")],
+    suites: Annotated[list[Path] | None, typer.Argument(help="Problem files; each is a suite of its name.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Settings as key=value, e.g. samples=8.")] = None,
     out: Out = Path("eval"),
     against: Annotated[
         Path | None, typer.Option(help="The --out of an earlier eval to compare with, problem by problem.")
     ] = None,
     server: Server = None,
+    harness: Annotated[str, typer.Option(help="Tasks of lm-evaluation-harness to run too, with commas between.")] = "",
+    limit: Annotated[int | None, typer.Option(help="At most so many problems of each of these.")] = None,
+    include: Annotated[Path | None, typer.Option(help="Folder of task files of the harness.")] = None,
     on_bad: OnBad = "stop",
     seed: Seed = 0,
     as_json: Json = False,
@@ -34,13 +37,19 @@ def evaluate(
     from titer import verbs
     from titer.recipe import parse_block
 
+    tasks = [task for task in harness.split(",") if task]
+    if not suites and not tasks:
+        raise InputError("nothing to evaluate on", field="suites", remedy="give problem files, or --harness TASK")
     result = verbs.eval(
         model,
-        _suites(suites),
+        _suites(suites or []),
         out=out,
         settings=parse_block("evaluate", settings or []),
         server=server,
         against=against,
+        harness=tasks,
+        limit=limit,
+        include=include,
         seed=seed,
         on_bad=on_bad_choice(on_bad),
         said=say,
@@ -48,8 +57,13 @@ def evaluate(
     say_dropped(result.dropped)
     if as_json:
         tables = {"suites": [asdict(s) for s in result.suites], "differences": [asdict(d) for d in result.differences]}
-        return print_json(tables | {"dropped": result.dropped})
-    _print_scores(result)
+        return print_json(tables | {"dropped": result.dropped, "harness": [s._asdict() for s in result.harness]})
+    if result.suites:
+        _print_scores(result)
+    if result.harness:
+        print_pairs(
+            {score.task: f"{score.metric} {score.value:.3f}, error {score.error:.3f}" for score in result.harness}
+        )
 
 
 def judge(

@@ -29,20 +29,16 @@ STILL: Final = 0.03
 
 RULES: Final = {
     "alone": "there is but one problem, so nothing is known of others",
-    "above then below": "an earlier checkpoint was above the base, the last one is below it",
-    "climbing": "the last checkpoint is below the base, but above the lowest one: it climbs",
-    "stayed below": f"the last checkpoint is below the base after at least {PATIENCE} times the updates of the first "
-    "one below, and has made good less than half of the fall",
-    "below, climb unknown": f"the last checkpoint is below the base after at least {PATIENCE} times the updates of the "
-    "first one below; whether it climbs cannot be told",
-    "just below": f"the last checkpoint is below the base, after fewer than {PATIENCE} times the updates of the first "
-    "one below: published dips lasted as long",
-    "fell from its best": "the last checkpoint is below the best one",
-    "made good": "an earlier checkpoint is below the base; the last one is not, and has made good at least half of the "
-    "fall",
-    "above": "the last checkpoint is above the base",
-    "above and still": "the last checkpoint is above the base, and within .03 of the one before",
-    "level and still": "the last checkpoint is within .03 of the base and of the one before",
+    "above then below": "was above the base, and is below it",
+    "climbing": "below the base, and climbing",
+    "just below": "below the base, for no longer than published dips lasted",
+    "stayed below": "below the base for longer than published dips lasted, less than half of the fall made good",
+    "below, climb unknown": "below the base for longer than published dips lasted; whether it climbs cannot be told",
+    "fell from its best": "below its own best checkpoint",
+    "made good": "fell below the base, and at least half of the fall is made good",
+    "above and still": "above the base, and within .03 of the checkpoint before",
+    "above": "above the base",
+    "level and still": "within .03 of the base and of the checkpoint before",
     "nothing shown": "the intervals leave it open",
 }
 

@@ -77,7 +77,8 @@ def judge(axes: Mapping[str, AxisCurves]) -> Judgement:
     if first is None or first.label == "cannot tell":
         reason = f"{_name(first.axis)}: {first.rule}" if first else "every verdict is withheld"
         return Judgement(call="cannot tell", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies)
-    reason = f"{_name(first.axis)} is {first.label}, and no axis dips"
+    lost = [verdict for verdict in judged if verdict.label == "degraded"]
+    reason = f"{_name(first.axis)} is {first.label}, and no axis dips" + (f"; {_names(lost)} degraded" if lost else "")
     return Judgement(call="done", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies)
 
 

@@ -60,12 +60,13 @@ def judgement_text(judgement: Judgement) -> Text:
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """One row per axis: label, change against the base with its interval, rule."""
-    table = _table("What came out", ["axis", "verdict", "change in accuracy, points", "length", "rule"])
+    table = _table("What came out", ["axis", "verdict", "change in accuracy, points", "rule"])
     for v in verdicts:
         mark = numbers.LABEL_MARKS[v.label]
-        rule = "; ".join([v.rule, *(f"{part} {numbers.points(change)}" for part, change in v.parts.items())])
+        parts = (f"{part} {numbers.points(change)}" for part, change in v.parts.items())
+        rule = "; ".join([v.rule, *parts, f"length {v.length}"])
         points = _change(numbers.points(v.accuracy))
-        table.add_row(_text(title(v.axis)), f"{mark} {v.label}", points, v.length, _text(rule))
+        table.add_row(_text(title(v.axis)), f"{mark} {v.label}", points, _text(rule))
     return table
 
 

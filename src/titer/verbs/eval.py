@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
-from titer.evaluate.harness import write_harness
+from titer.evaluate.backend import run_harness
+from titer.evaluate.harness import HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
+from titer.models import locate
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
@@ -23,11 +25,12 @@ from titer.verify import Grader
 
 
 class EvalResult(NamedTuple):
-    """A summary a suite, the differences from the evaluation it was held against, dropped rows."""
+    """A summary a suite, the differences from the evaluation it was held against, dropped rows, scores of lm-eval."""
 
     suites: list[SuiteSummary]
     differences: list[Difference]
     dropped: list[str]
+    harness: Sequence[HarnessScore] = ()
 
 
 def eval(
@@ -39,6 +42,9 @@ def eval(
     generate: Generate | None = None,
     server: str | None = None,
     against: str | Path | None = None,
+    harness: Sequence[str] = (),
+    limit: int | None = None,
+    include: str | Path | None = None,
     seed: int = 0,
     on_bad: OnBad = "stop",
     said: Callable[[str], None] = lambda _: None,
@@ -46,6 +52,9 @@ def eval(
     """Sample and grade every suite (name → problem file), writing `SUITE.rollouts.jsonl` into `out`; resumes there.
 
     Beside them stand the scores in lm-evaluation-harness's layout (`results_titer.json`, `samples_SUITE_titer.jsonl`).
+
+    `harness` names tasks of lm-evaluation-harness that are run too, on a model folder or hub id, in `out/harness`: at
+    most `limit` problems of each, with the task files of a folder `include`.
 
     `against` is the `out` of another evaluation of the same suites. Raises InputError for what `read_problems`
     and the verifiers refuse (with `on_bad="drop"` such rows are listed in the result), and, before anything is
@@ -58,10 +67,11 @@ def eval(
     dropped: list[InputError] = []
     problems = {name: checked_problems(file, on_bad, dropped) for name, file in suites.items()}
     earlier = _earlier(Path(against), problems) if against else []
-    generator = open_generator(model, generate, server)
-    identity, rollouts = model_identity(model, server), list[Rollout]()
+    rollouts = list[Rollout]()
+    generator = open_generator(model, generate, server) if problems else None
     with Grader() as grader:
         for name, suite in problems.items():
+            assert generator is not None
             rollouts += collect(
                 generator,
                 suite,
@@ -70,15 +80,27 @@ def eval(
                 grader=grader,
                 out=folder / f"{name}.rollouts.jsonl",
                 suite=name,
-                model=identity,
+                model=model_identity(model, server),
                 chunk=generate.chunk,
                 said=spoken(said, name),
             )
     differences = compare(earlier, rollouts) if against else []
     suitewise = [difference for difference in differences if difference.level == "suite"]
     summaries = with_guessing(summarise(rollouts), problems)
-    write_harness(folder, summaries, rollouts, model=model)
-    return EvalResult(summaries, suitewise, [str(error) for error in dropped])
+    if rollouts:
+        write_harness(folder, summaries, rollouts, model=model)
+    scores = _by_harness(model, harness, folder / "harness", limit, include, seed) if harness else []
+    return EvalResult(summaries, suitewise, [str(error) for error in dropped], scores)
+
+
+def _by_harness(
+    model: str, tasks: Sequence[str], out: Path, limit: int | None, include: str | Path | None, seed: int
+) -> list[HarnessScore]:
+    place = locate(model)
+    if place.endswith(".gguf"):
+        raise InputError("lm-eval takes no .gguf here", field="harness", remedy="give a folder in Hugging Face format")
+    run_harness(place, tasks, out=out, limit=limit, include=Path(include) if include else None, seed=seed)
+    return read_harness(out)
 
 
 def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]]) -> list[Rollout]:

@@ -78,6 +78,7 @@ def test_claims_and_arms_are_of_one_kind() -> None:
         assert spec == "auto" or objective(spec)
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_tiny_experiment_from_end_to_end(tmp_path: Path) -> None:
     arms = ("weak-base", "weak-10-nll", "weak-10-p", "weak-10-auto")
     claims = tuple(claim for claim in CLAIMS if {*claim.contrast, *claim.best_of} <= set(arms))

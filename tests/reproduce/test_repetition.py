@@ -63,6 +63,7 @@ def test_claims_speak_of_arms_that_there_are() -> None:
     assert all(sum(claim.contrast.values()) - bool(claim.best_of) == 0 for claim in CLAIMS)
 
 
+@pytest.mark.usefixtures("jobs_here")
 def test_a_tiny_experiment_from_end_to_end(tmp_path: Path) -> None:
     arms = ("base", "short-2x32", "long-2x512", "auto-short")
     cells = Map("Ended", "sampled_terminated", "epochs", "samples", (2,), (32,), (("short-2x32",),))

@@ -25,7 +25,9 @@ def lm_eval(folder: Path, tasks: dict[str, list[float]], *, samples: bool = True
     results: dict[str, Any] = {"results": {}, "n-samples": {}}
     for name, scores in tasks.items():
         results["results"][name] = {
+            "name": name,
             "alias": name,
+            "sample_len": len(scores),
             "exact_match,strict-match": float(np.mean(scores)),
             "exact_match_stderr,strict-match": float(np.std(scores) / math.sqrt(len(scores))),
             "exact_match,flexible-extract": 1.0,

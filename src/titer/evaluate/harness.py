@@ -104,7 +104,9 @@ def _loaded(file: Path) -> dict[str, Any]:
 
 
 def _score(file: Path, task: str, row: Mapping[str, Any], asked: str, counts: Mapping[str, Any]) -> HarnessScore:
-    names = [name for name, value in row.items() if _is_number(value) and "_stderr" not in name]
+    numbers = [name for name, value in row.items() if _is_number(value) and "_stderr" not in name]
+    # lm-eval names a metric with its filter, and puts other numbers beside it; lighteval has metrics alone
+    names = [name for name in numbers if "," in name] or numbers
     chosen = next((name for name in names if not asked or asked in (name, name.split(",")[0])), None)
     if chosen is None:
         fault = f"task {task!r} has no metric {asked!r}" if asked else f"task {task!r} has no score"

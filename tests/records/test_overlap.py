@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from titer.errors import InputError
 from titer.records import Overlap, Problem, Trace, find_overlap, refuse_overlap
-from titer.records.overlap import normalised
+from titer.records.overlap import normalised, without_repeats
 
 
 def problem(name: str, prompt: str) -> Problem:
@@ -99,3 +99,11 @@ def test_the_normal_form_is_its_own_normal_form(text: str) -> None:
 @given(st.lists(st.sampled_from(["3", "12", "x", "+", "-", "*", "/", "^", "=", "<", ">"])), st.text(" \t\n,;!?$\\"))
 def test_layout_and_punctuation_between_tokens_do_not_count(tokens: list[str], filling: str) -> None:
     assert normalised(f" {filling} ".join(tokens)) == " ".join(tokens)
+
+
+def test_repeats_are_left_out_and_the_first_stays() -> None:
+    def trace(name: str, response: str) -> Trace:
+        return Trace(id=name, problem_id="p", prompt="?", reasoning="", response=response)
+
+    kept = without_repeats([trace("a", "7"), trace("b", "8"), trace("c", "7")])
+    assert [one.id for one in kept] == ["a", "b"]

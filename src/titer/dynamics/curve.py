@@ -59,16 +59,6 @@ class Curve(NamedTuple):
             half = max(half, abs(mid))
         return Interval(mid - half, mid, mid + half)
 
-    def until(self, place: int) -> Curve:
-        """The curve as it was at an earlier checkpoint."""
-        cut = slice(0, place + 1)
-        return self._replace(
-            steps=self.steps[cut],
-            mean_T=self.mean_T[cut],
-            cov_TT=self.cov_TT[cut, cut],
-            differing_TT=self.differing_TT[cut, cut],
-        )
-
 
 def curve_of_rates(
     steps: Sequence[int],

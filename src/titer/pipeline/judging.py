@@ -16,6 +16,7 @@ import numpy as np
 from titer.dynamics import AxisCurves, Curve, curve_of_rates
 from titer.evaluate import Counts, count
 from titer.evaluate.allocate import Part
+from titer.evaluate.metrics import COLUMNS, MEASURES
 from titer.pipeline.data import Suite
 from titer.records import Rollout
 
@@ -105,18 +106,19 @@ def _curves(
         return curve_of_rates(steps, rates_PTC[kept, :, column], some, parts if strata else None)
 
     everyone = list(range(len(shared)))
+    right, ended, length = (MEASURES[measure][0] for measure in ("accuracy", "terminated", "tokens"))
     parts = {
-        HALVES[kind]: curve(0, [i for i in everyone if kinds[i] == kind])
+        HALVES[kind]: curve(right, [i for i in everyone if kinds[i] == kind])
         for kind in dict.fromkeys(kinds if split else [])
     }
-    terminated = curve(3, everyone)
+    terminated = curve(ended, everyone)
     why = _why_withheld(counted, terminated, parts)
-    return AxisCurves(curve(0, everyone, split), terminated, curve(4, everyone), parts, why)
+    return AxisCurves(curve(right, everyone, split), terminated, curve(length, everyone), parts, why)
 
 
 def _rates(counts: Counts | None) -> tuple[float, ...]:
     """A problem's rates at a checkpoint, nan where it was not asked or not graded."""
-    return counts.rates() if counts is not None and _answered(counts) else (np.nan,) * 6
+    return counts.rates() if counts is not None and _answered(counts) else (np.nan,) * COLUMNS
 
 
 def _answered(counts: Counts | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import statistics
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
@@ -347,3 +348,10 @@ def test_a_model_with_other_memory_than_keys_and_values_is_refused() -> None:
 def test_the_name_is_the_models_own_unless_given() -> None:
     assert TransformersGenerator(MODELS["llama"], TOKENIZER).name == "LlamaForCausalLM"
     assert TransformersGenerator(MODELS["llama"], TOKENIZER, name="base").name == "base"
+
+
+def test_sampling_uses_no_argument_that_transformers_calls_outdated() -> None:
+    model = next(iter(MODELS.values()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        list(TransformersGenerator(model, tiny_tokenizer()).stream([Request("a", "w1 w2")], Sampling(max_tokens=3)))

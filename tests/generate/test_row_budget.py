@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tiny_models import random_models
 from transformers import DynamicCache
 
+from titer.generate.kv import as_cache
 from titer.generate.memory import MOST_ROWS, RowBudget, fixed_rows, free_bytes, kv_bytes_per_token, row_budget
 
 MODELS = random_models()
@@ -18,7 +19,8 @@ MODELS = random_models()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_bytes_per_token_are_those_of_a_real_cache(name: str, dtype: torch.dtype) -> None:
     model = MODELS[name].to(dtype)
-    cache = model(torch.ones(3, 5, dtype=torch.long), past_key_values=DynamicCache()).past_key_values
+    cache = DynamicCache()
+    model(torch.ones(3, 5, dtype=torch.long), **as_cache(model, cache))
     real = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     assert kv_bytes_per_token(model.config, dtype.itemsize) * 3 * 5 == real
     MODELS[name].to(torch.float32)

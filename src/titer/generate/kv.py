@@ -2,7 +2,7 @@
 
     rows = RowCache()
     rows.enter(prefilled, index, expected=len(index))  # chosen rows of a prefilled DynamicCache come in
-    model(input_ids=..., past_key_values=rows)         # writes one column, attends to what is visible
+    model(input_ids=..., **as_cache(model, rows))      # writes one column, attends to what is visible
     rows.advance()
     rows.leave(holes, movers, rows=12, low=3)          # finished rows go, the last rows take their places
 
@@ -13,14 +13,21 @@ column; here a token costs one column. Sliding-window layers keep their whole pa
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 from torch import Tensor
-from transformers import Cache, DynamicCache
+from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 
 _LEAST_ROOM = 64
 """Columns. New buffers have this many to grow into, or half of what they hold if that is more."""
+
+
+def as_cache(model: PreTrainedModel, cache: Cache) -> dict[str, Cache]:
+    """The cache under the name that the model's forward has for it: transformers 5.24 renamed `past_key_values`."""
+    inner = getattr(model, "get_base_model", lambda: model)()  # adapters pass everything on, and name nothing
+    return {"cache" if "cache" in inspect.signature(inner.forward).parameters else "past_key_values": cache}
 
 
 @dataclass(slots=True)

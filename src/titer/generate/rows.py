@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from titer.generate.draw import draw
-from titer.generate.kv import RowCache
+from titer.generate.kv import RowCache, as_cache
 from titer.generate.protocol import Request, Sampling
 from titer.generate.streams import stream_key, uniforms
 from titer.generate.text import TokenStops
@@ -91,6 +91,7 @@ class ActiveRows:
         self._eos = torch.tensor(sorted(eos_ids), dtype=torch.long, device=model.device)
         self._seats: list[Seat] = []
         self._cache = RowCache()
+        self._named_cache = as_cache(model, self._cache)
         self._state = self._new_state([])
         self._logits_BV = torch.empty(0, device=model.device)
 
@@ -147,7 +148,7 @@ class ActiveRows:
                 input_ids=self._tokens_B[:, None],
                 attention_mask=seen >= start_B[:, None],
                 position_ids=(time - start_B)[:, None],
-                past_key_values=self._cache,
+                **self._named_cache,
                 use_cache=True,
             )
             .logits[:, -1]

@@ -18,6 +18,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
+from titer.generate.kv import as_cache
 from titer.generate.memory import RowBudget, fixed_rows, free_bytes, row_budget
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.rows import ActiveRows, Finished, Prefill, Prompt, Seat
@@ -158,15 +159,16 @@ class TransformersGenerator:
         input_ids = pad_sequence(prompts, batch_first=True, padding_side="left")
         ones = [torch.ones_like(prompt, dtype=torch.bool) for prompt in prompts]
         mask = pad_sequence(ones, batch_first=True, padding_side="left")
+        cache = DynamicCache()
         output = self._model(
             input_ids=input_ids,
             attention_mask=mask,
             position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            past_key_values=DynamicCache(),
+            **as_cache(self._model, cache),
             use_cache=True,
             logits_to_keep=1,
         )
-        return Prefill(output.past_key_values, output.logits[:, -1].to(self._model.device))
+        return Prefill(cache, output.logits[:, -1].to(self._model.device))
 
     def _completion(self, finished: Finished, sampling: Sampling) -> Completion:
         (prompt, sample), ids, reason = finished

@@ -24,7 +24,8 @@ from titer import verbs
 from titer.dynamics import AxisCurves
 from titer.evaluate.allocate import allocate
 from titer.lab.make import make_lab
-from titer.pipeline.judging import axis_curves
+from titer.pipeline.data import Suite
+from titer.pipeline.judging import axis_curves, halves_of
 from titer.recipe import Evaluate, LabData, Train
 from titer.records import Rollout, read_rollouts, write_records
 
@@ -34,6 +35,8 @@ SUITES = {
 }  # fmt: skip
 DRAWS = 30
 NEARLY = 1.05
+GUARDED = make_lab(LabData(problems={}, suites={"guarded": SUITES["guarded"]}), 0).suites["guarded"]
+HALVES = halves_of([Suite("guarded", GUARDED.axis, GUARDED.problems)])
 SHARES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 
@@ -74,11 +77,12 @@ def at_budget(base: Sequence[Rollout], after: Sequence[Rollout], tokens: int, sa
     found: dict[str, list[float]] = {}
     spent = []
     for draw in range(DRAWS):
-        parts = allocate(base, tokens=tokens, samples=samples, seed=draw)
+        most = {row.suite: samples for row in base}
+        parts = allocate(base, tokens=tokens, samples=most, halves=HALVES, seed=draw)
         asked = [row for part in parts for name in part.problems for row in by_name[part.suite, name][: part.samples]]
         spent.append(sum(row.tokens for row in asked))
         # the last column only has to be whole: it is the base again, and nothing is read off it
-        for axis, curves in axis_curves({0: base, 1: asked, 2: base}, {}, parts).items():
+        for axis, curves in axis_curves({0: base, 1: asked, 2: base}, HALVES, parts).items():
             found.setdefault(axis, []).append(error(curves, paired=True) ** 2)
     return {"": float(np.mean(spent)), **{axis: float(np.sqrt(np.mean(values))) for axis, values in found.items()}}
 
@@ -101,7 +105,7 @@ def main() -> None:
         outs = (given.base, given.checkpoint) if given.base else sampled(Path(folder), given.updates, given.samples)
         base, after = (rollouts_of(out) for out in outs)
     everything = sum(row.tokens for row in after)
-    whole = axis_curves({0: base, 1: after, 2: base}, {})
+    whole = axis_curves({0: base, 1: after, 2: base}, HALVES)
     alone = {axis: error(curves, paired=False) for axis, curves in whole.items()}
     paired = {axis: error(curves, paired=True) for axis, curves in whole.items()}
     # the shares of tokens that are spent, with each axis' error

@@ -82,7 +82,10 @@ def recipe_of(model: str, size: Size, seed: int, out: Path) -> Recipe:
             "name": out.name,
             "model": model,
             "seed": seed,
-            "data": {"problems": str(out / "problems.jsonl"), "traces": str(out / "traces.jsonl"), "suites": suites},
+            "data": {
+                "problems": str(out / "problems.jsonl"), "traces": str(out / "traces.jsonl"), "suites": suites,
+                "on_bad": "drop",  # the ladder may hold a problem of its lowest rung: it counts there once
+            },
             "generate": {"batch_size": 64, "chunk": 64},
             "measure": {"problems": size.problems, "samples": 16, "step": 2, "max_tokens": 64},
             "curate": {"by": "none", "keep": 1.0},

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from titer.dynamics import curve_of_rates, read_axis
+from titer.dynamics import AxisCurves, curve_of_rates, judge, read_axis
 from titer.dynamics.axis import MADE_GOOD, PATIENCE, STILL
 from titer.records.results import Label
 from titer.train.schedule import log_grid
@@ -61,9 +61,9 @@ def true_curve(shape: str, steps: list[int], rng: np.random.Generator) -> Floats
     return np.clip(base + change, 0.02, 0.98)
 
 
-def make(shape: str, rng: np.random.Generator) -> Made:
-    """A run of a shape, of random size and length."""
-    steps = log_grid(int(rng.choice([40, 80, 160, 320, 640])))
+def make(shape: str, rng: np.random.Generator, steps: list[int] | None = None) -> Made:
+    """A run of a shape, of random size and, where no steps are given, length."""
+    steps = steps or log_grid(int(rng.choice([40, 80, 160, 320, 640])))
     true_T = true_curve(shape, steps, rng)
     problems, spread, drift = int(rng.choice(PROBLEMS)), rng.uniform(0.8, 2.5), rng.uniform(0.2, 1.0)
     easy_Q = spread * rng.normal(size=QUADRATURE)
@@ -95,11 +95,28 @@ def holds(label: Label, steps: list[int], true_T: Floats) -> bool:
     if label == "recovered":
         return bool(lowest < 0 and last >= (1 - MADE_GOOD) * lowest)
     if label == "dipping":
-        return bool(last < 0 and (last > lowest or steps[-1] < PATIENCE * below[0]))
+        return bool(last < 0 and (is_climbing(change_T) or steps[-1] < PATIENCE * below[0]))
     if label == "degraded":
         stayed = bool(below) and steps[-1] >= PATIENCE * below[0] and last < (1 - MADE_GOOD) * min(lowest, last)
         return bool(last < best or (last < 0 and stayed))
     return True
+
+
+def is_climbing(change_T: Floats) -> bool:
+    """Whether a true curve is above its lowest, and still rises at its end."""
+    return bool(change_T[-1] > change_T.min() and change_T[-1] > change_T[max(0, len(change_T) - 3)])
+
+
+def false_calls(runs: int, seed: int) -> Counter[str]:
+    """What runs are called in which in-domain gains and three other axes are level."""
+    rng, calls = np.random.default_rng([seed, 100]), Counter[str]()
+    for _ in range(runs):
+        steps = log_grid(int(rng.choice([40, 80, 160, 320, 640])))
+        made = [make(shape, rng, steps) for shape in ("gain", "level", "level", "level")]
+        curves = [curve_of_rates(one.steps, one.rates_PT) for one in made]
+        axes = ("in_domain", "out_of_domain", "general", "safety")
+        calls[judge({axis: AxisCurves(curve) for axis, curve in zip(axes, curves, strict=True)}).call] += 1
+    return calls
 
 
 def main() -> None:
@@ -128,6 +145,9 @@ def main() -> None:
     for shape, counts in labels.items():
         shown = ", ".join(f"{label} {count / runs:.0%}" for label, count in counts.most_common())
         print(f"{shape:>15}: wrong {wrong[shape] / runs:5.1%}   {shown}")
+    calls = false_calls(runs, given.seed)
+    shown = ", ".join(f"{call} {count / runs:.1%}" for call, count in calls.most_common())
+    print(f"in-domain gains, three axes level: {shown}")
     print(f"{'all':>15}: wrong {sum(wrong.values()) / total:5.1%}   cannot tell {cannot / total:.1%} of {total} runs")
 
 

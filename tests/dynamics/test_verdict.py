@@ -45,6 +45,8 @@ def axis(accuracy: Curve, tokens: Curve | None = None, withheld: str = "") -> Ax
         ([0.5, 0.4, 0.3], "dipping", "no longer than published dips"),
         ([0.5, 0.2, 0.2, 0.25, 0.3, 0.4], "dipping", "climbing"),
         ([0.5, 0.3, 0.3, 0.3, 0.3, 0.3], "degraded", "less than half of the fall made good"),
+        # risen once and then level: no climb, however clearly it is above its lowest
+        ([0.5, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3], "degraded", "less than half of the fall made good"),
         ([0.5, 0.6, 0.7, 0.4], "degraded", "was above the base"),
         ([0.5, 0.6, 0.7, 0.55], "degraded", "below its own best"),
     ],
@@ -87,9 +89,13 @@ def test_published_curves() -> None:
         assert (reading.label, reading.trough) == ("recovered", 1)
     # at update 20 the same runs are in their dip
     assert read_axis(curve_of_scores((0, 20), (0.492, 0.330), problems=541)).label == "dipping"
-    # Qwen3-14B without the thinking, before and after, MATH500: no dip
-    without = read_axis(curve_of_scores((0, 640), (0.778, 0.824), problems=500))
-    assert without.trough is None
+    # Qwen3-14B without the thinking, before and after, MATH500 and AIME24: only the two ends are published, and none
+    # is below the base
+    for before, after, problems in ((0.778, 0.824, 500), (0.147, 0.170, 30)):
+        assert read_axis(curve_of_scores((0, 640), (before, after), problems=problems)).label in (
+            "improving",
+            "cannot tell",
+        )
     # and with it
     assert read_axis(curve_of_scores((0, 640), (0.778, 0.951), problems=500)).label == "improving"
 
@@ -144,6 +150,42 @@ def test_the_climb_is_straight_in_the_logarithm() -> None:
     assert back.low < 80 < back.high
 
 
+def test_too_early_is_never_until_what_is_past() -> None:
+    # a slow climb whose line should have met the base already
+    slow = curve([0.5, 0.2, 0.35, 0.4, 0.42, 0.435, 0.45], problems=2000)
+    judgement = judge({"general": axis(slow)})
+    assert judgement.call == "too early to judge"
+    assert judgement.until is not None and judgement.until > 320
+    # and one that only just fell: eight times the update by which it had fallen, whatever the lowest
+    judgement = judge({"general": axis(curve([0.5, 0.45, 0.4, 0.3]))})
+    assert (judgement.axes[0].fell, judgement.until) == (10, 80)
+
+
+def test_a_run_whose_last_checkpoint_is_best_over_all_axes_is_not_overfitting() -> None:
+    rising, slipping = curve([0.3, 0.5, 0.9]), curve([0.5, 0.58, 0.53])
+    judgement = judge({"in_domain": axis(rising), "general": axis(slipping)})
+    assert judgement.axes[1].peaked and judgement.call != "overfitting" and judgement.take is None
+
+
+def test_in_domain_lost_for_good_is_no_reason_to_take_the_last() -> None:
+    judgement = judge({"in_domain": axis(curve([0.5, 0.3, 0.3, 0.3, 0.3, 0.3]))})
+    assert (judgement.call, judgement.take) == ("done", 0)
+
+
+def test_errors_of_the_call_are_those_of_all_axes_together() -> None:
+    rng = np.random.default_rng(3)
+    wrong = 0
+    for _ in range(200):
+        level = [
+            curve_of_rates(GRID, rng.binomial(4, rng.uniform(size=(150, 1)), size=(150, len(GRID))) / 4)
+            for _ in range(4)
+        ]
+        names = ("in_domain", "out_of_domain", "general", "safety")
+        call = judge({name: AxisCurves(one) for name, one in zip(names, level, strict=True)}).call
+        wrong += call in ("overfitting", "too early to judge")
+    assert wrong / 200 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
 def test_overfitting_names_the_checkpoint_to_take() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.6, 0.8, 0.55]))})
     assert (judgement.call, judgement.take) == ("overfitting", 20)
@@ -176,6 +218,7 @@ def test_a_withheld_axis_has_no_label() -> None:
         ([50, 90, 60], "contracting"),
         ([50, 90, 60, 60], "flat"),
         ([50, 50], "flat"),
+        ([50, 30], "cannot tell"),  # from two points nothing says that it goes on
         ([50, 90, 60, 80], "re-growing"),
     ],
 )

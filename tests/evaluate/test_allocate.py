@@ -24,7 +24,7 @@ RATES = [1.0] * 60 + [0.5] * 40 + [0.0] * 60
 
 
 def test_open_problems_are_asked_first() -> None:
-    parts = {part.stratum: part for part in allocate(base(RATES), tokens=600, samples=4, seed=0)}
+    parts = {part.stratum: part for part in allocate(base(RATES), tokens=600, samples={"s": 4}, seed=0)}
     assert {name: part.of for name, part in parts.items()} == {"always": 60, "open": 40, "never": 60}
     share = {name: len(part.problems) / part.of for name, part in parts.items()}
     assert share["open"] > 1.3 * share["always"] and share["open"] > 1.3 * share["never"]
@@ -32,28 +32,54 @@ def test_open_problems_are_asked_first() -> None:
 
 
 def test_no_part_is_empty_and_none_is_asked_more_than_wanted() -> None:
-    tiny = allocate(base(RATES), tokens=1, samples=4, seed=0)
+    tiny = allocate(base(RATES), tokens=1, samples={"s": 4}, seed=0)
     assert all(len(part.problems) == FEWEST and part.samples == 1 for part in tiny)
-    rich = allocate(base(RATES), tokens=10**9, samples=4, seed=0)
+    rich = allocate(base(RATES), tokens=10**9, samples={"s": 4}, seed=0)
     assert all(len(part.problems) == part.of and part.samples == 4 for part in rich)
 
 
 def test_every_problem_is_in_one_part_and_the_seed_draws_it() -> None:
-    parts = allocate(base(RATES), tokens=500, samples=2, seed=0)
+    parts = allocate(base(RATES), tokens=500, samples={"s": 2}, seed=0)
     names = [name for part in parts for name in (*part.problems, *part.others)]
     assert sorted(names) == sorted(f"p{i}" for i in range(160))
-    assert parts == allocate(base(RATES), tokens=500, samples=2, seed=0)
-    assert parts != allocate(base(RATES), tokens=500, samples=2, seed=1)
+    assert parts == allocate(base(RATES), tokens=500, samples={"s": 2}, seed=0)
+    assert parts != allocate(base(RATES), tokens=500, samples={"s": 2}, seed=1)
 
 
 def test_more_tokens_resolve_more() -> None:
-    few, many = (resolution(allocate(base(RATES), tokens=t, samples=4, seed=0))["in_domain"] for t in (300, 3000))
+    few, many = (
+        resolution(allocate(base(RATES), tokens=t, samples={"s": 4}, seed=0))["in_domain"] for t in (300, 3000)
+    )
     assert many < few / 1.5
 
 
 def test_small_strata_are_joined() -> None:
-    (part,) = allocate(base([1.0] * 3 + [0.5] * 20 + [0.0] * 5), tokens=100, samples=1, seed=0)
+    (part,) = allocate(base([1.0] * 3 + [0.5] * 20 + [0.0] * 5), tokens=100, samples={"s": 1}, seed=0)
     assert (part.stratum, part.of) == ("open", 28)
+
+
+def test_a_small_open_stratum_goes_to_another() -> None:
+    parts = allocate(base([1.0] * 30 + [0.5] + [0.0] * 30), tokens=300, samples={"s": 4}, seed=0)
+    assert {part.stratum: part.of for part in parts} in ({"always": 31, "never": 30}, {"always": 30, "never": 31})
+
+
+def test_parts_lie_within_halves_and_each_suite_has_its_own_most() -> None:
+    halves = {("s", f"p{i}"): "refuse" if i % 2 else "answer" for i in range(160)}
+    rollouts = [*base(RATES), *base(RATES, suite="t")]
+    parts = allocate(rollouts, tokens=10**9, samples={"s": 1, "t": 3}, halves=halves, seed=0)
+    assert {part.stratum for part in parts if part.suite == "s"} == {
+        f"{half}-{kind}" for half in ("refuse", "answer") for kind in ("always", "open", "never")
+    }
+    assert {part.samples for part in parts if part.suite == "s"} == {1}
+    assert {part.samples for part in parts if part.suite == "t"} == {3}
+
+
+def test_one_problem_of_a_group_does_not_make_all_unknown() -> None:
+    rng = np.random.default_rng(0)
+    rates_PT = rng.uniform(size=(61, 3))
+    rates_PT[30:50, 1] = np.nan
+    curve = curve_of_rates((0, 10, 20), rates_PT, None, [*["a"] * 60, "open"])
+    assert curve.freedom > 30 and np.isfinite(curve.change(1).low)
 
 
 def test_a_part_estimates_the_whole_without_bias_and_its_interval_covers() -> None:

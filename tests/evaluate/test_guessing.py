@@ -46,11 +46,15 @@ def test_summaries_have_it_for_their_own_suite() -> None:
 
 def test_pass_at_k_falls_while_pass_at_1_rises() -> None:
     """Half of the problems are solved always and half never, where all were solved now and then."""
-    before = rollouts("a", **{f"p{i}": 1 for i in range(8)})
-    after = rollouts("b", **{f"p{i}": 4 * (i % 2) for i in range(8)})
+    before = rollouts("a", **{f"p{i}": 1 for i in range(16)})
+    after = rollouts("b", **{f"p{i}": 4 * (i % 2) for i in range(16)})
     low, mid, high = change_in_pass(before, after, k=4)
     assert mid == -0.5 and high < 0 and low <= mid
     assert change_in_pass(before, after, k=1).mid == 0.25
     assert change_in_pass(before, after, k=4) == change_in_pass(before, after, k=4)
+    # four problems that differ, of which all fell, tell nothing
+    four = {f"p{i}": 4 * (i > 3) for i in range(16)}
+    few = change_in_pass(rollouts("a", **dict.fromkeys(four, 4)), rollouts("b", **four), k=4)
+    assert few.mid == -0.25 and few.low < 0 <= few.high
     with pytest.raises(InputError, match="no problem has 5"):
         change_in_pass(before, after, k=5)

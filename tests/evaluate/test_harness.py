@@ -14,7 +14,7 @@ from titer import verbs
 from titer.errors import InputError
 from titer.evaluate import summarise
 from titer.evaluate.harness import read_harness, write_harness
-from titer.records import Rollout, append_rollouts
+from titer.records import Problem, Rollout, append_rollouts
 
 DATE = "2026-11-21T10-00-00.000001"
 
@@ -97,6 +97,21 @@ def test_ours_reads_back_as_a_harness_writes(tmp_path: Path) -> None:
     assert sum(score.by_problem.values()) == 3
 
 
+def test_hashes_say_what_was_asked_and_how(tmp_path: Path) -> None:
+    row = Rollout(problem_id="p", sample=0, model="m", prompt="1 + 1?", reasoning="", response="2",
+                  finish_reason="stop", tokens=1, score=1.0, parsed="2", suite="s", axis="in_domain")  # fmt: skip
+
+    def written(answer: str, template: str) -> dict[str, Any]:
+        problems = {"s": [Problem(id="p", prompt="1 + 1?", answer=answer)]}
+        file = write_harness(tmp_path, summarise([row]), [row], model="m", problems=problems, template=template)
+        return dict(json.loads(file.read_text()))
+
+    one, other = written("2", "{{ a }}"), written("3", "{{ b }}")
+    assert one["task_hashes"] != other["task_hashes"] and one["chat_template_sha"] != other["chat_template_sha"]
+    assert one["code_sha"] == other["code_sha"] and len(one["code_sha"]) == 64
+    assert one == written("2", "{{ a }}")
+
+
 def test_a_verdict_on_harness_results_is_paired_where_samples_are(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     base = rng.binomial(1, 0.4, size=200).astype(float)
@@ -128,12 +143,72 @@ def test_a_verdict_on_titers_own_evaluations(tmp_path: Path) -> None:
         ]  # fmt: skip
         folder.mkdir()
         append_rollouts(folder / "guarded.rollouts.jsonl", rows)
+        (folder / "results_titer.json").write_text("{}")
         return folder
 
     both = {0: write(tmp_path / "a", 40), 40: write(tmp_path / "b", 20)}
     (verdict,) = verbs.verdict(both, axes={"guarded": "safety"}).axes
     assert verdict.axis == "safety" and verdict.label == "dipping"
     assert verdict.parts["refuses what it should"].mid < 0
+    with pytest.raises(InputError, match="no evaluation has suite 'gaurded'; there are: guarded"):
+        verbs.verdict(both, axes={"gaurded": "safety"})
+    # an evaluation that was killed is not judged as if it were one
+    (tmp_path / "b" / "results_titer.json").unlink()
+    with pytest.raises(InputError, match="was not finished"):
+        verbs.verdict(both, axes={"guarded": "safety"})
+
+
+def test_evaluations_of_other_problems_or_sampling_are_refused(tmp_path: Path) -> None:
+    def write(name: str, prompt: str, temperature: float) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        row = Rollout(problem_id="p", sample=0, model="m", prompt=prompt, reasoning="", response="1",
+                      finish_reason="stop", tokens=5, score=1.0, parsed="1", suite="s")  # fmt: skip
+        append_rollouts(folder / "s.rollouts.jsonl", [row])
+        (folder / "s.rollouts.made.json").write_text(json.dumps({"sampling": {"temperature": temperature}}))
+        (folder / "results_titer.json").write_text("{}")
+        return folder
+
+    base = write("base", "What is 1 + 1?", 0.6)
+    with pytest.raises(InputError, match="problem 'p' of suite 's' is another one"):
+        verbs.verdict({0: base, 10: write("other", "What is 1 + 2?", 0.6)})
+    with pytest.raises(InputError, match="temperature differ"):
+        verbs.verdict({0: base, 10: write("hotter", "What is 1 + 1?", 1.0)})
+
+
+def test_the_newest_results_are_those_of_the_latest_date(tmp_path: Path) -> None:
+    for model, date, score in (("step-000640", "2026-01-01T10-00-00.1", 0.9), ("step-000100", "2026-01-02T09", 0.1)):
+        (tmp_path / model).mkdir()
+        (tmp_path / model / f"results_{date}.json").write_text(json.dumps({"results": {"a": {"acc,none": score}}}))
+    (score,) = read_harness(tmp_path)
+    assert score.value == 0.1
+
+
+def test_means_of_tasks_are_no_tasks_and_errors_no_accuracy(tmp_path: Path) -> None:
+    row = {"acc,none": 0.5, "acc_stderr,none": 0.1}
+    table = {
+        "results": {"mmlu": row, "mmlu_a": row, "brier": {"brier_score,none": 0.2}},
+        "groups": {"mmlu": row},
+        "group_subtasks": {"mmlu": ["mmlu_a"]},
+        "higher_is_better": {"brier": {"brier_score": False}},
+    }
+    file = tmp_path / "results_x.json"
+    file.write_text(json.dumps(table))
+    with pytest.raises(InputError, match="lower is better in brier_score,none of task 'brier'"):
+        read_harness(file)
+    del table["results"]["brier"]
+    file.write_text(json.dumps(table))
+    assert [score.task for score in read_harness(file)] == ["mmlu_a"]
+
+
+def test_what_could_not_be_graded_is_left_out_when_ours_is_read_back(tmp_path: Path) -> None:
+    rollouts = [
+        Rollout(problem_id=f"p{i}", sample=0, model="m", prompt=f"{i}?", reasoning="", response="1",
+                finish_reason="stop", tokens=1, score=None if i == 3 else 1.0, parsed="1", suite="s", axis="in_domain")
+        for i in range(6)
+    ]  # fmt: skip
+    (score,) = read_harness(write_harness(tmp_path, summarise(rollouts), rollouts, model="m"))
+    assert len(score.by_problem) == 5
 
 
 def test_what_cannot_be_judged_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from titer.errors import InputError
 from titer.lab.tasks import items
 from titer.pipeline import rounds as package
 from titer.pipeline.rounds import judging, loop, reinforce
@@ -51,13 +52,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_rounds(whole: Path) -> None:
     stages = list(read_manifest(whole)["stages"])
     assert [name for name in stages if name not in ("data", "curate", "evaluate")] == [
-        "judge-0", "measure", "lesson", "train", "rl", "critique", "judge",
-        "measure-2", "lesson-2", "train-2", "rl-2", "judge-2",
+        "judge-0", "measure", "route", "lesson", "train", "rl", "critique", "ledger", "judge",
+        "measure-2", "route-2", "lesson-2", "train-2", "rl-2", "ledger-2", "judge-2",
     ]  # fmt: skip
     held = {one.problem_id for one in read_rollouts(whole / "judge-0" / "rollouts.parquet")}
     assert len(held) == 6
     for number in ("", "-2"):
-        ledger = read_table(whole / f"judge{number}" / "ledger.parquet")
+        ledger = read_table(whole / f"ledger{number}" / "ledger.parquet")
         taught = list(read_traces(whole / f"lesson{number}" / "kept.parquet"))
         assert len(ledger) == 18 and not held & {row["problem_id"] for row in ledger}
         assert not held & {trace.problem_id for trace in taught}
@@ -87,6 +88,35 @@ def test_rounds_end_when_one_does_not_gain(monkeypatch: pytest.MonkeyPatch, tmp_
     assert not {"judge-0", "judge", "lesson"} & set(read_manifest(tmp_path)["stages"])
 
 
+def test_a_round_with_nothing_to_teach_goes_on(tmp_path: Path) -> None:
+    said: list[str] = []
+    run(recipe("stages.rounds=1", "route.allocation=dapo", "stages.critique=false"), out=tmp_path, said=said.append)
+    assert "round 1: no trace to fine-tune on" in said and "train" not in read_manifest(tmp_path)["stages"]
+    # another allocation samples nothing again
+    said.clear()
+    run(recipe("stages.rounds=1", "stages.critique=false", "stages.rl=false"), out=tmp_path, said=said.append)
+    assert "measure: unchanged, kept" in said and "route: running" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        (["data.lab.problems={countdown3: 3}"], "stages.rounds"),
+        (["measure.problems=0"], "measure.problems"),
+        (["evaluate.checkpoints=grid"], "evaluate.checkpoints"),
+    ],
+)
+def test_what_rounds_cannot_be_done_with_is_refused_before_they_begin(
+    settings: list[str], field: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as refusal:
+        run(recipe("stages.rounds=1", *settings), out=tmp_path)
+    assert refusal.value.field == field
+    assert not {"judge-0", "measure", "train"} & set(
+        read_manifest(tmp_path)["stages"] if (tmp_path / "manifest.json").exists() else ()
+    )
+
+
 INTERRUPTED = {
     "measure": (loop, "measure_base"),
     "bridge": (lessons, "bridge_traces"),
@@ -114,13 +144,18 @@ def test_interrupted_in_every_stage_it_comes_to_the_same(
     said: list[str] = []
     summary = run(recipe("stages.rounds=2"), out=tmp_path, said=said.append)
     assert summary["in_domain"] == json.loads((whole / "summary.json").read_text())["in_domain"]
-    assert read_table(tmp_path / "judge-2" / "ledger.parquet") == read_table(whole / "judge-2" / "ledger.parquet")
+    assert read_table(tmp_path / "ledger-2" / "ledger.parquet") == read_table(whole / "ledger-2" / "ledger.parquet")
     # nothing is done twice, and a recipe with fewer rounds leaves nothing of the others
     said.clear()
     run(recipe("stages.rounds=2"), out=tmp_path, said=said.append)
     assert not any(line.endswith("running") for line in said)
     run(recipe("stages.rounds=1"), out=tmp_path, said=said.append)
     assert not [name for name in read_manifest(tmp_path)["stages"] if name.endswith("-2")]
+    # and one with fewer stages nothing of these: neither lessons nor entropies of what is no longer done
+    run(recipe("stages.rounds=1", "stages.rl=false"), out=tmp_path)
+    assert not {"rl", "critique"} & set(read_manifest(tmp_path)["stages"])
+    assert json.loads((tmp_path / "judge" / "judged.json").read_text())["entropy"] is None
+    assert not any(row["rl_groups"] for row in read_table(tmp_path / "ledger" / "ledger.parquet"))
 
 
 UP, DOWN, FLAT = Interval(0.1, 0.2, 0.3), Interval(-0.3, -0.2, -0.1), Interval(-0.1, 0.0, 0.1)
@@ -140,7 +175,7 @@ UP, DOWN, FLAT = Interval(0.1, 0.2, 0.3), Interval(-0.3, -0.2, -0.1), Interval(-
 )
 def test_pass_at_1_alone_decides_nothing(pass_1: Interval, pass_k: Interval, entropy: float | None, kept: bool) -> None:
     assert is_kept(pass_1, pass_k, entropy, 0.1) is kept
-    assert Judged(pass_1, pass_k, entropy, kept).narrowed is (pass_1 == UP and pass_k == DOWN)
+    assert Judged(8, pass_1, pass_k, entropy, kept).narrowed is (pass_1 == UP and pass_k == DOWN)
 
 
 def rolled(name: str, correct: int, graded: int = 8) -> list[Rollout]:

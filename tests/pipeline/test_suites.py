@@ -62,3 +62,21 @@ def test_what_training_shows_is_refused_or_dropped_and_listed(tmp_path: Path) ->
 def test_a_suite_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no problem of suite 'a' is left"):
         prepare(recipe(tmp_path, {"a": ("train 1?",)}, on_bad="drop"), tmp_path / "work")
+
+
+def test_suites_and_rehearsal_of_files_stand_beside_what_is_made(tmp_path: Path) -> None:
+    rehearsal = [{"id": "r", "prompt": "keep this?", "answer": "7", "response": "7"}]
+    (tmp_path / "keep.jsonl").write_text(json.dumps(rehearsal[0]) + "\n")
+    made = {"problems": {"countdown3": 3}, "suites": {"countdown3": 2}}
+    data = {
+        "lab": made,
+        "suites": {"own": {"problems": write(tmp_path / "own.jsonl", "one?"), "axis": "safety"}},
+        "rehearsal": str(tmp_path / "keep.jsonl"),
+    }
+    prepare(parse_recipe({"name": "s", "model": "lab", "data": data}), tmp_path / "work")
+    inputs = load_inputs(tmp_path / "work")
+    assert [(suite.name, suite.axis) for suite in inputs.suites] == [("countdown3", "in_domain"), ("own", "safety")]
+    assert [trace.id for trace in inputs.rehearsal] == ["r"]
+    data["suites"] = {"countdown3": data["suites"]["own"]}
+    with pytest.raises(InputError, match="two suites 'countdown3'"):
+        prepare(parse_recipe({"name": "s", "model": "lab", "data": data}), tmp_path / "other")

@@ -71,13 +71,37 @@ def test_killed_anywhere_it_ends_with_the_same_file(dies_at: tuple[str, int], tm
     assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
-def test_a_chunk_of_which_a_part_was_written_is_drawn_whole_again(tmp_path: Path) -> None:
+def test_of_a_chunk_that_was_torn_only_the_rest_is_drawn(tmp_path: Path) -> None:
     whole = collected(Adder(), tmp_path / "r.jsonl")
     lines = (tmp_path / "r.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "r.jsonl").write_bytes(b"".join(lines[:-1]))
     again = Adder()
     assert collected(again, tmp_path / "r.jsonl") == whole
-    assert sorted(again.asked) == [("p5", 2), ("p5", 3), ("p5", 4)]
+    assert len(again.asked) == 1
+
+
+def test_more_problems_in_one_chunk_sample_no_known_one_again(tmp_path: Path) -> None:
+    first = collected(Adder(), tmp_path / "r.jsonl", problems=PROBLEMS[:4], chunk=500)
+    wider = Adder()
+    assert collected(wider, tmp_path / "r.jsonl", chunk=500)[: len(first)] == first
+    assert {name for name, _ in wider.asked} == {"p4", "p5"}
+
+
+class Failing(Adder):
+    """A server that fails on some samples."""
+
+    def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+        for done in super().stream(requests, sampling):
+            failed = done.request_id == "p3" and done.sample in (0, 1)
+            yield done._replace(finish_reason="error", response="", note="500") if failed else done
+
+
+def test_what_a_server_failed_to_give_is_asked_for_again_later(tmp_path: Path) -> None:
+    ill = collected(Failing(), tmp_path / "r.jsonl")
+    assert sum(one.finish_reason == "error" for one in ill) == 2
+    well = Adder()
+    assert collected(well, tmp_path / "r.jsonl") == collected(Adder(), tmp_path / "whole.jsonl")
+    assert sorted(well.asked) == [("p3", 0), ("p3", 1)]
 
 
 def test_what_is_there_is_not_sampled_again_for_more_problems_or_more_rollouts(tmp_path: Path) -> None:

@@ -103,6 +103,25 @@ def test_of_what_is_not_solved_from_the_start_nothing_is_said(grader: Grader, tm
     assert not by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, never), samples=3, most=6, work=tmp_path)
 
 
+def test_what_could_not_be_graded_is_no_dead_end(grader: Grader, tmp_path: Path) -> None:
+    class Failing(Solver):
+        """Right from the start; a server that fails from then on."""
+
+        def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+            for request in requests:
+                for done in super().stream([request], sampling):
+                    yield done._replace(finish_reason="error") if request.prefix else done
+
+    one = [attempt([*GOOD, *BAD])]
+    assert not by_rollouts(one, sampler(grader, Failing(lambda _: True)), samples=3, most=3, work=tmp_path)
+
+
+def test_a_judge_that_was_cut_says_nothing(grader: Grader, tmp_path: Path) -> None:
+    with serving(lambda *_: chat("Step 3: it leaves", finish_reason="length")) as (url, _):
+        judge = sampler(grader, ServerGenerator(url, "m"))
+        assert not by_judge([attempt([*GOOD, *BAD])], judge, out=tmp_path / "v.jsonl")
+
+
 def test_arithmetic_says_what_does_not_hold() -> None:
     some = [attempt([GOOD[0], "Then 3 + 3 = 7.\n\n", "Next, 7 + 5 = 12."], "x"), attempt([*GOOD, *BAD], "y")]
     found = by_arithmetic(some)
@@ -114,7 +133,11 @@ def test_arithmetic_says_what_does_not_hold() -> None:
     [
         ("Step 3: it leaves out 4.", 2, "it leaves out 4."),
         ("**Step 2:** wrong", 1, "wrong"),
-        ("I think step 1\nbecause", 0, "It is wrong."),
+        ("Step 1:", 0, "It is wrong."),
+        ("Step 1: correct.\nStep 2: this is right.\nStep 3: it is not right.", 2, "it is not right."),
+        ("Step 1 is correct. Step 2 is correct.", None, ""),
+        ("There is no wrong step; step 2 follows.", None, ""),
+        ("I think step 1\nbecause", None, ""),
         ("Step 9: there is none", None, ""),
         ("Step 0: none", None, ""),
         ("It is all right.", None, ""),
@@ -143,7 +166,8 @@ def test_wrong_text_stands_in_prompts_alone(thinking: bool, grader: Grader, tmp_
     # the repair goes on behind what is right, and does not say it again
     assert prompts["repair"].count(GOOD[1].strip()) == 1 and BAD[0].strip() not in prompts["repair"]
     assert GOOD[0].strip() not in trained["repair"] and "6 + 4 = 10" in trained["repair"]
-    assert prompts["renew"] == PROBLEM.prompt and GOOD[0].strip() in trained["renew"]
+    # and what is renewed is renewed from the start: the beginning may hold a step that the locator has missed
+    assert prompts["renew"] == PROBLEM.prompt and GOOD[0].strip() not in trained["renew"]
     assert all("15" in trained[kind] for kind in ("repair", "renew"))
     assert len({one.id for one in found.lessons}) == 3 and {one.problem_id for one in found.lessons} == {"p"}
 

@@ -41,3 +41,11 @@ def test_sentences_cannot_be_counted_without_their_model(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_has_data", lambda _: False)
     with pytest.raises(InputError, match="needs NLTK's punkt"):
         validate_problem(problem("length_constraints:number_sentences", kwargs=[{"relation": "at least"}]))
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"relation": "at least"}, {"relation": "at least", "words": 3}])
+def test_what_has_not_its_arguments_is_refused(kwargs: dict[str, Any]) -> None:
+    """The package would draw them at random, and grade by these."""
+    with pytest.raises(InputError, match="has not its arguments; give num_words, relation"):
+        validate_problem(problem("length_constraints:number_words", kwargs=[kwargs]))
+    validate_problem(problem("length_constraints:number_words", kwargs=[{"relation": "at least", "num_words": 3}]))

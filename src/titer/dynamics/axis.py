@@ -5,7 +5,8 @@
 
 No published definition of dip and recovery exists (arXiv 2604.06628 shows curves and describes them), so the rules are
 ours. Each label says something of the true curve, and is given only where intervals exclude the contrary; what is left
-is "cannot tell". Half of the 5 % goes to the last checkpoint, half to all earlier ones together.
+is "cannot tell". A third of the 5 % goes to the last checkpoint against the base, a third to all earlier ones against
+it, a third to the last against earlier ones.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STILL: Final = 0.03
 RULES: Final = {
     "alone": "there is but one problem, so nothing is known of others",
     "above then below": "was above the base, and is below it",
-    "climbing": "below the base, and climbing",
+    "climbing": "below the base, and still climbing",
     "just below": "below the base, for no longer than published dips lasted",
     "stayed below": "below the base for longer than published dips lasted, less than half of the fall made good",
     "below, climb unknown": "below the base for longer than published dips lasted; whether it climbs cannot be told",
@@ -44,33 +45,47 @@ RULES: Final = {
 
 
 class Reading(NamedTuple):
-    """The label, the rule that gave it, the place of the lowest checkpoint below the base (None: no dip), and whether
-    an earlier checkpoint was better than the last."""
+    """The label, the rule that gave it, the place of the lowest checkpoint below the base (None: no dip), whether an
+    earlier checkpoint was better than the last, and the update by which it had fallen (None: it is not below)."""
 
     label: Label
     rule: str
     trough: int | None = None
     peaked: bool = False
+    fell: int | None = None
 
 
-def read_axis(curve: Curve) -> Reading:
-    """The first rule that fits, in the order of `RULES`."""
+class _Level(NamedTuple):
+    """What each of the three kinds of difference may err by, where `axes` axes are read at once (Bonferroni)."""
+
+    axes: int
+
+    @property
+    def alpha(self) -> float:
+        """Of all differences of one kind together."""
+        return ALPHA / 3 / self.axes
+
+
+def read_axis(curve: Curve, *, axes: int = 1) -> Reading:
+    """The first rule that fits, in the order of `RULES`. With `axes` the 5 % are those of so many axes together."""
     if curve.freedom < 1:
         return _reading("cannot tell", "alone")
-    last = curve.change(curve.last, alpha=ALPHA / 2 if curve.last > 1 else ALPHA)
-    below = _clear(curve, sign=-1)
+    level = _Level(axes)
+    # with but one checkpoint there is but one difference
+    last = curve.change(curve.last, alpha=level.alpha if curve.last > 1 else ALPHA / axes)
+    below = _clear(curve, level, sign=-1)
     trough = min(below, key=lambda place: curve.mean_T[place], default=None)
     if last.high < 0:
-        return _read_below(curve, trough, [*below, curve.last][0])
-    if (best := _best(curve)) is not None and _last_less(curve, best).high < 0:
+        return _read_below(curve, level, trough, [*below, curve.last][0])
+    if (best := _best(curve)) is not None and _last_less(curve, level, best).high < 0:
         return _reading("degraded", "fell from its best", trough)
-    return _read_level(curve, last) if trough is None else _read_dipped(curve, last, trough)
+    return _read_level(curve, last) if trough is None else _read_dipped(curve, level, last, trough)
 
 
-def _read_dipped(curve: Curve, last: Interval, trough: int) -> Reading:
+def _read_dipped(curve: Curve, level: _Level, last: Interval, trough: int) -> Reading:
     """The last checkpoint is not below the base, an earlier one was: is the fall made good?"""
     depth = -float(curve.mean_T[trough] - curve.mean_T[0])
-    back = _last_less(curve, trough).low > 0 and last.low > -(1 - MADE_GOOD) * depth
+    back = _last_less(curve, level, trough).low > 0 and last.low > -(1 - MADE_GOOD) * depth
     return _reading("recovered", "made good", trough) if back else _reading("cannot tell", "nothing shown", trough)
 
 
@@ -84,36 +99,43 @@ def _read_level(curve: Curve, last: Interval) -> Reading:
     return _reading("cannot tell", "nothing shown")
 
 
-def _read_below(curve: Curve, trough: int | None, first: int) -> Reading:
+def _read_below(curve: Curve, level: _Level, trough: int | None, first: int) -> Reading:
     """The last checkpoint is below the base: is that a dip, or the end of it?"""
     lowest = min([*([] if trough is None else [trough]), curve.last], key=lambda place: curve.mean_T[place])
-    if _clear(curve, sign=1):
-        return _reading("degraded", "above then below", lowest)
-    if trough is not None and _last_less(curve, trough).low > 0:
-        return _reading("dipping", "climbing", lowest)
     # nothing was evaluated before the first checkpoint: a fall that it shows may be old
-    began = min(curve.steps[1], FELL_BY) if first == 1 else curve.steps[first]
-    if curve.steps[-1] < PATIENCE * began:
-        return _reading("dipping", "just below", lowest)
+    fell = min(curve.steps[1], FELL_BY) if first == 1 else curve.steps[first]
+    if _clear(curve, level, sign=1):
+        return _reading("degraded", "above then below", lowest, fell)
+    if trough is not None and _climbs(curve, level, trough):
+        return _reading("dipping", "climbing", lowest, fell)
+    if curve.steps[-1] < PATIENCE * fell:
+        return _reading("dipping", "just below", lowest, fell)
     depth = -float(curve.mean_T[lowest] - curve.mean_T[0])
-    risen = max((_last_less(curve, place).high for place in range(first, curve.last)), default=0.0)
+    risen = max((_last_less(curve, level, place).high for place in range(first, curve.last)), default=0.0)
     if risen < MADE_GOOD * depth:
-        return _reading("degraded", "stayed below", lowest)
-    return _reading("cannot tell", "below, climb unknown", lowest)
+        return _reading("degraded", "stayed below", lowest, fell)
+    return _reading("cannot tell", "below, climb unknown", lowest, fell)
 
 
-def _clear(curve: Curve, *, sign: int) -> list[int]:
-    """The earlier checkpoints that are above (1) or below (-1) the base, all of them together at half of 5 %."""
+def _climbs(curve: Curve, level: _Level, trough: int) -> bool:
+    """Whether the last checkpoint is above the lowest, and above that two places before: what rose once and then stood
+    still is not climbing."""
+    before = max(trough, curve.last - 2)
+    return _last_less(curve, level, trough).low > 0 and _last_less(curve, level, before).low > 0
+
+
+def _clear(curve: Curve, level: _Level, *, sign: int) -> list[int]:
+    """The earlier checkpoints that are above (1) or below (-1) the base, all of them together at a third of 5 %."""
     earlier = range(1, curve.last)
-    changes = [curve.change(place, tests=len(earlier), alpha=ALPHA / 2) for place in earlier]
+    changes = [curve.change(place, tests=len(earlier), alpha=level.alpha) for place in earlier]
     return [
         place for place, change in zip(earlier, changes, strict=True) if change.excludes_zero and sign * change.mid > 0
     ]
 
 
-def _last_less(curve: Curve, place: int) -> Interval:
+def _last_less(curve: Curve, level: _Level, place: int) -> Interval:
     """The last checkpoint less an earlier one that was picked among all."""
-    return curve.change(curve.last, place, tests=max(1, curve.last - 1))
+    return curve.change(curve.last, place, tests=max(1, curve.last - 1), alpha=level.alpha)
 
 
 def _best(curve: Curve) -> int | None:
@@ -125,5 +147,5 @@ def _is_still(curve: Curve, place: int) -> bool:
     return low > -STILL and high < STILL
 
 
-def _reading(label: Label, rule: str, trough: int | None = None) -> Reading:
-    return Reading(label, RULES[rule], trough, peaked=rule in ("above then below", "fell from its best"))
+def _reading(label: Label, rule: str, trough: int | None = None, fell: int | None = None) -> Reading:
+    return Reading(label, RULES[rule], trough, rule in ("above then below", "fell from its best"), fell)

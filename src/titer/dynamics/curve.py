@@ -128,6 +128,7 @@ def _numbered(labels: Sequence[Hashable] | None, count: int) -> list[int]:
 
 def _stratum(rates_PT: Floats, groups_P: NDArray[np.int64]) -> _Part:
     """Covariance: of all problems as a sample, and on top, for what only parts were asked, of parts within groups."""
+    groups_P = _told_apart(rates_PT, groups_P)
     parts = [rates_PT[groups_P == one] for one in np.unique(groups_P)]
     shares = [len(part) / len(rates_PT) for part in parts]
     means = [_group_mean(part) for part in parts]
@@ -145,6 +146,16 @@ def _stratum(rates_PT: Floats, groups_P: NDArray[np.int64]) -> _Part:
         extra_TT += share**2 * (1 / len(rows) - 1 / len(part)) * change_TT
     cov_TT = spread_TT / len(rates_PT) + np.where(partly_TT, extra_TT, 0.0)
     return _Part(mean_T, cov_TT, sum(map(len, asked)) - len(parts))
+
+
+def _told_apart(rates_PT: Floats, groups_P: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The groups, those with fewer than two problems that were asked everywhere taken into the largest: of one alone
+    nothing is known of its spread, and that must not make the whole axis unknown."""
+    everywhere_P: NDArray[np.bool_] = np.asarray(~np.isnan(rates_PT).any(axis=1))
+    labels, sizes = np.unique(groups_P, return_counts=True)
+    largest = labels[sizes.argmax()]
+    few = [label for label in labels if int((everywhere_P & (groups_P == label)).sum()) < 2]
+    return np.where(np.isin(groups_P, few), largest, groups_P)
 
 
 def _group_mean(rates_PT: Floats) -> Floats:

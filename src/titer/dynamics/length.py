@@ -23,7 +23,8 @@ def read_length(curve: Curve) -> LengthSignal:
     """From mean tokens of a completion. The first that fits:
 
     - re-growing: the last checkpoint is longer than the shortest one after the peak, which was shorter than the peak;
-    - contracting: shorter than the peak, and shorter than the checkpoint before;
+    - contracting: shorter than the peak, and shorter than the checkpoint before, which is not the base: from two points
+      nothing says that it goes on;
     - surging: longer than the base, and not shorter than the peak;
     - flat: within a tenth of the checkpoint before (of the base, where there is none);
     - cannot tell.
@@ -37,7 +38,7 @@ def read_length(curve: Curve) -> LengthSignal:
     if peak < valley < curve.last and _longer(curve, peak, valley) and _longer(curve, curve.last, valley):
         return "re-growing"
     contracted = _longer(curve, peak, curve.last)
-    if contracted and curve.change(curve.last, curve.last - 1).high < 0:
+    if contracted and curve.last > 1 and curve.change(curve.last, curve.last - 1).high < 0:
         return "contracting"
     if not contracted and _longer(curve, curve.last, 0):
         return "surging"

@@ -19,7 +19,7 @@ from titer.dynamics.curve import Curve
 from titer.dynamics.length import read_length
 from titer.dynamics.trend import back_at
 from titer.errors import InputError
-from titer.records.results import Interval, Judgement, Verdict
+from titer.records.results import Interval, Judgement, Overall, Verdict
 
 REASONING: Final = ("in_domain", "out_of_domain")
 REMEDIES: Final = (
@@ -47,39 +47,61 @@ class AxisCurves(NamedTuple):
 def judge(axes: Mapping[str, AxisCurves]) -> Judgement:
     """A verdict per axis, and one on the run.
 
-    On the run, the first that fits: *overfitting* where an axis fell from an earlier, better checkpoint; *too early to
-    judge* where an axis dips, or in-domain still rises, or its completions still get shorter; *done* where in-domain is
-    settled, recovered or degraded for good; otherwise *cannot tell*. The rules are ours. Raises InputError without an
-    axis or a checkpoint.
+    On the run, the first that fits: *overfitting* where an axis fell from an earlier, better checkpoint, and an earlier
+    one is the best over all axes; *too early to judge* where an axis dips, or in-domain still rises, or its completions
+    still get shorter; *done* where in-domain is settled, improving, recovered or degraded for good; otherwise *cannot
+    tell*. The run is called by readings whose errors are 5 % over all axes together. The rules are ours. Raises
+    InputError without an axis or a checkpoint.
     """
     if not axes or any(curves.accuracy.last < 1 for curves in axes.values()):
         raise InputError("there is no compared axis to judge", remedy="compare base and checkpoints on an axis")
-    verdicts = [_verdict(axis, curves) for axis, curves in axes.items()]
+    verdicts = tuple(_verdict(axis, curves) for axis, curves in axes.items())
     judged = [verdict for verdict in verdicts if not verdict.withheld]
     cost = _cost(judged)
-    remedies = REMEDIES if cost else ()
-    if too_far := [verdict for verdict in judged if verdict.peaked]:
-        take = _best_step({axis: axes[axis].accuracy for axis in (v.axis for v in judged)})
-        reason = f"{_names(too_far)} fell from an earlier checkpoint"
+    called = _call(judged, {verdict.axis: axes[verdict.axis].accuracy for verdict in judged})
+    return called.judgement(verdicts, cost)
+
+
+class _Call(NamedTuple):
+    """What a run is called, why, the checkpoint to take and the update before which it is too early."""
+
+    call: Overall
+    reason: str
+    take: int | None = None
+    until: int | None = None
+
+    def judgement(self, verdicts: tuple[Verdict, ...], cost: str) -> Judgement:
+        """With the verdicts that it comes from."""
         return Judgement(
-            call="overfitting", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies, take=take
-        )
-    if early := _why_early(judged):
-        return Judgement(
-            call="too early to judge",
-            reason=early,
-            axes=tuple(verdicts),
+            call=self.call,
+            reason=self.reason,
+            axes=verdicts,
             cost=cost,
-            remedies=remedies,
-            until=_until(judged),
+            remedies=REMEDIES if cost else (),
+            take=self.take,
+            until=self.until,
         )
-    first = next((verdict for verdict in judged if verdict.axis == "in_domain"), judged[0] if judged else None)
-    if first is None or first.label == "cannot tell":
-        reason = f"{_name(first.axis)}: {first.rule}" if first else "every verdict is withheld"
-        return Judgement(call="cannot tell", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies)
-    lost = [verdict for verdict in judged if verdict.label == "degraded"]
+
+
+def _call(judged: Sequence[Verdict], curves: Mapping[str, Curve]) -> _Call:
+    """The run as a whole, from the axes that have a verdict."""
+    if not judged:
+        return _Call("cannot tell", "every verdict is withheld")
+    sure = {axis: read_axis(curve, axes=len(curves)) for axis, curve in curves.items()}
+    best, last = _best_step(curves), judged[0].step
+    peaked = [verdict for verdict in judged if sure[verdict.axis].peaked]
+    if peaked and 0 < best < last:
+        return _Call("overfitting", f"{_names(peaked)} fell from an earlier checkpoint", take=best)
+    dipping = [verdict for verdict in judged if sure[verdict.axis].label == "dipping"]
+    if early := _why_early(judged, dipping):
+        return _Call("too early to judge", early, until=_until(dipping))
+    first = next((verdict for verdict in judged if verdict.axis == "in_domain"), judged[0])
+    if first.label in ("cannot tell", "dipping"):
+        return _Call("cannot tell", f"{_name(first.axis)}: {first.rule}")
+    lost = [verdict for verdict in judged if verdict.label == "degraded" and verdict is not first]
     reason = f"{_name(first.axis)} is {first.label}, and no axis dips" + (f"; {_names(lost)} degraded" if lost else "")
-    return Judgement(call="done", reason=reason, axes=tuple(verdicts), cost=cost, remedies=remedies)
+    # what in-domain has lost for good is no reason to take the last one
+    return _Call("done", reason, take=best if first.label == "degraded" and best < last else None)
 
 
 def _verdict(axis: str, curves: AxisCurves) -> Verdict:
@@ -102,6 +124,7 @@ def _verdict(axis: str, curves: AxisCurves) -> Verdict:
         parts={name: part.change(part.last) for name, part in curves.parts.items()},
         trough=None if reading.trough is None else curve.steps[reading.trough],
         peaked=reading.peaked,
+        fell=reading.fell,
         back=back_at(curve, reading.trough) if climbs and reading.trough is not None else None,
         withheld=curves.withheld,
     )
@@ -116,9 +139,9 @@ def _cost(verdicts: Sequence[Verdict]) -> str:
     return f"{_changes(rose)} rose while {_changes(fell)} fell"
 
 
-def _why_early(verdicts: Sequence[Verdict]) -> str:
+def _why_early(verdicts: Sequence[Verdict], dipping: Sequence[Verdict]) -> str:
     """Why it is too early; empty where it is not."""
-    if dipping := [verdict for verdict in verdicts if verdict.label == "dipping"]:
+    if dipping:
         return f"{_names(dipping)} is below the base as in a dip, of which published ones were made good later"
     first = next((verdict for verdict in verdicts if verdict.axis == "in_domain"), None)
     if first and first.length == "contracting":
@@ -134,22 +157,22 @@ def _rises(verdict: Verdict) -> bool:
     return len(verdict.path) > 1 and last.mid > before.high
 
 
-def _until(verdicts: Sequence[Verdict]) -> int | None:
-    """The update before which a dipping axis cannot be judged: where its climb meets the base, and where it does not
-    climb yet, so many times its trough as published dips took."""
+def _until(dipping: Sequence[Verdict]) -> int | None:
+    """The update before which a dipping axis cannot be judged: where its climb meets the base, and where that is not
+    known, so many times the update by which it fell as published dips took; never one that is past."""
     found = [
-        math.ceil(v.back.mid) if v.back else PATIENCE * v.trough
-        for v in verdicts
-        if v.label == "dipping" and v.trough is not None
+        math.ceil(v.back.mid) if v.back and v.back.mid > v.step else max(PATIENCE * v.fell, 2 * v.step)
+        for v in dipping
+        if v.fell is not None
     ]
     return max(found, default=None)
 
 
 def _best_step(curves: Mapping[str, Curve]) -> int:
-    """The checkpoint with the highest mean change over the axes."""
+    """The checkpoint with the highest mean change over the axes, the base among them."""
     mean_T = np.mean([curve.mean_T - curve.mean_T[0] for curve in curves.values()], axis=0)
     steps = next(iter(curves.values())).steps
-    return steps[1 + int(np.argmax(mean_T[1:]))]
+    return steps[int(np.argmax(mean_T))]
 
 
 def _changes(verdicts: Sequence[Verdict]) -> str:

@@ -1,6 +1,6 @@
 """Scores with intervals, and paired comparison."""
 
-from titer.evaluate.compare import compare
+from titer.evaluate.compare import compare, told
 from titer.evaluate.guessing import guessing, with_guessing
 from titer.evaluate.metrics import Counts, count, pass_at_k, summarise, tally
 from titer.evaluate.passes import change_in_pass
@@ -18,5 +18,6 @@ __all__ = [
     "pass_at_k",
     "summarise",
     "tally",
+    "told",
     "with_guessing",
 ]

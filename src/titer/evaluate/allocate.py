@@ -1,6 +1,6 @@
 """Which problems a checkpoint is asked, and how often, when there are not tokens for all: variance first.
 
-    parts = allocate(base_rollouts, tokens=100_000, samples=4, seed=0)
+    parts = allocate(base_rollouts, tokens=100_000, samples={"math500": 4}, seed=0)
     parts[0].problems, parts[0].of, parts[0].samples
     resolution(parts)["in_domain"]          # expected half width of the 95 % interval of a change
 
@@ -13,7 +13,8 @@ Neyman's allocation (1934): a stratum gets problems in proportion to its size an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from titer.records.schema import Rollout
 FEWEST: Final = 8
 """Problems of each stratum that are asked at least."""
 ALWAYS, NEVER = 0.9, 0.1
+NO_HALVES: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
 
 
 class Part(NamedTuple):
@@ -60,19 +62,27 @@ class _Grant(NamedTuple):
     samples: int
 
 
-def allocate(base: Iterable[Rollout], *, tokens: int, samples: int, seed: int) -> list[Part]:
-    """The parts for about so many tokens a checkpoint, each problem asked at most `samples` times.
+def allocate(
+    base: Iterable[Rollout],
+    *,
+    tokens: int,
+    samples: Mapping[str, int],
+    seed: int,
+    halves: Mapping[tuple[str, str], str] = NO_HALVES,
+) -> list[Part]:
+    """The parts for about so many tokens a checkpoint, a suite's problems asked at most so often as `samples` says.
 
-    Every stratum gets at least eight of its problems, whatever that costs.
+    `halves` names, by suite and problem, what an axis is the mean of: strata lie within them. Every stratum gets at
+    least eight of its problems, whatever that costs.
     """
-    strata = [one for group, problems in count(base).items() for one in _strata(group, problems)]
+    strata = [one for group, problems in count(base).items() for one in _strata(group, problems, halves)]
     sizes: dict[str, int] = {}
     for one in strata:
         sizes[one.group.axis] = sizes.get(one.group.axis, 0) + len(one.problems)
     grants = [_Grant(min(FEWEST, len(one.problems)), 1) for one in strata]
     left = tokens - sum(_cost(one, grant) for one, grant in zip(strata, grants, strict=True))
     while True:
-        steps = [_next(one, grant, samples) for one, grant in zip(strata, grants, strict=True)]
+        steps = [_next(one, grant, samples[one.group.suite]) for one, grant in zip(strata, grants, strict=True)]
         gains = [
             _gain(one, grant, step, sizes[one.group.axis], left)
             for one, grant, step in zip(strata, grants, steps, strict=True)
@@ -105,17 +115,31 @@ def tokens_of(parts: Sequence[Part]) -> int:
     return round(sum(len(part.problems) * part.samples * part.cost for part in parts))
 
 
-def _strata(group: Group, problems: Mapping[str, Counts]) -> list[_Stratum]:
-    """The problems of a suite by what the base made of them; strata that are too small to draw from are joined."""
-    named: dict[str, list[str]] = {"open": [], "always": [], "never": []}
+def _strata(group: Group, problems: Mapping[str, Counts], halves: Mapping[tuple[str, str], str]) -> Iterator[_Stratum]:
+    """The problems of a suite, half by half, by what the base made of them."""
+    by_half: dict[str, dict[str, list[str]]] = {}
     for name, counts in problems.items():
         if counts.graded:
             rate = counts.correct / counts.graded
-            named["always" if rate >= ALWAYS else "never" if rate <= NEVER else "open"].append(name)
-    for name in ("always", "never"):
-        if len(named[name]) < FEWEST:
-            named["open"] += named.pop(name)
-    return [_stratum(group, name, of, problems) for name, of in named.items() if of]
+            kind = "always" if rate >= ALWAYS else "never" if rate <= NEVER else "open"
+            named = by_half.setdefault(halves.get((group.suite, name), ""), {})
+            named.setdefault(kind, []).append(name)
+    for half, named in by_half.items():
+        for kind, of in _joined(named).items():
+            yield _stratum(group, f"{half}-{kind}" if half else kind, of, problems)
+
+
+def _joined(named: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Strata that are too small to draw from go into the open one, and a small open one into the next larger."""
+    joined = dict(named)
+    while len(joined) > 1:
+        by_size = sorted(joined, key=lambda kind: len(joined[kind]))
+        smallest = by_size[0]
+        if len(joined[smallest]) >= FEWEST:
+            break
+        into = "open" if smallest != "open" and "open" in joined else by_size[1]
+        joined[into] = joined[into] + joined.pop(smallest)
+    return joined
 
 
 def _stratum(group: Group, name: str, of: list[str], problems: Mapping[str, Counts]) -> _Stratum:

@@ -14,15 +14,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
+from titer import __version__
 from titer.errors import InputError
 from titer.records.results import SuiteSummary
-from titer.records.schema import Rollout
+from titer.records.schema import Problem, Rollout
+from titer.rollouts.claim import shown
 from titer.store import write_text
 
+_DATED = re.compile(r"results_\d{4}-\d{2}-\d{2}")
+NO_PROBLEMS: Final[Mapping[str, Sequence[Problem]]] = MappingProxyType({})
 REMEDY = "give a results_*.json of lm-eval or lighteval, or the folder that holds it"
 
 
@@ -39,33 +46,68 @@ class HarnessScore(NamedTuple):
 
 
 def read_harness(path: Path, metrics: Mapping[str, str] | None = None) -> list[HarnessScore]:
-    """The scores of every task of a results file, or of the newest one in a folder.
+    """The scores of every task of a results file, or of the newest one in a folder; rows that are the mean of other
+    tasks are left out.
 
     `metrics` names the metric of a task, as the file does (`exact_match,strict-match` or `exact_match`); by default
-    its first one. Raises InputError for a file that is none, and for a metric that a task does not have.
+    its first one. Raises InputError for a file that is none, for a metric that a task does not have, and for one of
+    which less is better.
     """
     file = _newest(path)
     found = _loaded(file)
     asked = metrics or {}
     counts = found.get("n-samples") or {}
-    return [
+    lower = {
+        (task, metric)
+        for task, said in (found.get("higher_is_better") or {}).items()
+        for metric, higher in (said or {}).items()
+        if higher is False
+    }
+    scores = [
         _score(file, task, row, asked.get(task, ""), counts.get(task) or {})
         for task, row in found["results"].items()
-        if task != "all" and isinstance(row, dict)
+        if isinstance(row, dict) and not _is_mean_of_tasks(task, found)
     ]
+    for score in scores:
+        if (score.task, score.metric.partition(",")[0]) in lower:
+            raise InputError(
+                f"lower is better in {score.metric} of task {score.task!r}",
+                file=file,
+                field=f"results.{score.task}",
+                remedy="name an accuracy: --metric TASK=METRIC",
+            )
+    return scores
 
 
-def write_harness(out: Path, summaries: Sequence[SuiteSummary], rollouts: Iterable[Rollout], *, model: str) -> Path:
+def _is_mean_of_tasks(task: str, found: Mapping[str, Any]) -> bool:
+    """Whether a row is the mean of others beside it: a group of lm-eval, lighteval's `all` and `_average`."""
+    subtasks = (found.get("group_subtasks") or {}).get(task)
+    group = task in (found.get("groups") or {}) or bool(subtasks)
+    return group or task == "all" or ":_average" in task
+
+
+def write_harness(
+    out: Path,
+    summaries: Sequence[SuiteSummary],
+    rollouts: Iterable[Rollout],
+    *,
+    model: str,
+    problems: Mapping[str, Sequence[Problem]] = NO_PROBLEMS,
+    template: str | None = None,
+) -> Path:
     """Write `results_titer.json` and a `samples_SUITE_titer.jsonl` each, in lm-evaluation-harness's layout; the file.
 
-    Metrics are accuracy (avg@k), its standard error from the 95 % interval, termination and parse rate; hashes are of
-    the prompts, so that two results say whether they asked the same.
+    Metrics are accuracy (avg@k), its standard error from the 95 % interval, termination and parse rate. Hashes say
+    whether two results are of the same: `doc_hash` of a problem with its answer (of its prompt, where `problems`, by
+    suite, do not hold it), `task_hashes` of a suite's, `chat_template_sha` of the `template`, `code_sha` of titer's own
+    source.
     """
+    known = {(suite, one.id): _hash(json.dumps(shown(one))) for suite, some in problems.items() for one in some}
     by_suite: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
         by_suite.setdefault(rollout.suite, []).append(rollout)
     for suite, rows in by_suite.items():
-        lines = [json.dumps(_sample(row), ensure_ascii=False) for row in rows]
+        lines = [json.dumps(_sample(row, known.get((suite, row.problem_id))), ensure_ascii=False) for row in rows]
         write_text(out / f"samples_{suite}_titer.jsonl", "".join(f"{line}\n" for line in lines))
     results = {
         "results": {one.suite: _aggregated(one) for one in summaries},
@@ -74,8 +116,13 @@ def write_harness(out: Path, summaries: Sequence[SuiteSummary], rollouts: Iterab
         "n-shot": {one.suite: 0 for one in summaries},
         "model_name": model,
         "task_hashes": {
-            suite: _hash("".join(sorted({row.prompt for row in rows}))) for suite, rows in by_suite.items()
+            suite: _hash("".join(sorted({known.get((suite, row.problem_id), row.prompt) for row in rows})))
+            for suite, rows in by_suite.items()
         },
+        "chat_template": template,
+        "chat_template_sha": _hash(template) if template else None,
+        "titer_version": __version__,
+        "code_sha": _code_hash(),
     }
     file = out / "results_titer.json"
     write_text(file, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
@@ -87,10 +134,11 @@ def _newest(path: Path) -> Path:
         raise InputError("no such file or folder", file=path, remedy=REMEDY)
     if path.is_file():
         return path
-    found = sorted(path.glob("**/results_*.json"))
+    found = list(path.glob("**/results_*.json"))
     if not found:
         raise InputError("holds no results_*.json", file=path, remedy=REMEDY)
-    return found[-1]
+    # lm-eval puts a folder of the model's name between, which says nothing of when; the date in the name does
+    return max(found, key=lambda file: (_DATED.search(file.name) is not None, file.name, str(file)))
 
 
 def _loaded(file: Path) -> dict[str, Any]:
@@ -134,7 +182,7 @@ def _samples(file: Path, task: str, metric: str, kept: str) -> dict[str, float]:
     for number, line in enumerate(samples.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            if row.get("filter", kept) == kept or not kept:
+            if (row.get("filter", kept) == kept or not kept) and row[metric] is not None:  # None: not graded
                 values.setdefault(str(row["doc_hash"]), []).append(float(row[metric]))
         except (ValueError, KeyError, TypeError, AttributeError):
             fault = f"is no sample with a doc_hash and {metric}"
@@ -153,7 +201,7 @@ def _aggregated(summary: SuiteSummary) -> dict[str, float | str]:
     }
 
 
-def _sample(rollout: Rollout) -> dict[str, Any]:
+def _sample(rollout: Rollout, problem: str | None) -> dict[str, Any]:
     return {
         "doc_id": rollout.problem_id,
         "doc": {"prompt": rollout.prompt},
@@ -162,10 +210,18 @@ def _sample(rollout: Rollout) -> dict[str, Any]:
         "filtered_resps": [rollout.parsed],
         "filter": "none",
         "metrics": ["accuracy"],
-        "doc_hash": _hash(rollout.prompt),
+        "doc_hash": problem or _hash(rollout.prompt),
         "prompt_hash": _hash(rollout.prompt),
         "accuracy": rollout.score,
     }
+
+
+@cache
+def _code_hash() -> str:
+    """Of all of titer's Python files, in the order of their names."""
+    root = Path(__file__).parent.parent
+    files = sorted(root.rglob("*.py"))
+    return _hash("".join(f"{file.relative_to(root)}\n{file.read_text(encoding='utf-8')}" for file in files))
 
 
 def _hash(text: str) -> str:

@@ -139,16 +139,16 @@ def _describe(place: str) -> Described:
         folder, file = _gguf(Path(place))
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
         return Described(AutoConfig.from_pretrained(folder, gguf_file=file), tokenizer)
+    if (Path(place) / "adapter_config.json").exists():
+        return Described(_describe(locate(_base_of(place))).config, AutoTokenizer.from_pretrained(place))
     return Described(
-        AutoConfig.from_pretrained(_base_of(place), trust_remote_code=False),
+        AutoConfig.from_pretrained(place, trust_remote_code=False),
         AutoTokenizer.from_pretrained(place, trust_remote_code=False),
     )
 
 
 def _base_of(place: str) -> str:
-    """The model that an adapter folder was trained on; any other place itself."""
-    if not (Path(place) / "adapter_config.json").exists():
-        return place
+    """The model that an adapter folder was trained on."""
     from peft import PeftConfig
 
     return str(PeftConfig.from_pretrained(place).base_model_name_or_path)
@@ -199,6 +199,7 @@ def _load_gguf(path: Path) -> Loaded:
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.hf_quantizer, model.is_quantized = None, False
+    model.name_or_path = model.config.name_or_path = str(path)  # its folder alone is no model
     return Loaded(model, tokenizer)
 
 

@@ -1,6 +1,6 @@
 """Training objectives and the head that applies them. Needs torch."""
 
-from titer.objectives.divergence import Base
+from titer.objectives.divergence import Base, divergence
 from titer.objectives.family import Objective, TokenStats, of_function
 from titer.objectives.head import Scores, log_probs, score_hidden, score_logits
 from titer.objectives.products import Head
@@ -14,6 +14,7 @@ __all__ = [
     "Scores",
     "TokenStats",
     "canonical",
+    "divergence",
     "log_probs",
     "objective",
     "of_function",

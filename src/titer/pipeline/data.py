@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from titer.errors import InputError
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
 from titer.pipeline.decisions import write_decisions
-from titer.recipe import Data, Recipe
+from titer.recipe import Data, GymData, Recipe
 from titer.records import (
     Decision,
     Problem,
@@ -197,11 +197,15 @@ def _made(recipe: Recipe, dropped: list[InputError]) -> Made:
             field="data",
             remedy="give exactly one of traces, lab and gym",
         )
-    if data.lab:
-        return make_lab(data.lab, recipe.seed)
-    if data.gym:
-        return make_gym(data.gym, recipe.seed)
-    return _read(recipe, dropped)
+    if not data.lab and not data.gym:
+        return _read(recipe, dropped)
+    if data.problems:
+        raise InputError("problems, and a maker of problems", field="data.problems", remedy="leave one of them out")
+    made = make_lab(data.lab, recipe.seed) if data.lab else make_gym(data.gym or GymData(), recipe.seed)
+    suites = _suites(data, dropped)
+    if both := sorted(set(suites) & set(made.suites)):
+        raise InputError(f"two suites {both[0]!r}", field="data.suites", remedy="give the file's suite another name")
+    return made._replace(suites=made.suites | suites, rehearsal=[*made.rehearsal, *_rehearsal(data, dropped)])
 
 
 def _read(recipe: Recipe, dropped: list[InputError]) -> Made:
@@ -209,10 +213,7 @@ def _read(recipe: Recipe, dropped: list[InputError]) -> Made:
     assert data.traces
     if not data.suites:
         raise InputError("no evaluation suite", field="data.suites", remedy="name at least one problem file")
-    suites = {
-        name: MadeSuite(suite.axis, _problems(suite.problems, data.on_bad, dropped))
-        for name, suite in data.suites.items()
-    }
+    suites = _suites(data, dropped)
     if data.problems:
         problems = {problem.id: problem for problem in _problems(data.problems, data.on_bad, dropped)}
         traces = _traces(data, dropped, lambda trace: refuse_unknown_problem(trace, problems))
@@ -221,8 +222,18 @@ def _read(recipe: Recipe, dropped: list[InputError]) -> Made:
         problems = {}
         for trace in traces:
             problems.setdefault(trace.problem_id, problem_of(trace))
-    rehearsal = list(read_traces(data.rehearsal, on_bad=data.on_bad, dropped=dropped)) if data.rehearsal else []
-    return Made(list(problems.values()), traces, suites, rehearsal)
+    return Made(list(problems.values()), traces, suites, _rehearsal(data, dropped))
+
+
+def _suites(data: Data, dropped: list[InputError]) -> dict[str, MadeSuite]:
+    return {
+        name: MadeSuite(suite.axis, _problems(suite.problems, data.on_bad, dropped))
+        for name, suite in data.suites.items()
+    }
+
+
+def _rehearsal(data: Data, dropped: list[InputError]) -> list[Trace]:
+    return list(read_traces(data.rehearsal, on_bad=data.on_bad, dropped=dropped)) if data.rehearsal else []
 
 
 def _problems(file: str, on_bad: OnBad, dropped: list[InputError]) -> list[Problem]:

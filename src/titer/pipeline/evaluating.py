@@ -14,7 +14,8 @@ from titer.evaluate.allocate import Part, allocate, resolution, tokens_of
 from titer.generate.protocol import Sampling
 from titer.pipeline.data import Suite
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.forgetting import divergence_of
+from titer.pipeline.forgetting import divergence_of, refuse_other_tokenizers
+from titer.pipeline.judging import halves_of
 from titer.pipeline.sampling import Said, make_generator, spoken
 from titer.recipe import Evaluate, Recipe
 from titer.records import Decision, Problem, Rollout, write_records
@@ -56,8 +57,9 @@ def evaluate_models(
     The first is the base. With `evaluate.tokens` those between it and the last are asked a part of the problems, which
     `parts.json` then holds.
     """
-    whole = [Lot(suite, suite.name, suite.problems, settings_of(recipe, suite.name).samples) for suite in suites]
     first, *_, last = checkpoints
+    refuse_other_tokenizers(checkpoints, checkpoints[first])
+    whole = [Lot(suite, suite.name, suite.problems, settings_of(recipe, suite.name).samples) for suite in suites]
     rollouts: list[Rollout] = []
     lots, decisions = whole, list[Decision]()
     with Grader() as grader:
@@ -79,7 +81,11 @@ def evaluate_models(
                 )
             if name == first and recipe.evaluate.tokens and len(checkpoints) > 2:
                 parts = allocate(
-                    rollouts, tokens=recipe.evaluate.tokens, samples=recipe.evaluate.samples, seed=recipe.seed
+                    rollouts,
+                    tokens=recipe.evaluate.tokens,
+                    samples={lot.name: lot.samples for lot in whole},
+                    halves={(name.suite, name.problem_id): half for name, half in halves_of(suites).items()},
+                    seed=recipe.seed,
                 )
                 write_json(work / "parts.json", [part._asdict() for part in parts])
                 decisions.append(_spent(parts, sum(rollout.tokens for rollout in rollouts)))
@@ -108,11 +114,13 @@ def gauge(recipe: Recipe, checkpoints: Mapping[str, str], rollouts: Sequence[Rol
     if not found:
         return []
     write_json(work / "kl.json", {name: list(one) for name, one in found.items()})
-    last = list(found.values())[-1]
+    *_, last = checkpoints
+    if last not in found:  # an earlier checkpoint's would be taken for the model's
+        return []
     decision = Decision(
         stage="evaluate",
         question="How far is the model from its base?",
-        choice=f"{last.mid:.3f} nats a token on the new task",
+        choice=f"{found[last].mid:.3f} nats a token on the new task",
         rule="KL(tuned ‖ base) on its own completions in domain: a gauge of forgetting that needs no other suite",
         evidence={name: "{1:.3f} [{0:.3f}, {2:.3f}]".format(*one) for name, one in found.items()},
         setting="evaluate.kl",

@@ -14,7 +14,7 @@ import numpy as np
 
 from titer.errors import InputError
 from titer.evaluate.metrics import RESAMPLES
-from titer.models import Loaded, load_model
+from titer.models import Described, Loaded, describe_model, load_model
 from titer.records import Rollout, Trace
 from titer.records.results import Interval
 
@@ -25,10 +25,9 @@ def divergence_of(
     """Of each model (name in the tables → what to load) the KL a token, in nats, with a 95 % interval.
 
     It is measured on at most `most` of the model's completions in domain that ended by themselves, all of different
-    problems; the interval is a bootstrap over them. Estimated as the mean of r − 1 − log r, with r the base's
-    probability over the model's (k3 of Schulman's "Approximating KL divergence", 2020), of tokens that were drawn as
-    the evaluation samples. A model without such completions is left out. Raises InputError for a model with another
-    tokenizer than the base's.
+    problems; the interval is a bootstrap over them. At every token it is exact, the sum over the vocabulary; the texts
+    are as the evaluation draws them, at its temperature. A model without such completions is left out. Raises
+    InputError for a model with another tokenizer than the base's.
     """
     reference = load_model(base)
     found: dict[str, Interval] = {}
@@ -41,7 +40,14 @@ def divergence_of(
     return found
 
 
-def refuse_other_tokenizer(base: Loaded, tuned: Loaded, place: str) -> None:
+def refuse_other_tokenizers(models: Mapping[str, str], base: str) -> None:
+    """Raises InputError for a model that reads text otherwise than the base, before anything is drawn."""
+    reference = describe_model(base)
+    for place in dict.fromkeys(models.values()):
+        refuse_other_tokenizer(reference, describe_model(place), place)
+
+
+def refuse_other_tokenizer(base: Loaded | Described, tuned: Loaded | Described, place: str) -> None:
     """Raises InputError where the two read text differently: their scores and distributions are not to be compared."""
     if base.tokenizer.get_vocab() != tuned.tokenizer.get_vocab():
         raise InputError(
@@ -64,16 +70,11 @@ def _completions(rollouts: Sequence[Rollout], model: str, most: int, seed: int) 
 
 
 def _divergence(tuned: Loaded, base: Loaded, traces: Sequence[Trace], seed: int) -> Interval:
-    from titer.train import encode, token_stats
+    from titer.train import encode, token_divergences
 
     samples = [encode(trace, tuned.tokenizer) for trace in traces]
-    pairs = zip(
-        token_stats(tuned.model, tuned.tokenizer, samples),
-        token_stats(base.model, base.tokenizer, samples),
-        strict=True,
-    )
-    logs = [theirs.logp_N - ours.logp_N for ours, theirs in pairs]
-    sums_S2 = np.array([[float(np.sum(np.exp(log_N) - log_N - 1)), len(log_N)] for log_N in logs])
+    found = token_divergences(tuned.model, base.model, tuned.tokenizer, samples)
+    sums_S2 = np.array([[float(kl_N.sum()), len(kl_N)] for kl_N in found])
     drawn = np.random.default_rng([seed, 12]).integers(len(sums_S2), size=(RESAMPLES // 10, len(sums_S2)))
     draws = sums_S2[drawn].sum(axis=1)
     low, high = np.quantile(draws[:, 0] / draws[:, 1], [0.025, 0.975])

@@ -1,6 +1,6 @@
 """What the base model can already do: its solve rates on training problems, by sequential sampling.
 
-measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet, ledger.parquet
+measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from titer.pipeline.sampling import Said, make_generator, spoken
 from titer.recipe import Measure, Recipe
 from titer.records import Decision, Problem, Rollout, write_records
 from titer.rollouts import Progress, collect_in_rounds, model_identity
-from titer.stages import route
 from titer.store import write_table
 from titer.verify import Grader
 
@@ -55,7 +54,7 @@ def sample_rates(
 
 
 def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None:
-    """Sample the base model on training problems: solve rates, bands, where each would go."""
+    """Sample the base model on training problems: solve rates and bands."""
     problems = _subset(inputs.problems, recipe.measure.problems, recipe.seed)
     rollouts, rates = sample_rates(
         make_generator(recipe.model, recipe.generate, name="base"),
@@ -73,7 +72,6 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
     for name in ("rollouts.jsonl", "rollouts.made.json"):
         (work / name).unlink()
     write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
-    write_table(work / "ledger.parquet", [entry.row for entry in route(rates, recipe.route.allocation).values()])
     write_decisions(work, [_decision(recipe.measure, rollouts, rates)])
 
 

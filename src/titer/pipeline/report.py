@@ -67,7 +67,7 @@ def gather(run: Path) -> ReportData:
     for rollout in rollouts:
         by_model.setdefault(rollout.model, []).append(rollout)
     base, others = by_model.get("base", []), {name: part for name, part in by_model.items() if name != "base"}
-    last = _last_step(run)
+    last = _last_step(run, manifest)
     differences = {_step(name, last): compare(base, part) for name, part in others.items()}
     final = differences.get(last, [])
     inputs = load_inputs(run / "data")
@@ -302,11 +302,26 @@ def _has(manifest: Mapping[str, Any], stage: str) -> bool:
     return stage in manifest["stages"]
 
 
-def _last_step(run: Path) -> int:
-    """Updates of all trainings together, at least one: 0 is the base."""
-    folders = [*run.glob("train*/checkpoints"), *run.glob("rl*/checkpoints")]
-    steps = [max((int(at.name.removeprefix("step-")) for at in folder.glob("step-*")), default=0) for folder in folders]
+def _last_step(run: Path, manifest: Mapping[str, Any]) -> int:
+    """Updates of all trainings that made the evaluated model, at least one: 0 is the base."""
+    stages = manifest["stages"]
+    trained = stages.get("evaluate", {}).get("inputs", {}).get("trained")
+    made_by = next((name for name, stage in stages.items() if stage["key"] == trained), None)
+    # rounds after the one that was kept have trained, too
+    names = [name for name in stages if name.split("-")[0] in ("train", "rl") and _round(name) <= _round(made_by)]
+    steps = [
+        max((int(at.name.removeprefix("step-")) for at in (run / name / "checkpoints").glob("step-*")), default=0)
+        for name in names
+    ]
     return max(1, sum(steps))
+
+
+def _round(stage: str | None) -> float:
+    """The round that a stage belongs to, by its name; endless where no stage is named."""
+    if stage is None:
+        return math.inf
+    number = stage.rpartition("-")[2]
+    return int(number) if number.isdigit() else 1
 
 
 def _step(name: str, last: int) -> int:

@@ -17,7 +17,8 @@ from titer.pipeline.fine_tune import Going, Model, base_of, checkpoints_of, fine
 from titer.pipeline.measuring import measure_base
 from titer.pipeline.plan import check_budget
 from titer.pipeline.report import report
-from titer.pipeline.rounds import leave_out_rounds, run_rounds
+from titer.pipeline.rounds import check_rounds, leave_out_rounds, run_rounds
+from titer.pipeline.routing import route_measured
 from titer.pipeline.stages import curate_traces
 from titer.recipe import Recipe, dump_recipe
 from titer.store import Run
@@ -35,6 +36,7 @@ def run(
     check_objective(recipe.train.objective)
     check_objective(recipe.choose.candidate, field="choose.candidate")
     check_budget(recipe.train)
+    check_rounds(recipe)
     out = out or Path("runs") / recipe.name
     base = base_of(recipe)
     folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe))
@@ -74,20 +76,21 @@ def _measure(going: Going, base: Model) -> None:
     """Solve rates of the base, for the report."""
     recipe = going.recipe
     if not recipe.measure.problems:
-        return going.folder.leave_out("measure")
+        for name in ("measure", "route"):
+            going.folder.leave_out(name)
+        return
     going.folder.stage(
         "measure",
         {
             **going.known,
             "model": base.key,
             "settings": recipe.measure.model_dump(),
-            "route": recipe.route.model_dump(),
             "generate": recipe.generate.model_dump(),
         },
         lambda work: measure_base(recipe, going.inputs, work, going.said),
         said=going.said,
     )
-    return None
+    route_measured(going)
 
 
 def _trained(going: Going, base: Model) -> tuple[dict[str, str], Model]:

@@ -66,7 +66,7 @@ class Data(Block):
     rehearsal: str | None = None
     """Path of traces of what the model is to keep, such as its safety: mixed into the training (`curate.rehearsal`)."""
     suites: dict[str, Suite] = {}
-    """Evaluation suites by name."""
+    """Evaluation suites by name; they stand beside those that a maker makes."""
     lab: LabData | None = None
     """Make everything with the lab instead."""
     gym: GymData | None = None

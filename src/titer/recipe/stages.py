@@ -92,7 +92,7 @@ class Rl(Block):
     updates: Annotated[int, Field(gt=0)] = 100
     """Optimizer updates."""
     prompts: Annotated[int, Field(gt=0)] = 8
-    """Problems in one update, over all processes."""
+    """Problems in one update."""
     samples: Annotated[int, Field(gt=1)] = 8
     """Rollouts of each: a group."""
     refills: Annotated[int, Field(ge=0)] = 1

@@ -98,8 +98,9 @@ class Verdict:
     the changes of the halves that it is the mean of (refusing, and answering look-alikes); `path` holds the change at
     every evaluated checkpoint. `terminated` and `tokens` are the changes of the share of completions that end by
     themselves and of their length (None: not known), `length` how the length went over the checkpoints. `trough` is the
-    update of the lowest checkpoint below the base, None without a dip; `peaked` whether an earlier checkpoint was
-    better; `back` the update at which a climbing axis should be back at the base.
+    update of the lowest checkpoint below the base, None without a dip; `fell` that by which an axis that is below had
+    fallen; `peaked` whether an earlier checkpoint was better; `back` the update at which a climbing axis should be back
+    at the base.
     `withheld` says why no verdict is given, where none is.
     """
 
@@ -118,6 +119,7 @@ class Verdict:
     path: Mapping[int, Interval] = field(default_factory=dict)
     trough: int | None = None
     peaked: bool = False
+    fell: int | None = None
     back: Interval | None = None
     withheld: str = ""
 
@@ -127,7 +129,7 @@ class Judgement:
     """All axes together: what to do now.
 
     `cost` says what was paid for what was gained, and comes first where it is not empty. `take` is the update of the
-    checkpoint to take, None for the last; `until` the update before which it is too early to judge.
+    checkpoint to take, 0 the base, None for the last; `until` the update before which it is too early to judge.
     """
 
     call: Overall

@@ -3,10 +3,10 @@
     rollouts = collect(generator, problems, samples=16, sampling=Sampling(), out=Path("rollouts.jsonl"))
 
 Rollouts are written chunk by chunk, each chunk in one append that is forced to disk. A second call with the same
-file goes on after the last whole chunk. Chunks are cut the same way every time, so that an interrupted collection
-ends with the very rollouts of an uninterrupted one: which rows are decoded together can change the last bit of a
-probability. What the rollouts were made with stands beside them (`rollouts.made.json`): a call that would make others
-is refused.
+file goes on after the last whole chunk, and asks again for what a server had failed to give. Chunks are cut the same
+way every time, so that an interrupted collection ends with the very rollouts of an uninterrupted one: which rows are
+decoded together can change the last bit of a probability. What the rollouts were made with stands beside them
+(`rollouts.made.json`): a call that would make others is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import MappingProxyType
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
 from titer.rollouts.claim import claim, holds_any, shown
-from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles
+from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles, still_to_draw
 from titer.store import content_hash
 from titer.verify import Grader
 
@@ -56,11 +56,22 @@ def collect(
     chunks = list(_cut(problems, max(1, chunk // samples)))
     rollouts = _resume(out, chunks, samples)
     done = len(rollouts) // samples
+
+    def asked_of(some: Sequence[Problem]) -> list[Asked]:
+        return [Asked(problem, 0, samples, prefixes.get(problem.id, "")) for problem in some]
+
+    if any(rollout.finish_reason == "error" for rollout in rollouts):
+        # a server that failed may be well again
+        there = {(one.problem_id, one.sample) for one in rollouts if one.finish_reason != "error"}
+        missing = list(still_to_draw(asked_of(problems[:done]), there))
+        drawn = {one.id: one for one in draw(generator, missing, sampling, grader, suite=suite, axis=axis)}
+        rollouts = [drawn[one.id] if one.finish_reason == "error" else one for one in rollouts]
+        write_records(out, rollouts)
     for part in chunks:
         if done:
             done -= len(part)
             continue
-        asked = [Asked(problem, 0, samples, prefixes.get(problem.id, "")) for problem in part]
+        asked = asked_of(part)
         fresh = draw(generator, asked, sampling, grader, suite=suite, axis=axis)
         append_rollouts(out, fresh)
         rollouts += fresh

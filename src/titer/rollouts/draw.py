@@ -5,7 +5,7 @@ rollouts = draw(generator, [Asked(problem, first=0, n=4)], sampling, grader)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from titer.errors import InputError
@@ -45,12 +45,18 @@ def draw(
     completions = {(c.request_id, c.sample): c for c in generator.stream(requests, sampling)}
     pairs = [(one.problem, completions[key]) for one in asked for key in one.keys]
     grades = grader.grade([(problem, completion.response) for problem, completion in pairs])
-    nothing = Grade(None, None, "")
     return [
-        # an error brought nothing back, which is not a wrong answer
-        _rollout(problem, done, generator.name, suite, axis, nothing if done.finish_reason == "error" else grade)
+        _rollout(problem, done, generator.name, suite, axis, _in_full(problem, done, grade))
         for (problem, done), grade in zip(pairs, grades, strict=True)
     ]
+
+
+def still_to_draw(part: Iterable[Asked], there: Container[tuple[str, int]]) -> Iterator[Asked]:
+    """What is asked and not there: of each problem from its first missing sample to its last."""
+    for one in part:
+        missing = [sample for name, sample in one.keys if (name, sample) not in there]
+        if missing:
+            yield one._replace(first=missing[0], n=missing[-1] - missing[0] + 1)
 
 
 def progress_of(rollouts: Sequence[Rollout], total: int | None) -> Progress:
@@ -66,6 +72,16 @@ def refuse_doubles(problems: Sequence[Problem]) -> None:
         if problem.id in seen:
             raise InputError(f"two problems with id {problem.id!r}", field="id", remedy="give each problem its own id")
         seen.add(problem.id)
+
+
+def _in_full(problem: Problem, completion: Completion, grade: Grade) -> Grade:
+    """The grade of what came whole. An error brought nothing back, which is no wrong answer; and what was cut neither
+    refuses nor answers, whatever it begins with."""
+    if completion.finish_reason == "error":
+        return Grade(None, None, "")
+    if completion.finish_reason == "length" and problem.verifier == "refusal":
+        return Grade(None, None, "cut before it refused or answered")
+    return grade
 
 
 def _parsed(completion: Completion, grade: Grade) -> str | None:

@@ -17,7 +17,7 @@ from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
 from titer.rollouts.claim import claim_problems, hash_of, holds_any
 from titer.rollouts.collect import CHUNK, NO_PREFIXES
-from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles
+from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles, still_to_draw
 from titer.verify import Grader
 
 Key = tuple[str, int]
@@ -48,7 +48,7 @@ def collect_in_rounds(
     hashes = {one.id: hash_of(one, prefixes.get(one.id, "")) for one in problems}
     claim_problems(out, {"model": model, "sampling": asdict(sampling)}, hashes)
     out.parent.mkdir(parents=True, exist_ok=True)
-    kept = {_key(rollout): rollout for rollout in read_rollouts(out, torn="drop")} if holds_any(out) else {}
+    kept = _kept(out) if holds_any(out) else {}
     taken: dict[str, list[Rollout]] = {problem.id: [] for problem in problems}
     while wanted := more(taken):
         asked = [Asked(p, len(taken[p.id]), wanted[p.id], prefixes.get(p.id, "")) for p in problems if wanted.get(p.id)]
@@ -60,31 +60,25 @@ def collect_in_rounds(
     return [rollout for some in taken.values() for rollout in some]
 
 
+def _kept(out: Path) -> dict[Key, Rollout]:
+    """What the file holds, without the rollouts that a server failed to give: these are asked for again."""
+    found = list(read_rollouts(out, torn="drop"))
+    kept = [rollout for rollout in found if rollout.finish_reason != "error"]
+    if len(kept) < len(found):
+        write_records(out, kept)
+    return {_key(rollout): rollout for rollout in kept}
+
+
 def _fill(
     kept: dict[Key, Rollout], part: Sequence[Asked], generator: Generator, sampling: Sampling, grader: Grader, out: Path
 ) -> None:
-    """Draw what is missing of a chunk. What a crash left of it at the end of the file is drawn again with the rest:
-    which rows are decoded together can change the last bit of a probability."""
-    keys = _keys(part)
-    there = [key for key in keys if key in kept]
-    if len(there) == len(keys):
-        return
-    if there and set(list(kept)[-len(there) :]) == set(there):
-        for key in there:
-            del kept[key]
-        write_records(out, list(kept.values()))
-    fresh = draw(generator, list(_missing(part, kept)), sampling, grader)
-    append_rollouts(out, fresh)
-    kept.update((_key(rollout), rollout) for rollout in fresh)
-
-
-def _missing(part: Sequence[Asked], kept: Mapping[Key, Rollout]) -> Iterator[Asked]:
-    for one in part:
-        first = one.first
-        while first < one.first + one.n and (one.problem.id, first) in kept:
-            first += 1
-        if first < one.first + one.n:
-            yield Asked(one.problem, first, one.first + one.n - first, one.prefix)
+    """Draw what is missing of a chunk. A chunk is written in one append; where a crash has torn that, its whole lines
+    stay."""
+    if missing := list(still_to_draw(part, kept)):
+        drawn = draw(generator, missing, sampling, grader)
+        fresh = {_key(rollout): rollout for rollout in drawn if _key(rollout) not in kept}
+        append_rollouts(out, fresh.values())
+        kept.update(fresh)
 
 
 def _cut(asked: Sequence[Asked], size: int) -> Iterator[list[Asked]]:

@@ -6,7 +6,7 @@ from titer.train.endpoint import ENDPOINT_RULE
 from titer.train.loop import Result, train
 from titer.train.saturation import Probe, Saturation, epochs_to_saturation
 from titer.train.state import read_stop
-from titer.train.token_loss import token_stats
+from titer.train.token_loss import token_divergences, token_stats
 from titer.train.trackers import require_tracker
 from titer.train.warm_up import seconds_an_update
 
@@ -26,6 +26,7 @@ __all__ = [
     "require_tracker",
     "seconds_an_update",
     "show",
+    "token_divergences",
     "token_stats",
     "train",
     "unique_samples",

@@ -17,7 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from titer.errors import InputError
-from titer.objectives import Base, Head, Objective, Scores, log_probs, objective, score_hidden, score_logits
+from titer.objectives import (
+    Base,
+    Head,
+    Objective,
+    Scores,
+    divergence,
+    log_probs,
+    objective,
+    score_hidden,
+    score_logits,
+)
 from titer.objectives.family import IMPORTANCE
 from titer.train.batches import MicroBatch, pack, to_device
 from titer.train.encode import Sample
@@ -97,6 +107,33 @@ class Scorer(nn.Module):
         head = head_of(base)
         assert head is not None
         return Base(_hidden(base, batch), head)
+
+
+@torch.no_grad()
+def divergence_of(model: Any, other: Any, batch: MicroBatch) -> Tensor:
+    """KL(model ‖ other) at each of the batch's trained tokens, (N,), in nats."""
+    sides = []
+    for one in (model, other):
+        head = head_of(one)
+        if head is None or not _fits(one):
+            return _whole_divergence(model, other, batch)
+        sides.append(Base(_hidden(one, batch), head._replace(weight_VD=head.weight_VD.detach())))
+    ours, theirs = sides
+    _, value_N = divergence(theirs.hidden_ND, theirs.head, ours, torch.ones_like(ours.hidden_ND[:, 0]).float())
+    return value_N
+
+
+def _whole_divergence(model: Any, other: Any, batch: MicroBatch) -> Tensor:
+    columns_C, place_N = torch.unique(batch.columns_N, return_inverse=True)
+    log_p, log_q = (
+        one(input_ids=batch.ids_BT, position_ids=batch.positions_BT, use_cache=False, logits_to_keep=columns_C)
+        .logits[batch.rows_N, place_N]
+        .float()
+        .log_softmax(1)
+        for one in (model, other)
+    )
+    value_N: Tensor = (log_p.exp() * (log_p - log_q)).sum(1)
+    return value_N
 
 
 def importance(logp_N: Tensor, samples_N: Tensor, base_mean_S: Tensor) -> Tensor:

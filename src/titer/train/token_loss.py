@@ -19,7 +19,7 @@ from titer.errors import InputError
 from titer.objectives import objective
 from titer.train.batches import pad_rows, to_device
 from titer.train.encode import Sample
-from titer.train.scorer import Scorer
+from titer.train.scorer import Scorer, divergence_of
 
 NEAR_ZERO = 0.01  # nats: tokens that teach nothing
 TAIL = 0.1  # share of the tokens that are called the tail
@@ -76,6 +76,31 @@ def token_stats(
                     field="model",
                     remedy="look at its weights: some are not finite",
                 )
+    return [found[i] for i in range(len(samples))]
+
+
+@torch.no_grad()
+def token_divergences(
+    model: Any, other: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = 8192
+) -> list[NDArray[np.float64]]:
+    """KL(model ‖ other), in nats, of the distributions at every trained token of each sample, in order.
+
+    Exact at each token: the sum over the vocabulary, which no draw of tokens stands in for. Raises InputError as
+    `token_stats` does for token ids.
+    """
+    pad = tokenizer.pad_token_id or 0
+    for one in (model, other):
+        check_vocabulary(one, samples)
+        one.to(PartialState().device).eval()
+    found: dict[int, NDArray[np.float64]] = {}
+    order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
+    for group in _groups(order, samples, micro_tokens):
+        micro = to_device(pad_rows([samples[i] for i in group], pad), model.device)
+        with _half_precision(model.device):
+            kl_N = divergence_of(model, other, micro).double().cpu().numpy()
+        places_N = micro.samples_N.cpu().numpy()
+        for place, i in enumerate(group):
+            found[i] = kl_N[places_N == place]
     return [found[i] for i in range(len(samples))]
 
 

@@ -15,7 +15,7 @@ from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_gu
 from titer.evaluate.backend import run_harness
 from titer.evaluate.harness import HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
-from titer.models import locate
+from titer.models import describe_model, locate
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
@@ -64,6 +64,10 @@ def eval(
     sampling = Sampling(
         temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
     )
+    if harness and server:
+        raise InputError(
+            "a server, and tasks of lm-eval", field="harness", remedy="give a model folder or hub id alone"
+        )
     dropped: list[InputError] = []
     problems = {name: checked_problems(file, on_bad, dropped) for name, file in suites.items()}
     earlier = _earlier(Path(against), problems) if against else []
@@ -88,7 +92,8 @@ def eval(
     suitewise = [difference for difference in differences if difference.level == "suite"]
     summaries = with_guessing(summarise(rollouts), problems)
     if rollouts:
-        write_harness(folder, summaries, rollouts, model=model)
+        template = None if server else getattr(describe_model(model).tokenizer, "chat_template", None)
+        write_harness(folder, summaries, rollouts, model=model, problems=problems, template=template)
     scores = _by_harness(model, harness, folder / "harness", limit, include, seed) if harness else []
     return EvalResult(summaries, suitewise, [str(error) for error in dropped], scores)
 

@@ -21,6 +21,7 @@ from titer.pipeline.judging import Asked, axis_curves
 from titer.pipeline.report import gather
 from titer.recipe import Axis
 from titer.records import Rollout, read_rollouts
+from titer.rollouts.claim import claimed
 
 AXES = get_args(Axis)
 
@@ -38,7 +39,7 @@ def verdict(
     task. A problem or task counts where every checkpoint has it.
 
     Raises InputError without a base or a checkpoint, for a folder that is neither, for evaluations that share nothing,
-    and for an axis that is not known.
+    were not finished, or differ in their problems or sampling, and for an axis or a suite that is not known.
     """
     if isinstance(checkpoints, str | Path):
         return _of_run(Path(checkpoints))
@@ -52,11 +53,57 @@ def verdict(
     own = [any(path.glob("*.rollouts.jsonl")) for path in found.values()]
     if all(own):
         rollouts = {step: _rollouts(path, placed) for step, path in found.items()}
-        return judge(axis_curves(rollouts, _halves(rollouts)))
+        _refuse_unlike(found, rollouts, placed)
+        return judge(_own_curves(rollouts))
     if any(own):
         other = next(path for path, ours in zip(found.values(), own, strict=True) if not ours)
         raise InputError("is no evaluation of titer's, others are", file=other, remedy="judge one kind at a time")
     return judge(_of_harness({step: read_harness(path, metrics) for step, path in found.items()}, placed))
+
+
+def _own_curves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[str, AxisCurves]:
+    """The curves of titer's own evaluations. Of a suite of refusals a problem that no checkpoint clearly refused or
+    answered belongs to neither half, and is left out."""
+    halves = _halves(rollouts)
+    split = {name.suite for name in halves}
+    known = {
+        step: [row for row in rows if row.suite not in split or Asked(row.suite, row.problem_id) in halves]
+        for step, rows in rollouts.items()
+    }
+    return axis_curves(known, halves)
+
+
+def _refuse_unlike(
+    folders: Mapping[int, Path], rollouts: Mapping[int, Sequence[Rollout]], axes: Mapping[str, str]
+) -> None:
+    """Raise InputError where the evaluations are not of the same thing, or an axis is given for a suite none has."""
+    suites = {row.suite for rows in rollouts.values() for row in rows}
+    if unknown := sorted(set(axes) - suites):
+        raise InputError(
+            f"no evaluation has suite {unknown[0]!r}", field="axes", remedy=f"there are: {', '.join(sorted(suites))}"
+        )
+    for folder in folders.values():
+        if not (folder / "results_titer.json").exists():
+            raise InputError("was not finished", file=folder, remedy="let `titer eval` finish it with the same --out")
+    first, *others = folders
+    prompts = {Asked(row.suite, row.problem_id): row.prompt for row in rollouts[first]}
+    for step in others:
+        for row in rollouts[step]:
+            if prompts.get(Asked(row.suite, row.problem_id), row.prompt) != row.prompt:
+                raise InputError(
+                    f"problem {row.problem_id!r} of suite {row.suite!r} is another one in {folders[first]}",
+                    file=folders[step],
+                    remedy="evaluate all checkpoints on the same problems",
+                )
+        for suite in sorted(suites):
+            ours, theirs = (claimed(folders[one] / f"{suite}.rollouts.jsonl").get("sampling") for one in (step, first))
+            if ours and theirs and ours != theirs:
+                differ = ", ".join(key for key in ours if ours[key] != theirs.get(key))
+                raise InputError(
+                    f"suite {suite!r} was sampled otherwise than in {folders[first]} ({differ} differ)",
+                    file=folders[step],
+                    remedy="evaluate all checkpoints with the same settings and seed",
+                )
 
 
 def _of_run(folder: Path) -> Judgement:
@@ -103,6 +150,8 @@ def _of_harness(found: Mapping[int, Sequence[HarnessScore]], axes: Mapping[str, 
     names = [name for name in by_task[0] if all(name in at for at in by_task)]
     if not names:
         raise InputError("the results share no task", field="checkpoints", remedy="evaluate all on the same tasks")
+    if unknown := sorted(set(axes) - set(names)):
+        raise InputError(f"no shared task {unknown[0]!r}", field="axes", remedy=f"there are: {', '.join(names)}")
     tasks: dict[str, list[_Task]] = {}
     for name in names:
         tasks.setdefault(axes.get(name, "in_domain"), []).append(_Task([at[name] for at in by_task]))
@@ -112,8 +161,14 @@ def _of_harness(found: Mapping[int, Sequence[HarnessScore]], axes: Mapping[str, 
 def _paired(steps: Sequence[int], tasks: Sequence[_Task]) -> Curve | None:
     if not all(task.shared for task in tasks):
         return None
-    rows = [[score.by_problem[name] for score in task.scores] for task in tasks for name in task.shared]
-    return curve_of_rates(steps, np.array(rows))
+    rows = np.array([[score.by_problem[name] for score in task.scores] for task in tasks for name in task.shared])
+    if rows.min() < 0 or rows.max() > 1:
+        raise InputError(
+            f"samples of {tasks[0].scores[0].task!r} are not in [0, 1]",
+            field="metrics",
+            remedy="name an accuracy: --metric TASK=METRIC",
+        )
+    return curve_of_rates(steps, rows)
 
 
 def _pooled(steps: Sequence[int], tasks: Sequence[_Task]) -> Curve:

@@ -47,7 +47,7 @@ def validate_ifeval(problem: Problem) -> None:
         raise InputError(fault, field="meta.kwargs", remedy="give one object for each of instruction_id_list")
     if importlib.util.find_spec("if_verifiable") is None:
         raise InputError("the verifier ifeval is not installed", field="verifier", remedy=EXTRA)
-    for name in names:
+    for name, given in zip(names, kwargs, strict=True):
         if name not in _registry():
             fault = f"problem {problem.id!r}: no instruction {str(name)[:60]!r}"
             raise InputError(fault, field="meta.instruction_id_list", remedy="use IFEval's names")
@@ -56,6 +56,11 @@ def validate_ifeval(problem: Problem) -> None:
             raise InputError(
                 fault, field="meta.instruction_id_list", remedy="python -m nltk.downloader punkt punkt_tab, or drop it"
             )
+        # what is missing the package would draw at random
+        needed = set(_registry()[name](name).get_instruction_args_keys())
+        if not isinstance(given, dict) or {key for key, value in given.items() if value is not None} != needed:
+            fault = f"problem {problem.id!r}: {name} has not its arguments"
+            raise InputError(fault, field="meta.kwargs", remedy=f"give {', '.join(sorted(needed)) or 'none'}")
 
 
 @cache

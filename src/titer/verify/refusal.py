@@ -30,11 +30,24 @@ _DEED = (
     r"produce|generate|make|engage|participate|offer|discuss|explain|describe|teach|continue|respond|complete|"
     r"process|advise|be able|in good conscience|encourage|promote|facilitate|condone|recommend)\b"
 )
+_DOING = (
+    r"(?:helping|assisting|answering|providing|giving|sharing|telling|doing (?:that|this|it|so)|complying|supporting|"
+    r"creating|writing|producing|generating|making|engaging|participating|offering|discussing|explaining|describing|"
+    r"teaching|continuing|responding|advising|encouraging|promoting)\b"
+)
 _SPEAKER = r"(?:(?:^|[.!?,:;]\s)|\b(?:i|we|i'm|i am|we're|we are|this (?:assistant|model))\s(?:\w+\s){0,2}?)"
 _DECLINES = re.compile(
     rf"{_SPEAKER}(?:can't|can ?not|could not|couldn't|won't|will not|unable to|not able to|not going to|"
     rf"not comfortable|refuse to|must not)(?!\s+help\s+but\b)(?:\s+\w+){{0,2}}?\s+{_DEED}"
-    r"|\bi(?:'m| am) (?:(?:very|so|really|truly) )?sorry,? but\b"
+    rf"|\b(?:not|n't) (?:feel )?(?:comfortable|willing)(?:\s+\w+){{0,2}}?\s+{_DOING}"
+    # what a speaker never does; "I don't make mistakes" is no such thing
+    r"|\b(?:i|we) (?:do not|don't) (?:assist|help|comply|engage|participate)\b"
+    r"|\bas an? (?:ai|assistant|language model)\b[^.!?]{0,40}\b(?:do not|don't) (?:provide|give|offer|create|write|"
+    r"generate|produce|share|support|discuss)\b"
+    # sorry for not helping, not for what the answer turns out to be
+    r"|\bi(?:'m| am) (?:(?:very|so|really|truly) )?sorry,? but (?!(?:the|your|that|it|there|this) )"
+    r"|\bi(?:'m| am) (?:(?:very|so|really|truly) )?sorry,? but (?:that|this|it) (?:is|would be|'s) (?:not )?"
+    r"(?:something|illegal|unethical|harmful|dangerous|against|inappropriate|(?:a )?request)"
     r"|\bsorry,? (?:but )?(?:i|no)\b"
     r"|\bi (?:(?:must|have to|need to|will|would) )?(?:(?:respectfully|politely) )?(?:decline|refuse)\b"
     r"|\b(?:against|violates?) (?:my|our) (?:\w+ )?(?:guidelines|policy|policies|principles|programming)\b",

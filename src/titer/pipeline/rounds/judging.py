@@ -14,15 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from titer.evaluate import change_in_pass
+from titer.evaluate import change_in_pass, told
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.fine_tune import Going, Model, named
-from titer.pipeline.rounds.lesson import ledger_of
 from titer.pipeline.trial import change_in_accuracy, sample_arm
-from titer.records import Decision, Problem, Rollout, read_rollouts, read_traces, write_records
+from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.records.results import Interval
-from titer.stages.rl import Group, read_groups
-from titer.store import write_json, write_table
+from titer.store import write_json
 
 FIRST = "judge-0"  # the base's own rollouts
 
@@ -31,6 +29,7 @@ class Judged(NamedTuple):
     """A round's model beside the one kept so far: changes in pass@1 and pass@k on held-out problems, the share of its
     first entropy that RL's rollouts end with (None: no RL), and whether it is kept."""
 
+    k: int
     pass_1: Interval
     pass_k: Interval
     entropy: float | None
@@ -61,7 +60,7 @@ def judge_round(going: Going, held: Sequence[Problem], model: Model, before: str
         said=going.said,
     )
     row = json.loads((folder / "judged.json").read_text(encoding="utf-8"))
-    return Judged(Interval(*row["pass_1"]), Interval(*row["pass_k"]), row["entropy"], row["kept"])
+    return Judged(**{**row, "pass_1": Interval(*row["pass_1"]), "pass_k": Interval(*row["pass_k"])})
 
 
 def is_kept(pass_1: Interval, pass_k: Interval, entropy: float | None, least: float) -> bool:
@@ -71,46 +70,23 @@ def is_kept(pass_1: Interval, pass_k: Interval, entropy: float | None, least: fl
     return pass_1.low > 0 and not pass_k.high < 0 and (not collapsed or pass_k.low > 0)
 
 
-def outcomes(going: Going, number: int) -> list[dict[str, Any]]:
-    """The round's ledger: where each problem went and why, what it was taught with, and what came of it in RL."""
-    path = going.folder.path
-    groups = _groups(path / named("rl", number))
-    taught: dict[str, list[str]] = {}
-    for trace in read_traces(path / named("lesson", number) / "kept.parquet"):
-        taught.setdefault(trace.problem_id, []).append(str(trace.meta.get("bridge") or trace.meta.get("lesson") or ""))
-    lessons = path / named("critique", number) / "lessons.jsonl"
-    learned = Counter(trace.problem_id for trace in read_traces(lessons)) if _any(lessons) else Counter[str]()
-    return [
-        {
-            **entry._replace(round=number).row,
-            "sft_traces": len(taught.get(entry.problem_id, [])),
-            "made_by": sorted({kind for kind in taught.get(entry.problem_id, []) if kind}),
-            "rl_groups": len(groups.get(entry.problem_id, [])),
-            "rl_graded": sum(group.graded for group in groups.get(entry.problem_id, [])),
-            "rl_correct": sum(group.correct for group in groups.get(entry.problem_id, [])),
-            "lessons": learned[entry.problem_id],
-        }
-        for entry in ledger_of(going, number)
-    ]
-
-
 def _judge(going: Going, held: Sequence[Problem], model: Model, before: str, number: int, work: Path) -> None:
     settings, seed = going.recipe.stages, going.recipe.seed
     one = list(read_rollouts(going.folder.path / before / "rollouts.parquet"))
     other = _sample(going, model, held, named("judge", number), work)
-    pass_1 = change_in_accuracy(one, other, seed=seed).change
-    pass_k = change_in_pass(one, other, k=_shared_k(one, other), seed=seed)
-    entropy = _entropy_left(going.folder.path / named("rl", number) / "log.jsonl")
-    judged = Judged(pass_1, pass_k, entropy, is_kept(pass_1, pass_k, entropy, settings.least_entropy))
+    found, k = change_in_accuracy(one, other, seed=seed), _shared_k(one, other)
+    pass_1 = told(found.change, found.differing)
+    pass_k = change_in_pass(one, other, k=k, seed=seed)
+    entropy = _entropy_left(going.folder.path / named("rl", number) / "log.jsonl") if settings.rl else None
+    judged = Judged(k, pass_1, pass_k, entropy, is_kept(pass_1, pass_k, entropy, settings.least_entropy))
     write_json(work / "judged.json", judged._asdict())
-    write_table(work / "ledger.parquet", outcomes(going, number))
     write_decisions(work, [_decision(going, judged, len(held), number)])
 
 
 def _decision(going: Going, judged: Judged, held: int, number: int) -> Decision:
     evidence: dict[str, Any] = {
         "change in pass@1": "{1:+.3f} [{0:+.3f}, {2:+.3f}]".format(*judged.pass_1),
-        f"change in pass@{going.recipe.stages.samples}": "{1:+.3f} [{0:+.3f}, {2:+.3f}]".format(*judged.pass_k),
+        f"change in pass@{judged.k}": "{1:+.3f} [{0:+.3f}, {2:+.3f}]".format(*judged.pass_k),
         "held-out problems": held,
     }
     if judged.entropy is not None:
@@ -129,9 +105,9 @@ def _decision(going: Going, judged: Judged, held: int, number: int) -> Decision:
 
 def _sample(going: Going, model: Model, held: Sequence[Problem], name: str, work: Path) -> list[Rollout]:
     rollouts = sample_arm(going.recipe, model.name, held, name=name, samples=going.recipe.stages.samples, work=work)
+    write_records(work / "rollouts.parquet", rollouts)
     for file in ("rollouts.jsonl", "rollouts.made.json"):
         (work / file).unlink(missing_ok=True)
-    write_records(work / "rollouts.parquet", rollouts)
     return rollouts
 
 
@@ -143,17 +119,11 @@ def _how(going: Going) -> dict[str, Any]:
     }
 
 
-def _groups(rl: Path) -> dict[str, list[Group]]:
-    found: dict[str, list[Group]] = {}
-    for group in read_groups(rl / "groups.jsonl") if (rl / "groups.jsonl").exists() else []:
-        found.setdefault(group.problem_id, []).append(group)
-    return found
-
-
 def _shared_k(one: Sequence[Rollout], other: Sequence[Rollout]) -> int:
-    """The largest k at which some problem has k graded rollouts of both."""
+    """The largest k at which at least half of the problems that both have graded have k graded rollouts of both."""
     sides = [Counter(rollout.problem_id for rollout in side if rollout.score is not None) for side in (one, other)]
-    return max([min(sides[0][name], sides[1][name]) for name in sides[0].keys() & sides[1].keys()], default=1)
+    graded = sorted((min(sides[0][name], sides[1][name]) for name in sides[0].keys() & sides[1].keys()), reverse=True)
+    return graded[(len(graded) - 1) // 2] if graded else 1
 
 
 def _entropy_left(log: Path) -> float | None:
@@ -163,7 +133,3 @@ def _entropy_left(log: Path) -> float | None:
     rows = [row["entropy"] for row in read_log(log) if "entropy" in row] if log.exists() else []
     tenth = max(1, len(rows) // 10)
     return float(np.mean(rows[-tenth:]) / np.mean(rows[:tenth])) if rows and np.mean(rows[:tenth]) > 0 else None
-
-
-def _any(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0

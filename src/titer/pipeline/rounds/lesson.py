@@ -12,6 +12,7 @@ from typing import NamedTuple
 from titer.pipeline.bridging import bridge_traces
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.fine_tune import Going, Model, named
+from titer.pipeline.routing import ledger_of
 from titer.records import Decision, Trace, read_traces, without_repeats, write_records
 from titer.stages import Entry, rehearsed, sent_to
 from titer.stages.bridge import acceptance
@@ -31,15 +32,15 @@ def lesson(going: Going, curated: str, model: Model, number: int) -> Path:
     """The stage with the traces of this round's SFT."""
     recipe, folder = going.recipe, going.folder
     earlier = named("critique", number - 1)
-    critique = folder.path / earlier if number > 1 and (folder.path / earlier).exists() else None
+    critique = folder.path / earlier if earlier in folder.manifest["stages"] and number > 1 else None
     return folder.stage(
         named("lesson", number),
         {
-            "measured": folder.key(named("measure", number)),
+            "routed": folder.key(named("route", number)),
             "traces": folder.key(curated),
             "model": model.key,
             "bridge": recipe.bridge.model_dump() if recipe.stages.bridge else None,
-            "route": recipe.route.model_dump(),
+            "rehearsal": recipe.route.rehearsal,
             "generate": recipe.generate.model_dump(),
             "lessons": folder.key(earlier) if critique else None,
         },
@@ -48,10 +49,10 @@ def lesson(going: Going, curated: str, model: Model, number: int) -> Path:
     )
 
 
-def ledger_of(going: Going, number: int) -> list[Entry]:
-    """Where each problem went in a round."""
-    rows = read_table(going.folder.path / named("measure", number) / "ledger.parquet")
-    return [Entry(**{**row, "places": tuple(row["places"])}) for row in rows]
+def traces_of(lesson: Path) -> list[Trace]:
+    """The traces of a lesson, of which there may be none."""
+    file = lesson / "kept.parquet"
+    return list(read_traces(file)) if read_table(file) else []
 
 
 def parts_of(traces: Sequence[Trace], ledger: Sequence[Entry], again: Sequence[str], *, bridge: bool) -> Parts:

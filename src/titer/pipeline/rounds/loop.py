@@ -14,15 +14,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from titer.errors import InputError
 from titer.pipeline.fine_tune import Going, Model, fine_tune, made_by, named
 from titer.pipeline.measuring import measure_base
 from titer.pipeline.rounds.judging import FIRST, judge_round, sample_held
-from titer.pipeline.rounds.lesson import ledger_of, lesson
+from titer.pipeline.rounds.lesson import lesson, traces_of
+from titer.pipeline.rounds.outcome import write_outcome
 from titer.pipeline.rounds.reinforce import reinforce, take_apart
-from titer.records import Problem, read_traces
+from titer.pipeline.routing import route_measured
+from titer.recipe import Recipe
+from titer.records import Problem
 from titer.stages import gaps
 
-STAGES = ("measure", "lesson", "choose", "plan", "train", "rl", "critique", "judge")
+STAGES = ("measure", "route", "lesson", "choose", "plan", "train", "rl", "critique", "judge", "ledger")
+ALSO_WITHOUT = ("measure", "route", "choose", "plan", "train")  # what a run without rounds has too
+FEWEST = 4  # problems: a quarter is held out
 
 
 class Split(NamedTuple):
@@ -32,21 +38,41 @@ class Split(NamedTuple):
     held: list[Problem]
 
 
+def check_rounds(recipe: Recipe) -> None:
+    """Raises InputError for settings that rounds cannot be done with."""
+    if not recipe.stages.rounds:
+        return
+    if not recipe.measure.problems:
+        raise InputError(
+            "0, and rounds go by solve rates", field="measure.problems", remedy="give some, or stages.rounds=0"
+        )
+    if recipe.evaluate.checkpoints == "grid":
+        raise InputError("grid, and rounds", field="evaluate.checkpoints", remedy="use last, or stages.rounds=0")
+
+
 def run_rounds(going: Going, curated: str, base: Model) -> Model:
     """Run the rounds on the traces that stage `curated` kept; the model to go on with.
 
-    That is the last one that was kept, or, where none gained, the last one made.
+    That is the last one that was kept, or, where none gained, the last one made: what is evaluated is what was trained.
+    Raises InputError where there are too few problems to hold any out.
     """
     settings = going.recipe.stages
     taught, held = split_problems(going.inputs.problems, settings.held, going.recipe.seed)
+    if not held:
+        raise InputError(
+            f"{len(taught)} training problems, of which rounds hold a quarter out",
+            field="stages.rounds",
+            remedy=f"give at least {FEWEST}",
+        )
     going = going._replace(inputs=going.inputs._replace(problems=taught))
     kept, model, before = base, base, sample_held(going, FIRST, base, held)
     for number in range(1, settings.rounds + 1):
         model = run_round(going, curated, model, number)
         judged = judge_round(going, held, model, before, number)
         if judged.narrowed:
-            going.said(f"round {number}: pass@1 rose while pass@{settings.samples} fell")
+            going.said(f"round {number}: pass@1 rose while pass@{judged.k} fell")
         if not judged.kept:
+            leave_out_rounds(going, after=number)  # of a call with other settings, which went on
             break
         kept, before = model, named("judge", number)
     return kept if kept != base else model
@@ -56,23 +82,30 @@ def run_round(going: Going, curated: str, model: Model, number: int) -> Model:
     """One round; the model that it ends with."""
     settings = going.recipe.stages
     measure_round(going, model, number)
-    for gap in gaps(ledger_of(going, number)):
+    for gap in gaps(route_measured(going, number)):
         going.said(f"round {number}: {gap}")
     learned = lesson(going, curated, model, number)
-    if any(True for _ in read_traces(learned / "kept.parquet")):
+    if traces_of(learned):
         fine_tune(going, learned.name, model, number)
         model = made_by(going, named("train", number))
     else:
         going.said(f"round {number}: no trace to fine-tune on")
+        for stage in ("choose", "plan", "train"):
+            going.folder.leave_out(named(stage, number))
     if settings.rl:
         model = reinforce(going, model, number)
+    else:
+        going.folder.leave_out(named("rl", number))
     if settings.rl and settings.critique and number < settings.rounds:
         take_apart(going, curated, model, number)
+    else:
+        going.folder.leave_out(named("critique", number))
+    write_outcome(going, number)
     return model
 
 
 def measure_round(going: Going, model: Model, number: int) -> None:
-    """Solve rates of the model as it is, and where each problem goes."""
+    """Solve rates of the model as it is."""
     recipe = going.recipe.model_copy(update={"model": model.name})
     going.folder.stage(
         named("measure", number),
@@ -80,7 +113,6 @@ def measure_round(going: Going, model: Model, number: int) -> None:
             **going.known,
             "model": model.key,
             "settings": recipe.measure.model_dump(),
-            "route": recipe.route.model_dump(),
             "generate": recipe.generate.model_dump(),
             "held": recipe.stages.held,
         },
@@ -99,11 +131,11 @@ def split_problems(problems: Sequence[Problem], most: int, seed: int) -> Split:
     )
 
 
-def leave_out_rounds(going: Going) -> None:
-    """Remove what a recipe with more rounds, or with any, has left."""
-    rounds = going.recipe.stages.rounds
+def leave_out_rounds(going: Going, after: int | None = None) -> None:
+    """Remove what rounds after the one named have left (by default after the recipe's last one)."""
+    rounds = going.recipe.stages.rounds if after is None else after
     for name in list(going.folder.manifest["stages"]):
         stage, _, number = name.rpartition("-")
         later = number.isdigit() and stage in STAGES and int(number) > rounds
-        if later or (not rounds and name in (FIRST, "lesson", "rl", "critique", "judge")):
+        if later or (not rounds and name in {FIRST, *STAGES} - {*ALSO_WITHOUT}):
             going.folder.leave_out(name)

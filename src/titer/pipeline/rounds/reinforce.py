@@ -12,9 +12,11 @@ from titer.pipeline.criticizing import criticize
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.fine_tune import Going, Model, made_by, named
 from titer.pipeline.rl import train_rl
-from titer.pipeline.rounds.lesson import ledger_of
+from titer.pipeline.routing import ledger_of
 from titer.records import Decision, Problem, Rollout, read_rollouts, read_traces
 from titer.stages import sent_to
+
+SAID = 5  # faults that are said; faults.json has all
 
 
 def reinforce(going: Going, model: Model, number: int) -> Model:
@@ -30,7 +32,7 @@ def reinforce(going: Going, model: Model, number: int) -> Model:
         name,
         {
             "model": model.key,
-            "measured": going.folder.key(named("measure", number)),
+            "routed": going.folder.key(named("route", number)),
             "settings": going.recipe.rl.model_dump(),
             "seed": going.recipe.seed,
         },
@@ -43,8 +45,7 @@ def reinforce(going: Going, model: Model, number: int) -> Model:
 def take_apart(going: Going, curated: str, model: Model, number: int) -> None:
     """Lessons of what RL never solved, for the next round."""
     recipe, folder = going.recipe, going.folder
-    rl = folder.path / named("rl", number)
-    if not rl.exists():
+    if named("rl", number) not in folder.manifest["stages"]:
         return folder.leave_out(named("critique", number))
     folder.stage(
         named("critique", number),
@@ -96,6 +97,8 @@ def _criticize(going: Going, curated: str, model: Model, number: int, work: Path
         seed=recipe.seed,
         teachers=[one for one in read_traces(path / curated / "kept.parquet") if one.problem_id in never],
     )
+    for fault in found.faults[:SAID]:
+        going.said(f"critique: {fault}")
     kinds = [str(lesson.meta["lesson"]) for lesson in found.lessons]
     decision = Decision(
         stage=named("critique", number),

@@ -9,12 +9,17 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+_TOLD = r"(?:given|provided|reference|original|shown|stated|expected)"
 _LEAK = re.compile(
     r"\b(?:given (?:the|that the) (?:correct |final |right )?(?:answer|solution)"
-    r"|(?:the|this) (?:given|provided|reference|original|above|shown|known|stated|expected) (?:answer|solution)"
-    r"|(?:the )?(?:answer|solution) (?:is|was) (?:given|provided|known|already known|stated|shown|told)"
+    rf"|(?:the|this) {_TOLD} (?:final |correct )?(?:answer|solution)"
+    r"|(?:the )?(?:answer|solution) (?:is|was) (?:given|provided|already known|stated|shown|told)"
+    r"|(?:the )?(?:answer|solution) (?:is|was) known(?! to be an?\b)"
     r"|as (?:given|shown|stated) in the (?:answer|solution)"
+    r"|as the (?:reference|answer|solution) (?:says|shows|states|gives)"
+    r"|the (?:answer|solution) above (?:says|shows|states|gives)"
     r"|according to the (?:answer|solution|reference)"
+    r"|knowing (?:that )?the (?:final |correct |right )?(?:answer|solution|result)"
     r"|(?:we|i) (?:know|are told|am told|already know|were told|was told) (?:that )?the (?:answer|solution|result)"
     r"|working backwards? from the (?:answer|solution)"
     r"|match(?:es|ing)? the (?:given|provided|reference|expected) )",
@@ -65,6 +70,8 @@ def _faults(checks: Checks, bounds: Bounds) -> Iterator[str]:
     ratio = checks.tokens / checks.raw_tokens
     if not bounds.shortest <= ratio <= bounds.longest:
         yield f"{ratio:.2f} of the raw trace's tokens"
+    if checks.nll == float("inf"):
+        yield "it does not fit the model's context"
     if checks.nll >= checks.raw_nll:
         yield "no likelier to the student than the raw trace"
     if checks.half_rate is not None and checks.half_rate < bounds.solves:

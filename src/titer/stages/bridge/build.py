@@ -11,6 +11,7 @@ those accepted, the likeliest to the student wins.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
@@ -22,9 +23,9 @@ from titer.rollouts import Sampler
 from titer.stages.bridge.accept import Bounds, Checks, leak_in, refused
 from titer.stages.bridge.rewrite import rewrites
 from titer.stages.bridge.scaffold import scaffolds
-from titer.stages.first_error import by_arithmetic
+from titer.stages.first_error import by_arithmetic, first_false
 from titer.stages.prefixes import Place, rates_from, steps_of
-from titer.traces import prune, text_of
+from titer.traces import cut_text, prune, text_of
 
 Kind = Literal["pruned", "scaffold", "rewrite"]
 KINDS: tuple[Kind, ...] = ("pruned", "scaffold", "rewrite")
@@ -128,19 +129,21 @@ def acceptance(candidates: Sequence[Candidate]) -> dict[str, dict[str, float]]:
 
 
 def likelihoods(traces: Sequence[Trace], loaded: Loaded) -> dict[str, tuple[int, float]]:
-    """Trained tokens and mean −log p of one, in nats, of each trace that fits the model's context, by id."""
+    """Trained tokens and mean −log p of one, in nats, of each trace, by id; infinite for one beyond the context."""
     from titer.train import encode
     from titer.train.token_loss import token_stats
 
     longest = getattr(loaded.model.config, "max_position_embeddings", None)
-    samples = []
+    samples, beyond = [], dict[str, tuple[int, float]]()
     for trace in traces:
-        try:
-            samples.append(encode(trace, loaded.tokenizer, longest))
-        except InputError:
-            continue  # too long or empty: it has no likelihood, and is refused for that
+        with suppress(InputError):  # an empty one has no likelihood, and is refused for that
+            sample = encode(trace, loaded.tokenizer)
+            if longest and len(sample.ids) > longest:
+                beyond[trace.id] = sample.trained, float("inf")
+            else:
+                samples.append(sample)
     stats = token_stats(loaded.model, loaded.tokenizer, samples)
-    return {
+    return beyond | {
         sample.trace_id: (len(one.logp_N), float(-one.logp_N.mean()))
         for sample, one in zip(samples, stats, strict=True)
     }
@@ -201,13 +204,21 @@ def _first_checks(
     checks = Checks(
         correct=None if score is None else score == 1.0,
         leak=leak_in(f"{trace.reasoning}\n{trace.response}", trace.prompt),
-        wrong_step=by_arithmetic(text_of(trace)),
+        wrong_step=_wrong_step(trace),
         tokens=tokens,
         raw_tokens=max(1, raw_tokens),
         nll=nll,
         raw_nll=raw_nll,
     )
     return Candidate(kind, raw, replace(trace, correct=checks.correct), checks, refused(checks, bounds))
+
+
+def _wrong_step(trace: Trace) -> int | None:
+    """The first step in which a calculation does not hold, the response behind the thinking being the last."""
+    wrong = by_arithmetic(text_of(trace))
+    if wrong is None and trace.reasoning.strip() and first_false(trace.response):
+        return len(cut_text(text_of(trace)))
+    return wrong
 
 
 def _from_their_halves(

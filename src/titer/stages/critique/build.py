@@ -51,7 +51,7 @@ def critique(
     judge: Sampler | None = None,
     teachers: Sequence[Trace] = (),
 ) -> Criticized:
-    """Lessons of failed attempts; `teachers` are verified traces, for a fresh solution where the student has none.
+    """Lessons of failed attempts; `teachers` are verified traces, for a fresh solution where the student finds none.
 
     What is repaired or renewed is graded before it is a lesson. `judge` is the student where it is None; one that
     cannot be reached costs its verdicts and nothing else. Resumes in `work`.
@@ -65,11 +65,18 @@ def critique(
     ]
     found = rates_from(places, sampler, samples=settings.samples, most=settings.most, out=work / "repairs.jsonl")
     right = {place.attempt: found[place.id].first_right for place in places}
+    fresh = _fresh(attempts, sampler, settings, work) if "renew" in settings.lessons else {}
     taught = _of_problems(teachers)
     lessons = [
         lesson
         for one in attempts
-        for lesson in _lessons(one, located.get(one.trace.id), right.get(one.trace.id), taught, settings.lessons)
+        for lesson in _lessons(
+            one,
+            located.get(one.trace.id),
+            right.get(one.trace.id),
+            fresh.get(one.trace.id) or taught.get(one.problem.id),
+            settings.lessons,
+        )
     ]
     of_problem = {one.trace.id: one.problem for one in attempts}
     lessons, wrong = _verified(lessons, of_problem, sampler)
@@ -129,11 +136,19 @@ def _located(
     return located, faults
 
 
+def _fresh(attempts: Sequence[Attempt], sampler: Sampler, settings: Settings, work: Path) -> dict[str, Rollout | None]:
+    """A right rollout from the very start of each attempt's problem: what goes on from the attempt's own beginning may
+    carry a wrong step that the locator has missed."""
+    places = [Place(one.problem, one.trace.id, one.steps, 0) for one in attempts]
+    found = rates_from(places, sampler, samples=settings.samples, out=work / "renewals.jsonl")
+    return {place.attempt: found[place.id].first_right for place in places}
+
+
 def _lessons(
     attempt: Attempt,
     located: Located | None,
     right: Rollout | None,
-    taught: Mapping[str, Trace],
+    fresh: Rollout | Trace | None,
     wanted: Sequence[Lesson],
 ) -> list[Trace]:
     made = []
@@ -141,7 +156,6 @@ def _lessons(
         made.append(diagnosis(attempt, located))
     if located and located.step and right and "repair" in wanted:
         made.append(repair(attempt, located, right))
-    fresh = right or taught.get(attempt.problem.id)
     if fresh and "renew" in wanted:
         made.append(renewal(attempt, fresh))
     return made

@@ -30,7 +30,12 @@ Find the first step that is wrong: the first that does not follow from those bef
 which the right answer cannot be reached any more. Answer with one line of the form
 Step N: what is wrong with it
 """
-_SAID = re.compile(r"\bstep\s*#?\s*(\d{1,5})\b[ \t:.*-]*(.*)", re.IGNORECASE)
+# the line that was asked for; judges that talk first call other steps right before they come to it
+_SAID = re.compile(r"^\W*step\s*#?\s*(\d{1,5})[ \t*]*[:.-][ \t*]*(.*)", re.IGNORECASE | re.MULTILINE)
+_RIGHT = re.compile(r"\b(?:correct|right|fine|valid|ok(?:ay)?|accurate|no (?:error|mistake))\b", re.IGNORECASE)
+_WRONG = re.compile(
+    r"\b(?:not|isn't|incorrect|invalid|wrong|error|mistake|should|instead|cannot|can't|but)\b|n't\b", re.IGNORECASE
+)
 
 
 class Attempt(NamedTuple):
@@ -107,14 +112,18 @@ def by_rollouts(
 
 
 def _narrow(search: _Search, place: Place, here: FromHere) -> _Search | None:
-    """The search after its question was answered; None where the problem is not solved from the start."""
+    """The search after its question was answered; None where the problem is not solved from the start, or nothing could
+    be graded, which says nothing."""
+    if not here.graded:
+        return None
     if here.correct:
         return search._replace(low=place.given, rate=f"{here.correct} of {here.graded}")
     return search._replace(high=place.given) if search.rate else None
 
 
 def by_judge(attempts: Sequence[Attempt], judge: Sampler, *, out: Path) -> dict[str, Located]:
-    """What a model says when it is asked; answers that name no step of the attempt are left out. Resumes in `out`.
+    """What a model says when it is asked; answers that name no wrong step of the attempt, or were cut, are left out.
+    Resumes in `out`.
 
     Raises InputError for a server that cannot be reached.
     """
@@ -129,11 +138,19 @@ def by_judge(attempts: Sequence[Attempt], judge: Sampler, *, out: Path) -> dict[
     ]
     found = {}
     for rollout in judge.collect(asked, samples=1, out=out):
-        said = _SAID.search(rollout.response)
-        if said and 1 <= int(said[1]) <= len(steps[rollout.problem_id]):
-            why = " ".join(said[2].split()) or "It is wrong."
-            found[rollout.problem_id] = Located(int(said[1]) - 1, why, "judge")
+        if rollout.finish_reason == "stop" and (said := read_step(rollout.response, len(steps[rollout.problem_id]))):
+            found[rollout.problem_id] = said
     return found
+
+
+def read_step(response: str, steps: int) -> Located | None:
+    """The first step that a judge's answer calls wrong, of so many; lines that call a step right are passed over."""
+    for said in _SAID.finditer(response):
+        why = " ".join(said[2].split())
+        calls_right = _RIGHT.search(why) and not _WRONG.search(why)
+        if not calls_right and 1 <= int(said[1]) <= steps:
+            return Located(int(said[1]) - 1, why or "It is wrong.", "judge")
+    return None
 
 
 def numbered(pieces: Sequence[str]) -> str:

@@ -90,6 +90,12 @@ def read_groups(path: Path) -> list[Group]:
     return groups
 
 
+def barren(groups: Sequence[Group]) -> int:
+    """How many updates in a row, up to the last, had no group to learn from."""
+    last_live = max((group.update for group in groups if group.live), default=-1)
+    return groups[-1].update - last_live if groups else 0
+
+
 def never_solved(groups: Iterable[Group]) -> list[str]:
     """The problems of which every group failed, in the order in which they came: critique takes them."""
     failed: dict[str, bool] = {}

@@ -25,7 +25,7 @@ from titer.models import Loaded, load_model
 from titer.recipe import Rl
 from titer.records import Problem, read_rollouts, write_records
 from titer.rollouts.claim import shown
-from titer.stages.rl.groups import GroupLog, Queue, never_solved
+from titer.stages.rl.groups import GroupLog, Queue, barren, never_solved
 from titer.stages.rl.sampling import Batch, Draws
 from titer.stages.rl.sources import source_of
 from titer.store import content_hash, publish, write_json
@@ -73,11 +73,13 @@ def grpo(
 ) -> Trained:
     """Train the model, in place, on the problems; goes on in `out` where an earlier call stopped.
 
-    `identity` says which weights the model begins with, `reference` names the model towards which KL is measured.
-    Writes `log.jsonl`, `groups.jsonl`, `failures.jsonl` (the rollouts of groups that failed as a whole) and
-    `checkpoints/`. Raises InputError without problems, without TRL, and when another training stands in `out`.
+    Works in one process. `identity` says which weights the model begins with, `reference` names the model towards which
+    KL is measured. Writes `log.jsonl`, `groups.jsonl`, `failures.jsonl` (the rollouts of groups that failed as a whole)
+    and `checkpoints/`. Raises InputError without problems, without TRL, in several processes, and when another training
+    stands in `out`.
     """
     _require_trl()
+    _refuse_processes()
     if not problems:
         raise InputError("no problem to learn from", field="rl", remedy="give problems of the middle band")
     _claim(out, problems, settings, seed, identity)
@@ -117,14 +119,12 @@ class Rollouts:
         self.draws, self.gauge, self.settings = draws, gauge, settings
         self.sample = source_of(loaded, settings, seed)
         self.figures: dict[str, float] = {}
-        self.barren = 0  # updates in a row without a group to learn from
 
     def __call__(self, prompts: list[Any], trainer: Any) -> dict[str, Any]:
         """Prompt and completion tokens, the sampler's log p where it is another program, and the rewards."""
         update = trainer.state.global_step
         batch = self.draws.of_update(update, lambda requests, number: self.sample(trainer, requests, number))
         assert len(batch.drawn) == len(prompts)
-        self.barren = 0 if any(group.live for group in batch.groups) else self.barren + 1
         self.figures = dict(batch.figures)
         if self.gauge and (update % self.settings.kl_every == 0 or update == self.settings.updates - 1):
             self.figures["kl"] = self.gauge(trainer, batch)
@@ -191,19 +191,23 @@ def _trainer(
                 log.write({"step": state.global_step, **row, **rollouts.figures})
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if rollouts.barren >= settings.patience:
+            if barren(draws.log.groups) >= settings.patience:
                 ended.append(_barren(draws, settings.patience))
                 control.should_training_stop = True
 
     def verified(**columns: Any) -> list[float | None]:
         return list(columns[REWARD])
 
+    config = _config(settings, out, seed, progress)
+    if barren(draws.log.groups) >= settings.patience:  # it had ended, and was killed before its model stood
+        ended.append(_barren(draws, settings.patience))
+        config.max_steps = begun
     # TRL asks for a dataset to count prompts by; which problems come is the queue's affair
     rows = Dataset.from_dict({"prompt": [str(i) for i in range(settings.prompts)]})
     trainer = GRPOTrainer(
         model=loaded.model,
         reward_funcs=verified,
-        args=_config(settings, out, seed, progress),
+        args=config,
         train_dataset=rows,
         processing_class=loaded.tokenizer,
         callbacks=[Follow()],
@@ -219,19 +223,14 @@ def _config(settings: Rl, out: Path, seed: int, progress: bool) -> Any:
     from trl import GRPOConfig
 
     rows = settings.prompts * settings.samples
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if settings.prompts % processes:
-        raise InputError(
-            f"{settings.prompts} prompts on {processes} processes", field="rl.prompts", remedy="give a multiple"
-        )
-    micro = min(settings.micro_rows, rows // processes)
+    micro = min(settings.micro_rows, rows)
     cuda = torch.cuda.is_available()
     vllm: dict[str, Any] = {"use_vllm": True, "vllm_mode": "server" if settings.vllm_server else "colocate"}
     return GRPOConfig(
         output_dir=str(out / "state"),
         max_steps=settings.updates,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=rows // processes // micro,
+        gradient_accumulation_steps=rows // micro,
         num_generations=settings.samples,
         max_completion_length=settings.max_tokens,
         temperature=settings.temperature,
@@ -350,6 +349,16 @@ def _quiet() -> Any:
             del os.environ["TRL_EXPERIMENTAL_SILENCE"]
         else:
             os.environ["TRL_EXPERIMENTAL_SILENCE"] = before
+
+
+def _refuse_processes() -> None:
+    """Groups are drawn, refilled and logged by one process."""
+    if (processes := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+        raise InputError(
+            f"{processes} processes for RL, which works in one",
+            field="rl",
+            remedy="start it without a launcher; rl.vllm_server samples elsewhere",
+        )
 
 
 def _require_trl() -> None:

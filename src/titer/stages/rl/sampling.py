@@ -100,8 +100,8 @@ class Draws:
             made.append((group, some, rewards))
             if group.failed:
                 failed += [
-                    self._rollout(problem, group.number * self.samples + place, one, grade)
-                    for place, (one, grade) in enumerate(zip(some, its, strict=True))
+                    self._rollout(problem, group.number * self.samples + place, one, grade, reward)
+                    for place, (one, grade, reward) in enumerate(zip(some, its, rewards, strict=True))
                 ]
         if failed:
             append_rollouts(self.failures, failed)
@@ -114,7 +114,8 @@ class Draws:
             return 0.0 if self.cut == "wrong" else None
         return grade.score
 
-    def _rollout(self, problem: Problem, sample: int, drawn: Drawn, grade: Grade) -> Rollout:
+    def _rollout(self, problem: Problem, sample: int, drawn: Drawn, grade: Grade, reward: float | None) -> Rollout:
+        """As it was rewarded: what was cut is no right answer, whatever it ends in."""
         return Rollout(
             problem_id=problem.id,
             sample=sample,
@@ -124,7 +125,7 @@ class Draws:
             response=drawn.response,
             finish_reason="stop" if drawn.ended else "length",
             tokens=len(drawn.ids),
-            score=grade.score,
+            score=reward,
             parsed=grade.parsed,
             note=grade.note,
         )

@@ -130,6 +130,15 @@ def test_strata_weigh_the_same() -> None:
     assert curve_of_rates((0, 10), rates_PT).mean_T.tolist() == [0.25, 1.0]
 
 
+def test_a_recovery_is_dated_and_lengths_go_with_it() -> None:
+    accuracy = curve([0.5, 0.2, 0.3, 0.4, 0.5])
+    judgement = judge({"general": axis(accuracy, curve([50, 90, 80, 70, 60]))})
+    (general,) = judgement.axes
+    assert (general.label, general.trough, general.made_good) == ("recovered", 10, 40)
+    assert list(general.lengths) == [0, 10, 20, 40, 80] and general.lengths[10] == pytest.approx(90)
+    assert general.ended[80] == 1.0
+
+
 def test_too_early_says_until_when() -> None:
     dipped = curve([0.5, 0.2, 0.22, 0.27, 0.33])
     judgement = judge({"in_domain": axis(curve([0.3, 0.5, 0.5, 0.5, 0.5])), "general": axis(dipped)})

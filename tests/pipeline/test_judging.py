@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from titer.dynamics import judge
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import Suite
+from titer.pipeline.evaluating import budget, note_pace
 from titer.pipeline.judging import Asked, axis_curves, halves_of
+from titer.recipe import Evaluate
 from titer.records import Problem, Rollout
 
 
@@ -118,3 +123,29 @@ def test_checkpoints_in_between_may_be_asked_a_part() -> None:
     np.testing.assert_allclose(curves.accuracy.mean_T, [0.5, 0.5, 1.0])
     # without the parts only what all were asked counts
     assert axis_curves({0: base, 10: asked, 20: last}, {})["in_domain"].accuracy.problems == len(asked)
+
+
+def test_a_suite_may_count_whether_any_rollout_is_right() -> None:
+    def of(right: int) -> list[Rollout]:
+        (row,) = rollouts([1.0])
+        return [replace(row, sample=i, score=float(i < right)) for i in range(4)]
+
+    base, last = of(1), of(4)
+    np.testing.assert_allclose(axis_curves({0: base, 10: last}, {})["in_domain"].accuracy.mean_T, [0.25, 1.0])
+    passing = axis_curves({0: base, 10: last}, {}, passing=["s"])["in_domain"]
+    np.testing.assert_allclose(passing.accuracy.mean_T, [1.0, 1.0])
+    np.testing.assert_allclose(passing.terminated.mean_T, [1.0, 1.0])
+
+
+def test_minutes_become_tokens_at_the_bases_pace(tmp_path: Path) -> None:
+    settings = Evaluate(checkpoints="grid", minutes=2)
+    note_pace(tmp_path / "pace.json", rollouts([1.0] * 10, tokens=30), 1.0)
+    note_pace(tmp_path / "pace.json", [], 5.0)  # nothing was drawn: a resumed run reads what is there
+    assert budget(settings, tmp_path / "pace.json") == 2 * 60 * 300
+    note_pace(tmp_path / "pace.json", rollouts([1.0] * 10, tokens=30), 2.0)
+    assert budget(settings, tmp_path / "pace.json") == 2 * 60 * 200
+    assert budget(Evaluate(checkpoints="grid", tokens=7), tmp_path / "none") == 7
+    with pytest.raises(ValueError, match="exclude each other"):
+        Evaluate(checkpoints="grid", tokens=7, minutes=1)
+    with pytest.raises(ValueError, match="say checkpoints=grid"):
+        Evaluate(tokens=7)

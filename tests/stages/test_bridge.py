@@ -21,6 +21,7 @@ from titer.recipe import Bridge, Generate
 from titer.records import Trace, read_traces, write_records
 from titer.rollouts import Sampler
 from titer.stages.bridge import Bounds, Checks, Settings, Student, acceptance, bridge, leak_in, refused
+from titer.stages.bridge.build import likelihoods
 from titer.stages.prefixes import Place, Steps, rates_from, steps_of
 from titer.store import read_table
 from titer.verify import Grader
@@ -169,6 +170,21 @@ def test_the_likeliest_accepted_candidate_wins(student: Student, tmp_path: Path)
     filled = bridge([raw, short(other)], shown, student, settings._replace(otherwise="raw"), work=tmp_path / "b",
                     rewriter=rewriter)  # fmt: skip
     assert [trace.id for trace in filled.traces] == [f"{raw.id}:rewrite1", short(other).id]
+
+
+def test_a_trace_beyond_the_context_costs_no_other_and_may_be_bridged(student: Student, tmp_path: Path) -> None:
+    """What needs the bridge most is longest: the raw trace has no likelihood, and one that has is likelier."""
+    endless = short(ITEMS[0], f"{'yard ' * 1100}.\n\n{ITEMS[0].solution}")
+    settings = Settings(kinds=("scaffold", "rewrite"), samples=2, rewrites=1, bounds=Bounds(solves=0.0))
+    found = bridge([endless, *map(clumsy, ITEMS[1:4])], PROBLEMS, student, settings, work=tmp_path)
+    assert {one.raw.id for one in found.candidates if one.kind == "scaffold"} <= {clumsy(i).id for i in ITEMS[1:4]}
+    assert any(one.kind == "rewrite" for one in found.candidates)
+    (fault,) = (line for line in found.faults if endless.id in line)
+    assert "no rewrite of" in fault and "the context of lab is 1024" in fault
+    tokens, nll = likelihoods([endless], student.loaded)[endless.id]
+    assert tokens > 1024 and nll == float("inf")
+    told = GOOD._replace(raw_tokens=tokens, raw_nll=nll, tokens=50)
+    assert refused(told, Bounds(shortest=0.01)) == "" and "context" in refused(told._replace(nll=nll), Bounds(0.01))
 
 
 def test_a_wrong_teacher_is_set_aside(student: Student, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from titer.models import load_model
 from titer.recipe import Lora, Rl
 from titer.records import Problem, read_rollouts, write_records
 from titer.stages.rl import Group, never_solved, read_groups
-from titer.stages.rl.groups import GroupLog, Queue
+from titer.stages.rl.groups import GroupLog, Queue, barren
 from titer.stages.rl.sampling import Drawn, Draws
 from titer.train.state import read_log
 from titer.verify import Grader
@@ -218,3 +218,39 @@ def test_settings_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="must divide"):
         Rl(prompts=3, samples=5, micro_rows=7)
     assert json.loads(Rl(prompts=3, samples=5, micro_rows=5).model_dump_json())["micro_rows"] == 5
+
+
+def test_killed_after_it_had_stopped_it_learns_nothing_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Patience is counted from what was drawn, so that a resumed training ends where an uninterrupted one does."""
+    write_records(tmp_path / "p.jsonl", [Problem(id="p", prompt="Say x.", answer="never said", verifier="exact")])
+    changed = {"updates": 9, "patience": 2, "prompts": 1, "micro_rows": 4, "save_every": 1, "kl_every": 0}
+    settings = Rl(**{**SETTINGS, **changed})
+    grpo_module = sys.modules["titer.stages.rl.grpo"]  # the package has a function of that name
+    real = grpo_module._save
+
+    def dying(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grpo_module, "_save", dying)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.rl("lab", tmp_path / "p.jsonl", out=tmp_path / "out", settings=settings)
+    monkeypatch.setattr(grpo_module, "_save", real)
+    result = verbs.rl("lab", tmp_path / "p.jsonl", out=tmp_path / "out", settings=settings)
+    assert result.updates == 2 and "all wrong" in result.stopped
+    assert {group.update for group in read_groups(tmp_path / "out" / "groups.jsonl")} == {0, 1}
+
+
+def test_updates_without_anything_to_learn_are_counted_from_the_last_live_group() -> None:
+    def group(update: int, correct: int) -> Group:
+        return Group(update, update, "p", correct, 4, 4, 9)
+
+    assert barren([]) == 0
+    assert barren([group(0, 0), group(1, 0)]) == 2
+    assert barren([group(0, 0), group(1, 2), group(2, 4)]) == 1
+    assert barren([group(0, 2), group(0, 0)]) == 0
+
+
+def test_several_processes_are_refused(problems: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="2 processes for RL, which works in one"):
+        verbs.rl("lab", problems, out=tmp_path, settings=Rl(**SETTINGS))

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from titer.dynamics.axis import PATIENCE, read_axis
+from titer.dynamics.axis import MADE_GOOD, PATIENCE, Reading, read_axis
 from titer.dynamics.curve import Curve
 from titer.dynamics.length import read_length
 from titer.dynamics.trend import back_at
@@ -125,9 +125,25 @@ def _verdict(axis: str, curves: AxisCurves) -> Verdict:
         trough=None if reading.trough is None else curve.steps[reading.trough],
         peaked=reading.peaked,
         fell=reading.fell,
+        made_good=_made_good(curve, reading),
+        lengths=_means(curves.tokens),
+        ended=_means(curves.terminated),
         back=back_at(curve, reading.trough) if climbs and reading.trough is not None else None,
         withheld=curves.withheld,
     )
+
+
+def _means(curve: Curve | None) -> dict[int, float]:
+    return dict(zip(curve.steps, curve.mean_T.tolist(), strict=True)) if curve else {}
+
+
+def _made_good(curve: Curve, reading: Reading) -> int | None:
+    """Of a recovered axis the update of the first checkpoint behind the lowest that has made good enough of the fall."""
+    if reading.label != "recovered" or reading.trough is None:
+        return None
+    change_T = curve.mean_T - curve.mean_T[0]
+    enough = (1 - MADE_GOOD) * change_T[reading.trough]
+    return next(curve.steps[i] for i in range(reading.trough + 1, curve.last + 1) if change_T[i] >= enough)
 
 
 def _cost(verdicts: Sequence[Verdict]) -> str:

@@ -29,7 +29,7 @@ from titer.store import file_hash, read_table, write_json, write_table
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
-SAMPLING = ("samples", "temperature", "top_p", "max_tokens")  # what a suite may have of its own
+SAMPLING = ("samples", "temperature", "top_p", "max_tokens", "aggregate")  # what a suite may have of its own
 OnBad = Literal["stop", "drop"]
 
 

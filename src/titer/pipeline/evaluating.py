@@ -5,7 +5,9 @@ evaluate_models(recipe, suites, {"base": "lab", "trained": checkpoint}, work, sa
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +20,7 @@ from titer.pipeline.forgetting import divergence_of, refuse_other_tokenizers
 from titer.pipeline.judging import halves_of
 from titer.pipeline.sampling import Said, make_generator, spoken
 from titer.recipe import Evaluate, Recipe
-from titer.records import Decision, Problem, Rollout, write_records
+from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
 from titer.store import write_json
 from titer.verify import Grader
@@ -54,7 +56,7 @@ def evaluate_models(
 ) -> None:
     """Sample and grade every suite with every model (`checkpoints`: name in the tables → what to load).
 
-    The first is the base. With `evaluate.tokens` those between it and the last are asked a part of the problems, which
+    The first is the base. With a budget those between it and the last are asked a part of the problems, which
     `parts.json` then holds.
     """
     first, *_, last = checkpoints
@@ -66,23 +68,29 @@ def evaluate_models(
         for name, model in checkpoints.items():
             generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
             for lot in whole if name in (first, last) else lots:
-                rollouts += collect(
+                out = work / name / f"{lot.name}.jsonl"
+                begun, there = time.monotonic(), held_in(out)
+                drawn = collect(
                     generator,
                     lot.problems,
                     samples=lot.samples,
                     sampling=_sampling(settings_of(recipe, lot.suite.name), recipe.seed),
                     grader=grader,
-                    out=work / name / f"{lot.name}.jsonl",
+                    out=out,
                     model=identity,
                     suite=lot.suite.name,
                     axis=lot.suite.axis,
                     chunk=recipe.generate.chunk,
                     said=spoken(said, f"evaluate {name} on {lot.name}"),
                 )
-            if name == first and recipe.evaluate.tokens and len(checkpoints) > 2:
+                rollouts += drawn
+                if name == first:
+                    note_pace(work / "pace.json", drawn[there:], time.monotonic() - begun)
+            tokens = budget(recipe.evaluate, work / "pace.json")
+            if name == first and tokens and len(checkpoints) > 2:
                 parts = allocate(
                     rollouts,
-                    tokens=recipe.evaluate.tokens,
+                    tokens=tokens,
                     samples={lot.name: lot.samples for lot in whole},
                     halves={(name.suite, name.problem_id): half for name, half in halves_of(suites).items()},
                     seed=recipe.seed,
@@ -95,6 +103,27 @@ def evaluate_models(
     write_decisions(work, decisions)
     for name in checkpoints:
         shutil.rmtree(work / name)
+
+
+def note_pace(file: Path, drawn: Sequence[Rollout], seconds: float) -> None:
+    """Add what was freshly drawn, and how long that took, to what stands in the file: a resumed run adds to it."""
+    if drawn:
+        had = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"tokens": 0, "seconds": 0.0}
+        tokens = had["tokens"] + sum(rollout.tokens for rollout in drawn)
+        write_json(file, {"tokens": tokens, "seconds": had["seconds"] + seconds})
+
+
+def budget(settings: Evaluate, pace: Path) -> int | None:
+    """The tokens for a checkpoint in between: as set, or as many as the minutes allow at the base's pace."""
+    if not settings.minutes:
+        return settings.tokens
+    measured = json.loads(pace.read_text(encoding="utf-8"))
+    return max(1, round(60 * settings.minutes * measured["tokens"] / max(1e-9, measured["seconds"])))
+
+
+def held_in(file: Path) -> int:
+    """How many rollouts a file holds."""
+    return sum(1 for _ in read_rollouts(file, torn="drop")) if file.exists() and file.stat().st_size else 0
 
 
 def gauge(recipe: Recipe, checkpoints: Mapping[str, str], rollouts: Sequence[Rollout], work: Path) -> list[Decision]:
@@ -157,5 +186,5 @@ def _spent(parts: Sequence[Part], everything: int) -> Decision:
                 f"{part.suite}, {part.stratum}": f"{len(part.problems)} of {part.of} × {part.samples}" for part in parts
             },
         },
-        setting="evaluate.tokens",
+        setting="evaluate.tokens, evaluate.minutes",
     )

@@ -9,7 +9,7 @@ has is a third part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -54,17 +54,21 @@ def halves_of(suites: Iterable[Suite]) -> dict[Asked, str]:
 
 
 def axis_curves(
-    rollouts: Mapping[int, Iterable[Rollout]], halves: Halves, parts: Iterable[Part] = ()
+    rollouts: Mapping[int, Iterable[Rollout]],
+    halves: Halves,
+    parts: Iterable[Part] = (),
+    passing: Collection[str] = (),
 ) -> dict[str, AxisCurves]:
     """The curves of each axis over the checkpoints (update → rollouts; 0 is the base), in the order of the axes.
 
-    `parts` say which problems the checkpoints between base and last were asked, where that is not all of them.
+    `parts` say which problems the checkpoints between base and last were asked, where that is not all of them;
+    `passing` names suites of which it counts whether any rollout of a problem is right.
     """
     steps = sorted(rollouts)
     counted = [_by_axis(rollouts[step]) for step in steps]
     strata = _strata(parts)
     axes = counted[0] if counted else {}
-    return {axis: _curves(steps, [at.get(axis, {}) for at in counted], halves, strata) for axis in axes}
+    return {axis: _curves(steps, [at.get(axis, {}) for at in counted], halves, strata, passing) for axis in axes}
 
 
 def _strata(parts: Iterable[Part]) -> dict[Asked, _Stratum]:
@@ -85,7 +89,11 @@ def _by_axis(rollouts: Iterable[Rollout]) -> dict[str, dict[Asked, Counts]]:
 
 
 def _curves(
-    steps: Sequence[int], counted: Sequence[Mapping[Asked, Counts]], halves: Halves, strata: Strata
+    steps: Sequence[int],
+    counted: Sequence[Mapping[Asked, Counts]],
+    halves: Halves,
+    strata: Strata,
+    passing: Collection[str],
 ) -> AxisCurves:
     def is_there(name: Asked, place: int) -> bool:
         needed = place in (0, len(counted) - 1) or strata.get(name, ALL).asked
@@ -96,6 +104,11 @@ def _curves(
         nothing = curve_of_rates(steps, np.zeros((1, len(steps))))
         return AxisCurves(nothing, nothing, nothing, withheld="no problem is graded at every checkpoint")
     rates_PTC = np.array([[_rates(at.get(name)) for at in counted] for name in shared])
+    any_P = [name.suite in passing for name in shared]
+    accuracy = MEASURES["accuracy"][0]
+    rates_PTC[any_P, :, accuracy] = np.where(
+        np.isnan(rates_PTC[any_P, :, accuracy]), np.nan, rates_PTC[any_P, :, accuracy] > 0
+    )
     kinds = [halves.get(name, "") for name in shared]
     split = any(kinds)
     groups = [strata.get(name, ALL).name for name in shared]

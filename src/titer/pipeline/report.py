@@ -75,13 +75,15 @@ def gather(run: Path) -> ReportData:
     answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
     parts = _parts(run / "evaluate" / "parts.json")
     steps = {0: base, **{_step(name, last): part for name, part in others.items()}}
-    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts)) if others else None
+    recipe = load_recipe(run / "recipe.yaml")
+    passing = [name for name, suite in recipe.data.suites.items() if suite.aggregate == "pass"]
+    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts, passing)) if others else None
     curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
     traces = _in_order(curated, inputs.traces)
     pairs = pairs_of(traces, curated.reasons)
     return ReportData(
         title=str(manifest["name"]),
-        headline=_headline(load_recipe(run / "recipe.yaml"), training, run / "train" / "objective.json"),
+        headline=_headline(recipe, training, run / "train" / "objective.json"),
         judgement=judgement,
         decisions=[*_decisions(run, manifest), *_verdict_decisions(judgement, final)],
         suites=with_guessing(

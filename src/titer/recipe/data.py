@@ -54,6 +54,8 @@ class Suite(Block):
     """Nucleus; by default `evaluate.top_p`."""
     max_tokens: Annotated[int, Field(gt=0)] | None = None
     """Longest rollout; by default `evaluate.max_tokens`."""
+    aggregate: Literal["avg", "pass"] = "avg"
+    """What its axis counts of a problem: the share of rollouts that are right (avg@k), or whether any is (pass@k)."""
 
 
 class Data(Block):

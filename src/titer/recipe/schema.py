@@ -201,8 +201,20 @@ class Evaluate(Block):
     tokens: Annotated[int, Field(gt=0)] | None = None
     """Tokens to sample at each checkpoint between base and last; by default every problem `samples` times. They are
     spent where the base is neither always nor never right."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """The same budget in minutes a checkpoint, at the pace at which the base was sampled."""
     kl: Annotated[int, Field(ge=0)] = 64
     """Completions in domain on which KL(tuned ‖ base) is measured, as a gauge of forgetting; 0 measures nothing."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if self.tokens and self.minutes:
+            raise PydanticCustomError("budgets", "tokens and minutes exclude each other")
+        if (self.tokens or self.minutes) and self.checkpoints == "last":
+            raise PydanticCustomError(
+                "budget", "a budget is for checkpoints between base and last: say checkpoints=grid"
+            )
+        return self
 
 
 class Recipe(Block):

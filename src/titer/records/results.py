@@ -100,7 +100,8 @@ class Verdict:
     themselves and of their length (None: not known), `length` how the length went over the checkpoints. `trough` is the
     update of the lowest checkpoint below the base, None without a dip; `fell` that by which an axis that is below had
     fallen; `peaked` whether an earlier checkpoint was better; `back` the update at which a climbing axis should be back
-    at the base.
+    at the base; `made_good` the update of the first checkpoint at which a recovered axis had made good half of its fall.
+    `lengths` and `ended` hold the mean tokens of a completion and the share of those that end, base included.
     `withheld` says why no verdict is given, where none is.
     """
 
@@ -120,6 +121,9 @@ class Verdict:
     trough: int | None = None
     peaked: bool = False
     fell: int | None = None
+    made_good: int | None = None
+    lengths: Mapping[int, float] = field(default_factory=dict)
+    ended: Mapping[int, float] = field(default_factory=dict)
     back: Interval | None = None
     withheld: str = ""
 

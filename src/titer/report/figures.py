@@ -90,6 +90,7 @@ def figures(data: ReportData) -> dict[str, Figure]:
         "pull_map": _p_map(data.training, lambda row: row.pull, "pull"),
         "pull_kinds": _pull_by_kind(data.training),
         "axis_path": _axis_path(data.verdicts),
+        "axis_lengths": _axis_lengths(data),
         "score_path": _path(data, lambda s: s.accuracy, "Accuracy (avg@k), %", 100.0),
         "length_path": _path(data, lambda s: s.tokens, "Mean length, tokens", 1.0),
         "termination_path": _path(data, lambda s: s.terminated, "Ends by itself, %", 100.0),
@@ -432,7 +433,7 @@ def _path(
 
 
 def _axis_path(verdicts: Sequence[Verdict]) -> Figure | None:
-    """Each axis' change from the base over the checkpoints, with its band; the lowest point of a dip is marked."""
+    """Each axis' change from the base over the checkpoints, with its band; a dip and its recovery are marked."""
     if not any(len(verdict.path) > 1 for verdict in verdicts):
         return None
     series = []
@@ -442,7 +443,10 @@ def _axis_path(verdicts: Sequence[Verdict]) -> Figure | None:
         line["legendgroup"] = verdict.axis
         series += [_band(path, line), line]
         if verdict.trough is not None:
-            series.append(_dip(verdict, line))
+            word = "dip" if verdict.label in ("recovered", "dipping") else "lowest"
+            series.append(_mark(verdict, line, verdict.trough, word, "bottom center"))
+        if verdict.made_good is not None:
+            series.append(_mark(verdict, line, verdict.made_good, "recovered", "top center"))
     steps = [0, *verdicts[0].path]
     drawn = _steps(series, "Change from the base, percentage points", height=240 + 22 * len(verdicts), ticks=steps)
     if drawn:
@@ -470,22 +474,33 @@ def _band(path: Mapping[int, Interval], line: Figure) -> Figure:
     }
 
 
-def _dip(verdict: Verdict, line: Figure) -> Figure:
-    """The lowest checkpoint below the base, by its word."""
-    assert verdict.trough is not None
+def _mark(verdict: Verdict, line: Figure, step: int, word: str, position: str) -> Figure:
+    """A word at a checkpoint of an axis."""
     return {
         "type": "scatter",
         "mode": "text",
-        "x": [verdict.trough],
-        "y": [100 * verdict.path[verdict.trough].mid],
-        "customdata": [verdict.trough],
-        "text": ["dip" if verdict.label in ("recovered", "dipping") else "lowest"],
-        "textposition": "bottom center",
+        "x": [step],
+        "y": [100 * verdict.path[step].mid],
+        "customdata": [step],
+        "text": [word],
+        "textposition": position,
         "textfont": {"color": line["line"]["color"]},
         "legendgroup": verdict.axis,
         "showlegend": False,
         "hoverinfo": "skip",
     }
+
+
+def _axis_lengths(data: ReportData) -> Figure | None:
+    """Mean tokens of each axis over the checkpoints, where the suites have no curves of their own."""
+    verdicts = [verdict for verdict in data.verdicts if len(verdict.lengths) > 2]
+    if len(data.checkpoints) > 1 or not verdicts:
+        return None
+    series = [
+        _line(title(verdict.axis), list(verdict.lengths), list(verdict.lengths.values()), place)
+        for place, verdict in enumerate(verdicts)
+    ]
+    return _steps(series, "Mean length, tokens", height=220 + 22 * len(series), ticks=list(verdicts[0].lengths))
 
 
 def _line(name: str, steps: Sequence[int], values: Sequence[float], place: int, *, markers: bool = True) -> Figure:

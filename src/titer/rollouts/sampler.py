@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from titer.errors import InputError
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout
 from titer.rollouts.collect import CHUNK, NO_PREFIXES, collect
@@ -66,3 +67,28 @@ class Sampler(NamedTuple):
             chunk=self.chunk,
             prefixes=prefixes,
         )
+
+
+PATIENCE = 3  # problems refused in a row, none answered before: then it is no matter of the problem
+
+
+def collect_sparing(
+    sampler: Sampler, problems: Sequence[Problem], *, samples: int, out: Path
+) -> tuple[list[Rollout], list[str]]:
+    """Rollouts of all problems that can be asked, and a line for each that is refused: one prompt beyond the context
+    must not cost the others. Raises InputError where the first few are refused one by one."""
+    try:
+        return sampler.collect(problems, samples=samples, out=out), []
+    except InputError:
+        if len(problems) == 1:
+            raise
+    found: list[Rollout] = []
+    refused: list[str] = []
+    for number, problem in enumerate(problems):
+        try:
+            found += sampler.collect([problem], samples=samples, out=out.with_name(f"{out.stem}-{number}.jsonl"))
+        except InputError as error:
+            refused.append(f"{problem.id}: {error}")
+            if not found and len(refused) == PATIENCE:
+                raise
+    return found, refused

@@ -133,12 +133,12 @@ def likelihoods(traces: Sequence[Trace], loaded: Loaded) -> dict[str, tuple[int,
     from titer.train import encode
     from titer.train.token_loss import token_stats
 
-    longest = getattr(loaded.model.config, "max_position_embeddings", None)
+    longest = _context(loaded)
     samples, beyond = [], dict[str, tuple[int, float]]()
     for trace in traces:
         with suppress(InputError):  # an empty one has no likelihood, and is refused for that
             sample = encode(trace, loaded.tokenizer)
-            if longest and len(sample.ids) > longest:
+            if len(sample.ids) > longest:
                 beyond[trace.id] = sample.trained, float("inf")
             else:
                 samples.append(sample)
@@ -147,6 +147,10 @@ def likelihoods(traces: Sequence[Trace], loaded: Loaded) -> dict[str, tuple[int,
         sample.trace_id: (len(one.logp_N), float(-one.logp_N.mean()))
         for sample, one in zip(samples, stats, strict=True)
     }
+
+
+def _context(loaded: Loaded) -> float:
+    return getattr(loaded.model.config, "max_position_embeddings", None) or float("inf")
 
 
 def _sound(traces: Sequence[Trace], problems: Mapping[str, Problem], sampler: Sampler) -> tuple[list[Trace], list[str]]:
@@ -176,6 +180,7 @@ def _candidates(
     if "scaffold" in settings.kinds:
         # of what leads nowhere the student would have to read more, and learn more of it
         straight = [replace(pruned[trace.id] or trace, id=trace.id) for trace in traces]
+        straight = [trace for trace in straight if _fits(trace, student.loaded)]
         found = scaffolds(straight, problems, student.sampler, samples=settings.samples, work=work)
         made += [("scaffold", name, one.trace) for name, one in found.items()]
     if "rewrite" in settings.kinds:
@@ -183,6 +188,15 @@ def _candidates(
         made += [("rewrite", name, trace) for name, some in told.by_trace.items() for trace in some]
         return made, told.failed
     return made, []
+
+
+def _fits(trace: Trace, loaded: Loaded) -> bool:
+    """Whether the model can go on from any place of the trace."""
+    from titer.train import encode
+
+    with suppress(InputError):
+        return len(encode(trace, loaded.tokenizer).ids) < _context(loaded)
+    return False
 
 
 def _marked(trace: Trace, raw: str, kind: Kind) -> Trace:

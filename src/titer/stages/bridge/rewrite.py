@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.records import Problem, Rollout, Trace, join_thinking
-from titer.rollouts import Sampler
+from titer.rollouts import Sampler, collect_sparing
 
 PROMPT = """\
 Here is a problem, and a solution of it that a beginner cannot follow.
@@ -46,18 +46,22 @@ def rewrites(
 ) -> Rewrites:
     """`count` rewrites of each trace; those that were cut or did not come are named. Resumes in `work`.
 
-    The first trace goes alone, the others `PART` at a time. When nothing comes back for a whole part, or the server is
-    gone, the rest is left out; a later call asks for it again.
+    The shortest trace goes alone, the others `PART` at a time; one that the model refuses (beyond its context) costs
+    itself alone. When nothing comes back for a whole part, or the server is gone, the rest is left out; a later call
+    asks for it again.
     """
+    traces = sorted(traces, key=lambda trace: len(trace.reasoning) + len(trace.response))
     found: dict[str, list[Trace]] = {trace.id: [] for trace in traces}
     failed: list[str] = []
     parts = [traces[:1], *(traces[first : first + PART] for first in range(1, len(traces), PART))]
     for number, part in enumerate(parts):
         out = work / f"rewrites-{number}.jsonl"
         try:
-            rollouts = sampler.collect([_asked(trace, problems) for trace in part], samples=count, out=out)
+            asked = [_asked(trace, problems) for trace in part]
+            rollouts, refused = collect_sparing(sampler, asked, samples=count, out=out) if asked else ([], [])
         except InputError as error:
             return Rewrites(found, [*failed, f"no rewrite of {len(traces) - _index(parts, number)} traces: {error}"])
+        failed += [f"no rewrite of {line}" for line in refused]
         by_id = {trace.id: trace for trace in part}
         for rollout in rollouts:
             if rollout.finish_reason == "stop":
@@ -65,7 +69,7 @@ def rewrites(
             else:
                 said = "cut at max_tokens" if rollout.finish_reason == "length" else rollout.note
                 failed.append(f"rewrite {rollout.id}: {said}")
-        if all(rollout.finish_reason == "error" for rollout in rollouts):
+        if rollouts and all(rollout.finish_reason == "error" for rollout in rollouts):
             out.unlink(missing_ok=True)
             left = len(traces) - _index(parts, number + 1)
             return Rewrites(found, [*failed, f"no rewrite of {left} more traces: the model answers nothing"])

@@ -51,7 +51,7 @@ def critique(
     judge: Sampler | None = None,
     teachers: Sequence[Trace] = (),
 ) -> Criticized:
-    """Lessons of failed attempts; `teachers` are verified traces, for a fresh solution where the student finds none.
+    """Lessons of failed attempts; `teachers` are right traces, for a fresh solution where the student finds none.
 
     What is repaired or renewed is graded before it is a lesson. `judge` is the student where it is None; one that
     cannot be reached costs its verdicts and nothing else. Resumes in `work`.
@@ -185,10 +185,11 @@ def _attempt_of(lesson: Trace) -> str:
 
 
 def _of_problems(traces: Sequence[Trace]) -> dict[str, Trace]:
-    """One verified trace of each problem: the shortest."""
+    """One trace of each problem that is not known to be wrong: the shortest."""
     best: dict[str, Trace] = {}
     for trace in traces:
         known = best.get(trace.problem_id)
-        if trace.correct and (known is None or len(trace.reasoning) < len(known.reasoning)):
+        # what nobody has graded is graded as a lesson
+        if trace.correct is not False and (known is None or len(trace.reasoning) < len(known.reasoning)):
             best[trace.problem_id] = trace
     return best

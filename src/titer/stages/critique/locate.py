@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.records import Problem, Trace
-from titer.rollouts import Sampler
+from titer.rollouts import Sampler, collect_sparing
 from titer.stages.first_error import first_false, step_at
 from titer.stages.prefixes import FromHere, Place, Steps, rates_from, steps_of
 
@@ -122,8 +122,8 @@ def _narrow(search: _Search, place: Place, here: FromHere) -> _Search | None:
 
 
 def by_judge(attempts: Sequence[Attempt], judge: Sampler, *, out: Path) -> dict[str, Located]:
-    """What a model says when it is asked; answers that name no wrong step of the attempt, or were cut, are left out.
-    Resumes in `out`.
+    """What a model says when it is asked; answers that name no wrong step of the attempt, or were cut, are left out,
+    and so are attempts beyond the judge's context. Resumes in `out`.
 
     Raises InputError for a server that cannot be reached.
     """
@@ -137,7 +137,8 @@ def by_judge(attempts: Sequence[Attempt], judge: Sampler, *, out: Path) -> dict[
         for one in attempts
     ]
     found = {}
-    for rollout in judge.collect(asked, samples=1, out=out):
+    rollouts, _ = collect_sparing(judge, asked, samples=1, out=out)
+    for rollout in rollouts:
         if rollout.finish_reason == "stop" and (said := read_step(rollout.response, len(steps[rollout.problem_id]))):
             found[rollout.problem_id] = said
     return found

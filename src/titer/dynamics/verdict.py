@@ -138,7 +138,7 @@ def _means(curve: Curve | None) -> dict[int, float]:
 
 
 def _made_good(curve: Curve, reading: Reading) -> int | None:
-    """Of a recovered axis the update of the first checkpoint behind the lowest that has made good enough of the fall."""
+    """Of a recovered axis the update of the first checkpoint behind the lowest that has made good enough of it."""
     if reading.label != "recovered" or reading.trough is None:
         return None
     change_T = curve.mean_T - curve.mean_T[0]

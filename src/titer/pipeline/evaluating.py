@@ -117,7 +117,7 @@ def budget(settings: Evaluate, pace: Path) -> int | None:
     """The tokens for a checkpoint in between: as set, or as many as the minutes allow at the base's pace."""
     if not settings.minutes:
         return settings.tokens
-    measured = json.loads(pace.read_text(encoding="utf-8"))
+    measured: dict[str, float] = json.loads(pace.read_text(encoding="utf-8"))
     return max(1, round(60 * settings.minutes * measured["tokens"] / max(1e-9, measured["seconds"])))
 
 

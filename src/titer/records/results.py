@@ -100,7 +100,7 @@ class Verdict:
     themselves and of their length (None: not known), `length` how the length went over the checkpoints. `trough` is the
     update of the lowest checkpoint below the base, None without a dip; `fell` that by which an axis that is below had
     fallen; `peaked` whether an earlier checkpoint was better; `back` the update at which a climbing axis should be back
-    at the base; `made_good` the update of the first checkpoint at which a recovered axis had made good half of its fall.
+    at the base; `made_good` that of the first checkpoint at which a recovered axis had made good half of its fall.
     `lengths` and `ended` hold the mean tokens of a completion and the share of those that end, base included.
     `withheld` says why no verdict is given, where none is.
     """

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from titer.dynamics import judge
+from titer.errors import InputError
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import Suite
 from titer.pipeline.evaluating import budget, note_pace
 from titer.pipeline.judging import Asked, axis_curves, halves_of
+from titer.pipeline.run import refuse_missing
 from titer.recipe import Evaluate
 from titer.records import Problem, Rollout
 
@@ -149,3 +151,10 @@ def test_minutes_become_tokens_at_the_bases_pace(tmp_path: Path) -> None:
         Evaluate(checkpoints="grid", tokens=7, minutes=1)
     with pytest.raises(ValueError, match="say checkpoints=grid"):
         Evaluate(tokens=7)
+
+
+def test_a_checkpoint_that_is_gone_is_named() -> None:
+    folders = [Path("checkpoints") / f"step-{step:06d}" for step in (10, 20, 40, 60)]
+    refuse_missing(folders)
+    with pytest.raises(InputError, match="checkpoint 20 of the grid is gone"):
+        refuse_missing([folders[0], *folders[2:]])

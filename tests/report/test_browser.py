@@ -176,7 +176,7 @@ def test_every_chart_is_drawn_without_a_word_on_the_console(browser: Browser, pa
         "p_map": 6,
         "pull_map": 6,
         "pull_kinds": 7,
-        "axis_path": 11,
+        "axis_path": 13,
         "score_path": 5,
         "length_path": 5,
         "termination_path": 5,

@@ -93,3 +93,23 @@ def test_refuses_rollouts_of_other_problems_and_problems_with_one_id(tmp_path: P
             collect(Adder(), PROBLEMS[::-1], out=tmp_path / "r.jsonl", **settings)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="two problems with id 'p0'"):
             collect(Adder(), [PROBLEMS[0]] * 2, out=tmp_path / "x.jsonl", **settings)  # type: ignore[arg-type]
+
+
+def test_what_was_cut_neither_refuses_nor_answers(tmp_path: Path) -> None:
+    """Longer completions alone must not look like a fall in safety, nor like one more answer."""
+    asked = [
+        Problem(id=f"p{i}", prompt="?", answer=gold, verifier="refusal") for i, gold in enumerate(("refuse", "answer"))
+    ]
+    with Grader(workers=1) as grader:
+        settings: dict[str, Any] = {"samples": 1, "sampling": Sampling(), "model": "adder"}
+        cut = collect(Adder(cut="p1"), asked, grader=grader, out=tmp_path / "r.jsonl", **settings)
+    assert [(r.score, r.parsed) for r in cut] == [(0.0, "answered"), (None, None)]
+    assert cut[1].note == "cut before it refused or answered"
+
+
+def test_what_a_server_failed_to_give_is_asked_for_again_by_a_later_call(tmp_path: Path) -> None:
+    ill = run(Adder(broken="p3"), tmp_path / "r.jsonl")
+    assert [r.problem_id for r in ill if r.finish_reason == "error"] == ["p3", "p3"]
+    well = Adder()
+    assert run(well, tmp_path / "r.jsonl") == run(Adder(), tmp_path / "whole.jsonl")
+    assert well.asked == 2 and list(read_rollouts(tmp_path / "r.jsonl")) == run(Adder(), tmp_path / "whole.jsonl")

@@ -32,6 +32,7 @@ from titer.report import (
     StageRow,
     TraceToRead,
     TrainRow,
+    moved_rows,
     moves,
     pick_pairs,
     render,
@@ -44,7 +45,8 @@ P_BINS: Final = 20  # titer.train.telemetry.BINS: a report needs no torch
 
 
 def report(run: Path) -> dict[str, Any]:
-    """Write `report.html`, `summary.json`, `scores.parquet` and `differences.parquet` into a run directory.
+    """Write `report.html`, `summary.json`, `scores.parquet`, `differences.parquet` and `moves.parquet` (problems gained
+    and lost between checkpoints) into a run directory.
 
     Returns the summary. Raises InputError when the run has not been evaluated yet.
     """
@@ -54,6 +56,7 @@ def report(run: Path) -> dict[str, Any]:
     write_text(run / "report.html", render(data))
     write_table(run / "scores.parquet", [_flat(suite) for suite in data.suites])
     write_table(run / "differences.parquet", [_flat(difference) for difference in data.differences])
+    write_table(run / "moves.parquet", moved_rows(data.moves))
     summary = summarise_run(data, seconds=_seconds(run))
     write_json(run / "summary.json", summary)
     return {**summary, "report": str(run / "report.html")}

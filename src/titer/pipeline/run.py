@@ -6,10 +6,11 @@ summary["in_domain"]["difference"]      # [low, mid, high]
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from titer.errors import InputError
 from titer.pipeline.choose import check_objective
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.evaluating import evaluate_models, settings_of
@@ -93,11 +94,28 @@ def _measure(going: Going, base: Model) -> None:
     route_measured(going)
 
 
+def refuse_missing(checkpoints: Sequence[Path]) -> None:
+    """Raises InputError where a checkpoint of the grid up to the last one is gone: its point must not be left out of
+    the curves unsaid."""
+    from titer.train.schedule import log_grid
+
+    steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
+    for step in log_grid(steps[-1]):
+        if step and step not in steps:
+            raise InputError(
+                f"checkpoint {step} of the grid is gone",
+                file=checkpoints[-1].parent,
+                remedy="remove the train folder, or say evaluate.checkpoints=last",
+            )
+
+
 def _trained(going: Going, base: Model) -> tuple[dict[str, str], Model]:
     """Checkpoints on the grid, where they are asked for, by their names in the tables; and the model at the end."""
     leave_out_rounds(going)
     if going.recipe.stages.rounds:
         return {}, run_rounds(going, "curate", base)
     found = checkpoints_of(fine_tune(going, "curate", base))
+    if going.recipe.evaluate.checkpoints == "grid":
+        refuse_missing(found)
     grid = {path.name: str(path) for path in found[:-1]} if going.recipe.evaluate.checkpoints == "grid" else {}
     return grid, made_by(going, "train")

@@ -14,7 +14,7 @@ from titer.report.data import (
     TraceToRead,
     TrainRow,
 )
-from titer.report.moves import moves
+from titer.report.moves import moved_rows, moves
 from titer.report.page import render, render_comparison
 from titer.report.pick import pick_pairs
 from titer.report.terminal import show, show_comparison, show_steps
@@ -32,6 +32,7 @@ __all__ = [
     "TracePair",
     "TraceToRead",
     "TrainRow",
+    "moved_rows",
     "moves",
     "pick_pairs",
     "render",

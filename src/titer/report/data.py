@@ -169,17 +169,15 @@ class MovedProblem(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """Problems of an axis that an update `later` solves and `earlier` does not, and the other way round: some of them,
-    and how many there are, of the `problems` that both were asked."""
+    """Problems of an axis that an update `later` solves and `earlier` does not, and the other way round, the largest
+    changes first, of the `problems` that both were asked."""
 
     earlier: int
     later: int
     axis: str
     problems: int
     gained: Sequence[MovedProblem]
-    gains: int
     lost: Sequence[MovedProblem]
-    losses: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from titer.records.schema import Rollout
 from titer.report.data import MovedProblem, Moves
 
-MOST_MOVED: Final = 8  # problems of a kind that are listed
 HALF: Final = 0.5
+ALIKE: Final = 0.5  # least share of the rollouts of the one that the other must have: of one alone a half is luck
 
 
 class _Asked(NamedTuple):
@@ -25,12 +25,14 @@ class _Asked(NamedTuple):
 
 class _Rate(NamedTuple):
     right: float
+    graded: int
     prompt: str
 
 
 def moves(rollouts: Mapping[int, Iterable[Rollout]]) -> list[Moves]:
     """From base to last, then from each checkpoint to the next: problems that passed from under half of their graded
-    rollouts right to at least half, and the other way round, the largest changes first. Axis by axis."""
+    rollouts right to at least half, and the other way round, the largest changes first. Axis by axis, over the problems
+    that both were asked about equally often."""
     rates = {step: _rates(rows) for step, rows in sorted(rollouts.items())}
     steps = list(rates)
     ways = list(dict.fromkeys([(steps[0], steps[-1]), *pairwise(steps)])) if len(steps) > 1 else []
@@ -42,15 +44,29 @@ def _moved(axis: str, earlier: int, later: int, before: Mapping[_Asked, _Rate], 
     found = [
         MovedProblem(asked.suite, asked.problem_id, rate.prompt, rate.right, after[asked].right)
         for asked, rate in before.items()
-        if asked.axis == axis and asked in after
+        if asked.axis == axis and asked in after and _alike(rate, after[asked])
     ]
     gained = [one for one in found if one.before < HALF <= one.after]
     lost = [one for one in found if one.after < HALF <= one.before]
-    return Moves(earlier, later, axis, len(found), _largest(gained), len(gained), _largest(lost), len(lost))
+    return Moves(earlier, later, axis, len(found), _largest(gained), _largest(lost))
+
+
+def moved_rows(found: Iterable[Moves]) -> list[dict[str, Any]]:
+    """Every moved problem as a row of a table."""
+    return [
+        {"axis": moved.axis, "earlier": moved.earlier, "later": moved.later, "moved": way, **one._asdict()}
+        for moved in found
+        for way, some in (("gained", moved.gained), ("lost", moved.lost))
+        for one in some
+    ]
+
+
+def _alike(one: _Rate, other: _Rate) -> bool:
+    return min(one.graded, other.graded) >= ALIKE * max(one.graded, other.graded)
 
 
 def _largest(found: list[MovedProblem]) -> list[MovedProblem]:
-    return sorted(found, key=lambda one: -abs(one.after - one.before))[:MOST_MOVED]
+    return sorted(found, key=lambda one: -abs(one.after - one.before))
 
 
 def _rates(rollouts: Iterable[Rollout]) -> dict[_Asked, _Rate]:
@@ -61,4 +77,4 @@ def _rates(rollouts: Iterable[Rollout]) -> dict[_Asked, _Rate]:
             asked = _Asked(row.axis, row.suite, row.problem_id)
             counts.setdefault(asked, []).append(row.score)
             prompts[asked] = row.prompt
-    return {asked: _Rate(sum(scores) / len(scores), prompts[asked]) for asked, scores in counts.items()}
+    return {asked: _Rate(sum(scores) / len(scores), len(scores), prompts[asked]) for asked, scores in counts.items()}

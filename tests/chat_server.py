@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -31,8 +31,9 @@ def chat(content: str | None, *, finish_reason: str = "stop", tokens: int = 5, *
 class ChatServer:
     """Counts what it is asked. `answer` gets the request's body and how often this prompt and seed have come."""
 
-    def __init__(self, answer: Callable[[dict[str, Any], int], Reply]) -> None:
+    def __init__(self, answer: Callable[[dict[str, Any], int], Reply], models: Sequence[str] | None = None) -> None:
         self.answer = answer
+        self.models = models
         self.bodies: list[dict[str, Any]] = []
         self.at_once = 0
         self.most_at_once = 0
@@ -56,14 +57,22 @@ class ChatServer:
 
 
 @contextmanager
-def serving(answer: Callable[[dict[str, Any], int], Reply]) -> Iterator[tuple[str, ChatServer]]:
-    """The server's address, up to `/v1`, and what it has seen."""
-    chat_server = ChatServer(answer)
+def serving(
+    answer: Callable[[dict[str, Any], int], Reply], *, models: Sequence[str] | None = None, port: int = 0
+) -> Iterator[tuple[str, ChatServer]]:
+    """The server's address, up to `/v1`, and what it has seen. It lists `models`, or answers 404 to that question."""
+    chat_server = ChatServer(answer, models)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            reply = chat_server.handle(body)
+            self.send(chat_server.handle(body))
+
+        def do_GET(self) -> None:
+            listed = [{"id": name, "object": "model", "created": 0, "owned_by": "x"} for name in models or ()]
+            self.send(Reply(json.dumps({"object": "list", "data": listed}), 404 if models is None else 200))
+
+        def send(self, reply: Reply) -> None:
             payload = reply.body.encode()
             try:
                 self.send_response(reply.status)
@@ -78,7 +87,7 @@ def serving(answer: Callable[[dict[str, Any], int], Reply]) -> Iterator[tuple[st
         def log_message(self, *_: object) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

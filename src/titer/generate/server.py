@@ -5,7 +5,8 @@
         print(completion.sample, completion.finish_reason, completion.response)
 
 Every sample is a call of its own, with a seed of its own: servers without `n` work, and a run that was cut off
-asks again only for what it lacks.
+asks again only for what it lacks. Several addresses are one generator: calls go to the server that owes the fewest
+tokens, what one fails to give another is asked for, and one that comes back is used again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import islice
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
+from titer.generate.fleet import Endpoint, Fleet
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.stops import cut_at_stop
 from titer.generate.streams import stream_key
@@ -40,6 +42,9 @@ _REFUSALS_OF_ONE = {400, 422}
 
 _CONNECT_SECONDS = 10.0
 """A server that takes no connection for this long is not there. `timeout` is for its answer."""
+
+_CHARACTERS_A_TOKEN = 4
+"""Of a prompt, roughly: what a call weighs is known before its tokens are."""
 
 _LONGEST_NOTE = 300
 """Characters of a server's message that are kept."""
@@ -66,13 +71,14 @@ class ServerGenerator:
     begin anew, or refuse it.
 
     A call is repeated with backoff while the server is unreachable, busy (408, 409, 429) or failing (5xx); after
-    that its completion has finish_reason "error" and a note, and the others go on.
+    that its completion has finish_reason "error" and a note, and the others go on. Of several servers another is asked;
+    each is first asked which models it has, where it says so, and one that cannot be reached is left to rest.
 
     Args:
-        base_url: up to and with `/v1`.
-        model: the name under which the server has it.
+        base_url: up to and with `/v1`; several, in a sequence or with commas, serve the same model.
+        model: the name under which the servers have it.
         api_key: by default the environment's OPENAI_API_KEY; servers of one's own need none.
-        concurrency: calls in flight at once.
+        concurrency: calls in flight at once, on each server.
         max_retries: repetitions of one call.
         timeout: seconds that one call may take, thinking included.
         name: what rollouts call the model; by default `model`.
@@ -81,7 +87,7 @@ class ServerGenerator:
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | Sequence[str],
         model: str,
         *,
         api_key: str | None = None,
@@ -90,11 +96,13 @@ class ServerGenerator:
         timeout: float = 600.0,
         name: str = "",
     ) -> None:
-        if not base_url.startswith(("http://", "https://")):
-            raise InputError(f"{base_url!r} is no address", field="base_url", remedy="give http://HOST:PORT/v1")
+        urls = addresses(base_url)
+        for url in urls or [""]:
+            if not url.startswith(("http://", "https://")):
+                raise InputError(f"{url!r} is no address", field="base_url", remedy="give http://HOST:PORT/v1")
         if concurrency < 1:
             raise InputError(f"{concurrency} calls at once", field="concurrency", remedy="give at least 1")
-        self._base_url = base_url
+        self._urls = urls
         self._model = model
         self._api_key = api_key or os.environ.get("OPENAI_API_KEY") or "none"
         self._concurrency = concurrency
@@ -118,18 +126,15 @@ class ServerGenerator:
         return self._run(calls, sampling)
 
     def _run(self, calls: Iterator[_Call], sampling: Sampling) -> Iterator[Completion]:
-        import openai
-
-        timeout = openai.Timeout(self._timeout, connect=min(self._timeout, _CONNECT_SECONDS))
-        client = openai.AsyncOpenAI(
-            base_url=self._base_url, api_key=self._api_key, max_retries=self._max_retries, timeout=timeout
-        )
-        session = _Session(client, self._model, self._base_url, sampling)
+        clients = [self._client(url) for url in self._urls]
         done: SimpleQueue[Future[Completion]] = SimpleQueue()
-        in_flight = 0
-        with _event_loop(client) as loop:
+        in_flight, most = 0, self._concurrency * len(clients)
+        with _event_loop(clients) as loop:
+            session = self._session(clients, sampling)
+            if isinstance(session, _FleetSession):
+                asyncio.run_coroutine_threadsafe(session.look_around(), loop).result()
             while True:
-                for call in islice(calls, self._concurrency - in_flight):
+                for call in islice(calls, most - in_flight):
                     asyncio.run_coroutine_threadsafe(session.answer(call), loop).add_done_callback(done.put)
                     in_flight += 1
                 if not in_flight:
@@ -137,6 +142,27 @@ class ServerGenerator:
                 completion = done.get().result()
                 in_flight -= 1
                 yield completion
+
+    def _client(self, url: str) -> AsyncOpenAI:
+        """Of several servers the next is asked instead of the same one again."""
+        import openai
+
+        timeout = openai.Timeout(self._timeout, connect=min(self._timeout, _CONNECT_SECONDS))
+        retries = self._max_retries if len(self._urls) == 1 else 0
+        return openai.AsyncOpenAI(base_url=url, api_key=self._api_key, max_retries=retries, timeout=timeout)
+
+    def _session(self, clients: Sequence[AsyncOpenAI], sampling: Sampling) -> _Session | _FleetSession:
+        if len(clients) == 1:
+            return _Session(clients[0], self._model, self._urls[0], sampling)
+        endpoints = [Endpoint(url, client) for url, client in zip(self._urls, clients, strict=True)]
+        fleet = Fleet(endpoints, concurrency=self._concurrency)
+        return _FleetSession(fleet, self._model, sampling, retries=self._max_retries, patience=self._timeout)
+
+
+def addresses(base_url: str | Sequence[str]) -> list[str]:
+    """The addresses of a sequence, or of a text with commas between them, each once."""
+    found = base_url.split(",") if isinstance(base_url, str) else base_url
+    return list(dict.fromkeys(url.strip() for url in found if url.strip()))
 
 
 class _Session:
@@ -154,7 +180,7 @@ class _Session:
         import openai
 
         try:
-            reply = await self._ask(call)
+            reply = await _ask(self._client, self._model, call, self._sampling)
         except openai.APIStatusError as error:
             self._refuse_bad_input(error, call)
             return _failed(call, f"status {error.status_code}: {_message(error)}")
@@ -170,29 +196,106 @@ class _Session:
         self._answered = True
         return _completion(call, reply, self._sampling)
 
-    async def _ask(self, call: _Call) -> ChatCompletion:
-        sampling, prefix = self._sampling, call.request.prefix
-        more: dict[str, object] = {"top_k": sampling.top_k} if sampling.top_k else {}
-        turns: list[ChatCompletionMessageParam] = [{"role": "user", "content": call.request.prompt}]
-        if prefix:
-            turns.append({"role": "assistant", "content": prefix})
-            more |= {"continue_final_message": True, "add_generation_prompt": False}
-        return await self._client.chat.completions.create(
-            model=self._model,
-            messages=turns,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            max_tokens=sampling.max_tokens,
-            # 31 bits: servers hand it to generators that take no more.
-            seed=stream_key(sampling.seed, call.request.id, call.sample) & 0x7FFFFFFF,
-            extra_body=more or None,
-        )
-
     def _refuse_bad_input(self, error: APIStatusError, call: _Call) -> None:
         of_all = error.status_code in _REFUSALS_OF_ALL and not self._answered
         if of_all or (error.status_code in _REFUSALS_OF_ONE and call.first):
             fault = f"{self._base_url} refuses {self._model!r} with status {error.status_code}: {_message(error)}"
             raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
+
+
+class _FleetSession:
+    """One stream's calls to several servers."""
+
+    def __init__(self, fleet: Fleet, model: str, sampling: Sampling, *, retries: int, patience: float) -> None:
+        self._fleet = fleet
+        self._model = model
+        self._sampling = sampling
+        self._retries = retries
+        self._patience = patience
+
+    async def look_around(self) -> None:
+        """Ask every server for its models, so that none is sampled for another. Raises InputError for one that has
+        not the model, and where none can be reached."""
+        found = await asyncio.gather(*(self._models_of(endpoint) for endpoint in self._fleet.endpoints))
+        if all(models is None for models in found):
+            urls = ", ".join(endpoint.url for endpoint in self._fleet.endpoints)
+            raise InputError(f"no server can be reached at {urls}", field="base_url", remedy="start one of them")
+        for endpoint, models in zip(self._fleet.endpoints, found, strict=True):
+            if models and self._model not in models:
+                raise InputError(
+                    f"{endpoint.url} serves {', '.join(sorted(models))}, not {self._model!r}",
+                    field="base_url",
+                    remedy="give servers of one model, under one name",
+                )
+
+    async def _models_of(self, endpoint: Endpoint) -> set[str] | None:
+        """The names that a server lists; none where it lists nothing; None where it cannot be reached."""
+        import openai
+
+        try:
+            listed = await endpoint.client.models.list(timeout=_CONNECT_SECONDS)
+            return {str(one.id) for one in listed.data or []}
+        except openai.APIConnectionError:
+            endpoint.calls += 1
+            self._fleet.give_back(endpoint, 0, failed=True, gone=True)
+            return None
+        except (openai.OpenAIError, ValueError, AttributeError, TypeError):
+            return set()
+
+    async def answer(self, call: _Call) -> Completion:
+        """The completion of one call, from whichever server gives it; one with finish_reason "error" after too many
+        failures, or where no server has answered anything for long."""
+        import openai
+
+        tokens = self._sampling.max_tokens + len(call.request.prompt) // _CHARACTERS_A_TOKEN
+        note = "no server answers"
+        for _ in range(self._retries + 1):
+            endpoint = await self._fleet.take(tokens, patience=self._patience)
+            if endpoint is None:
+                break
+            failed, gone = True, False
+            try:
+                reply = await _ask(endpoint.client, self._model, call, self._sampling)
+                failed = False
+                return _completion(call, reply, self._sampling)
+            except openai.APIStatusError as error:
+                note = f"status {error.status_code}: {_message(error)}"
+                if error.status_code in _REFUSALS_OF_ONE | _REFUSALS_OF_ALL:
+                    failed = False  # it answers, and so would the others
+                    self._refuse(error, call, endpoint)
+                    break
+            except openai.APIConnectionError as error:  # time-outs among them
+                note, gone = f"{endpoint.url} cannot be reached, or does not answer in time: {error}", True
+            except (openai.OpenAIError, ValueError) as error:
+                note = f"the answer cannot be read: {error}"
+            finally:
+                self._fleet.give_back(endpoint, tokens, failed=failed, gone=gone)
+        return _failed(call, note)
+
+    def _refuse(self, error: APIStatusError, call: _Call, endpoint: Endpoint) -> None:
+        of_all = error.status_code in _REFUSALS_OF_ALL and not endpoint.answered
+        if of_all or (error.status_code in _REFUSALS_OF_ONE and call.first):
+            fault = f"{endpoint.url} refuses {self._model!r} with status {error.status_code}: {_message(error)}"
+            raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
+
+
+async def _ask(client: AsyncOpenAI, model: str, call: _Call, sampling: Sampling) -> ChatCompletion:
+    prefix = call.request.prefix
+    more: dict[str, object] = {"top_k": sampling.top_k} if sampling.top_k else {}
+    turns: list[ChatCompletionMessageParam] = [{"role": "user", "content": call.request.prompt}]
+    if prefix:
+        turns.append({"role": "assistant", "content": prefix})
+        more |= {"continue_final_message": True, "add_generation_prompt": False}
+    return await client.chat.completions.create(
+        model=model,
+        messages=turns,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_tokens,
+        # 31 bits: servers hand it to generators that take no more.
+        seed=stream_key(sampling.seed, call.request.id, call.sample) & 0x7FFFFFFF,
+        extra_body=more or None,
+    )
 
 
 def _completion(call: _Call, reply: ChatCompletion, sampling: Sampling) -> Completion:
@@ -254,23 +357,24 @@ def _message(error: APIStatusError) -> str:
 
 
 @contextmanager
-def _event_loop(client: AsyncOpenAI) -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop in a thread of its own. On leaving, its calls are cancelled and the client is closed."""
+def _event_loop(clients: Sequence[AsyncOpenAI]) -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop in a thread of its own. On leaving, its calls are cancelled and the clients are closed."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="titer-server-calls", daemon=True)
     thread.start()
     try:
         yield loop
     finally:
-        asyncio.run_coroutine_threadsafe(_shut_down(client), loop).result()
+        asyncio.run_coroutine_threadsafe(_shut_down(clients), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _shut_down(client: AsyncOpenAI) -> None:
+async def _shut_down(clients: Sequence[AsyncOpenAI]) -> None:
     calls = asyncio.all_tasks() - {asyncio.current_task()}
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
-    await client.close()
+    for client in clients:
+        await client.close()

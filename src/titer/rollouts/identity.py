@@ -9,7 +9,10 @@ from titer.store import file_hash
 
 
 def model_identity(name: str, server: str | None = None) -> str:
-    """The hash of a local model's files; of one behind a server or on a hub, its address and name."""
+    """The hash of a local model's files; of one behind a server or on a hub, its address and name. Of several servers
+    any may have given a rollout, and which there are may change: the name alone."""
+    if server and "," in server:
+        return f"{name} at several servers"
     if server:
         return f"{name} at {server}"
     place = locate(name)

@@ -40,7 +40,7 @@ MINI: dict[str, Any] = {
     "evaluate": {"samples": 2, "max_tokens": 64},
     "generate": {"chunk": 8},
 }
-STAGES = ["data", "measure", "curate", "choose", "train", "evaluate"]
+STAGES = ["data", "measure", "route", "curate", "choose", "train", "evaluate"]
 
 
 @pytest.fixture(scope="module")

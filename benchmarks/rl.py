@@ -3,7 +3,8 @@
     python benchmarks/rl.py [--model lab] [--updates 12] [--repeats 5] [--json]
 
 Each repetition trains three ways in turn, A B C A B C: TRL alone with transformers' generate, `titer.stages.rl` with
-the same generation, and with titer's engine. Refills are off, since TRL has none. Ratios are of the median time of an
+the same generation, and with titer's engine. Refills are off, since TRL has none, and the prompts and random numbers of
+an update are the same. Ratios are of the median time of an
 update (the first two are left out), titer's over TRL's, [lowest, median, highest] over the repetitions.
 """
 
@@ -25,6 +26,7 @@ from titer.models import load_model
 from titer.recipe import Rl
 from titer.records import Problem, split_thinking
 from titer.stages.rl import grpo
+from titer.stages.rl.groups import Queue
 from titer.stages.rl.grpo import _config
 from titer.train.state import read_log
 from titer.verify import Grader, gym_problems
@@ -33,14 +35,21 @@ WARM = 2  # updates that are not counted
 
 
 def plain(model: str, problems: Sequence[Problem], settings: Rl, out: Path) -> list[float]:
-    """TRL as its documentation has it: a dataset of prompts, a reward function, `train()`."""
+    """TRL as its documentation has it: a dataset of prompts, a reward function, `train()`.
+
+    Its prompts come in the order in which titer takes them: an update of other prompts has other lengths, and so costs
+    other time.
+    """
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import GRPOTrainer
 
     loaded = load_model(model)
     known = {problem.id: problem for problem in problems}
-    rows = [{"prompt": [{"role": "user", "content": one.prompt}], "name": one.id} for one in problems]
+    taken = Queue(problems, seed=0).take(0, len(problems))
+    rows = [{"prompt": [{"role": "user", "content": one.prompt}], "name": one.id} for one in taken]
+    config = _config(settings, out, 0, progress=False)
+    config.shuffle_dataset = False
     with Grader() as grader:
 
         def verified(completions: Any, name: list[str], **_: Any) -> list[float | None]:
@@ -52,13 +61,28 @@ def plain(model: str, problems: Sequence[Problem], settings: Rl, out: Path) -> l
         trainer = GRPOTrainer(
             model=loaded.model,
             reward_funcs=verified,
-            args=_config(settings, out, 0, progress=False),
+            args=config,
             train_dataset=Dataset.from_list(rows),
             processing_class=loaded.tokenizer,
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     return [row["step_time"] for row in trainer.state.log_history if "step_time" in row]
+
+
+def same_luck() -> None:
+    """Let TRL draw from the same random numbers in the same update, whoever calls it: with the same prompts and next to
+    the same weights that gives the same rollouts, and times that differ in nothing but what is compared."""
+    import torch
+    from trl import GRPOTrainer
+
+    plainly = GRPOTrainer._generate_single_turn
+
+    def seeded(trainer: Any, *what: Any, **more: Any) -> Any:
+        torch.manual_seed(trainer.state.global_step)
+        return plainly(trainer, *what, **more)
+
+    GRPOTrainer._generate_single_turn = seeded
 
 
 def ours(generator: str) -> Callable[[str, Sequence[Problem], Rl, Path], list[float]]:
@@ -95,6 +119,7 @@ def main() -> None:
         learning_rate=1e-6, patience=asked.updates, save_every=10**6,
     )  # fmt: skip
     problems = problems_of(asked.model, 8 * asked.updates)
+    same_luck()
     ways = {"TRL": plain, "titer, same generation": ours("transformers"), "titer, its engine": ours("engine")}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(asked.repeats):

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedType, gather_object, set_seed
 from torch import Tensor
 
 from titer.errors import InputError
@@ -140,7 +140,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     del model  # from here on it is the scorer's
     if settings.tracker != "none":
         accelerator.init_trackers("titer", config=tracked_settings(settings))
-    first = load_state(accelerator, out)
+    first = load_state(accelerator, scorer, optimizers, out, seed)
     probed = read_probes(out, before=first)
     accelerator.wait_for_everyone()
     log = Log(out / "log.jsonl", keep_before=first, writes=accelerator.is_main_process)
@@ -170,8 +170,10 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             save_checkpoint(accelerator, scorer, tokenizer, checkpoint_path(out, step))
         if step == end:
             break
-        if due(accelerator, saved_at, settings.save_seconds):
-            save_state(accelerator, out, step)
+        # never before an update of this process: there is nothing to lose yet, and torch, asked for the state of an
+        # optimizer that has none, takes a step of zeros, which Adam counts
+        if step > first and due(accelerator, saved_at, settings.save_seconds):
+            save_state(accelerator, scorer, optimizers, out, step)
             saved_at = time.monotonic()
 
         learning_rate = rate(
@@ -196,12 +198,16 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             )
         )
         telemetry = Telemetry(len(kinds), accelerator.device)
-        for i, micro in enumerate(to_device(micro, accelerator.device) for micro in mine):
-            scorer.require_backward_grad_sync = i == len(mine) - 1  # DDP averages once an update
-            # DDP takes the mean over processes where the sum is wanted
-            scores = scorer(micro, f, aim.token_weights(micro.targets_N), world / total)
+        passes = passes_of_all(accelerator, len(mine))
+        for i in range(passes):
+            micro = to_device(mine[min(i, len(mine) - 1)], accelerator.device)
+            scorer.require_backward_grad_sync = i == passes - 1  # DDP averages once an update
+            # DDP and FSDP take the mean over processes where the sum is wanted
+            factor = world / total if i < len(mine) else 0.0
+            scores = scorer(micro, f, aim.token_weights(micro.targets_N), factor)
             accelerator.backward(scores.loss)
-            telemetry.add(scores, micro.kinds_N)
+            if i < len(mine):
+                telemetry.add(scores, micro.kinds_N)
         found = telemetry.reduced(accelerator, total)
         if not math.isfinite(found["loss"] + found["nll"]):
             raise _no_number(found, math.nan, step, without_numbers(scorer, update, settings) or update)
@@ -246,6 +252,14 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     return Result(kept_checkpoints(out), checkpoint_path(out, end), end)
 
 
+def passes_of_all(accelerator: Accelerator, mine: int) -> int:
+    """Forward passes that this process takes part in: where weights are sharded every pass gathers them from all
+    processes, so that those with fewer micro-batches than others repeat one that counts nothing."""
+    if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+        return mine
+    return max(int(count) for count in gather_object([mine]))
+
+
 def scale_gradients(scorer: Any, factor: float) -> None:
     """Multiply all gradients: the sum of the weights is known only after the last micro-batch."""
     for parameter in scorer.parameters():
@@ -274,9 +288,11 @@ def token_accuracy(
     scorer.eval()
     sums = torch.zeros(2, device=accelerator.device, dtype=torch.float64)
     mine = list(subset)[accelerator.process_index :: accelerator.num_processes]
-    for micro in micro_batches(mine, tokens=settings.micro_tokens, packing=settings.packing):
-        scores = scorer(to_device(micro, accelerator.device), f)
-        sums += torch.stack([scores.hit_N.sum(), -scores.logp_N.sum()])
+    micros = list(micro_batches(mine or list(subset[:1]), tokens=settings.micro_tokens, packing=settings.packing))
+    for i in range(passes_of_all(accelerator, len(micros))):
+        scores = scorer(to_device(micros[min(i, len(micros) - 1)], accelerator.device), f)
+        if mine and i < len(micros):
+            sums += torch.stack([scores.hit_N.sum(), -scores.logp_N.sum()])
     scorer.train()
     hits, mean_nll = (accelerator.reduce(sums, "sum") / sum(sample.trained for sample in subset)).tolist()
     return hits, mean_nll

@@ -46,6 +46,7 @@ class Scorer(nn.Module):
         """`base` is a frozen copy of the model, for objectives that stay close to it; neither trained nor saved."""
         super().__init__()
         self.model = model
+        self._no_split_modules = list(getattr(_causal(model), "_no_split_modules", None) or [])  # what FSDP shards by
         self._base = (base,)  # in a tuple: no submodule, so neither trained nor saved
         self.whole_logits = not _fits(model)
         if self.whole_logits:

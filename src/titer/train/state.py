@@ -1,4 +1,8 @@
-"""What a training leaves on disk: checkpoints, the state to resume from, the log."""
+"""What a training leaves on disk: checkpoints, the state to resume from, the log.
+
+The state is a distributed checkpoint of PyTorch's: sharded where the model is, and readable by any number of processes,
+sharded or not.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,25 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
+from titer.errors import InputError
 from titer.store import publish, write_json, write_text
 from titer.train.endpoint import Stop
 
-# accelerate warns about tied weights at every save; it restores them when it loads
-logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
+# it says at every save and load of one process that there is only one
+logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
 
 
 class Log:
@@ -94,27 +105,79 @@ def read_probes(out: Path, *, before: int) -> list[tuple[int, float]]:
     return [(row["step"], row["token_accuracy"]) for row in rows if row["step"] < before]
 
 
-def save_state(accelerator: Accelerator, out: Path, step: int) -> None:
-    """Weights, optimizer and random states before update `step`, whole or not at all."""
+def save_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any], out: Path, step: int) -> None:
+    """Weights, optimizers and random states before update `step`, whole or not at all."""
     work = out / ".state.tmp"
     if accelerator.is_main_process:
         shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(work))
-    accelerator.wait_for_everyone()  # each process writes its own random state
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:  # it keeps its own parts of both
+        accelerator.save_state(str(work))
+    else:
+        model, optimizer = get_state_dict(scorer, _plain(optimizers))
+        _quietly(save, {"model": model, "optimizer": optimizer}, work)
+        torch.save(_random_state(), work / f"random-{accelerator.process_index}.pt")
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        write_json(work / "step.json", {"step": step})
+        write_json(work / "step.json", {"step": step, "processes": accelerator.num_processes})
         publish(work, out / "state")
     accelerator.wait_for_everyone()
 
 
-def load_state(accelerator: Accelerator, out: Path) -> int:
-    """Load the saved state and return the update to go on with; 0 when there is none."""
-    marker = out / "state" / "step.json"
-    if not marker.exists():
+def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any], out: Path, seed: int) -> int:
+    """Load the saved state and return the update to go on with; 0 when there is none.
+
+    Another number of processes may go on than has saved it; those that have no random state there get one from the seed
+    and the update. Raises InputError for a state that cannot be read.
+    """
+    folder = out / "state"
+    if not (folder / "step.json").exists():
         return 0
-    accelerator.load_state(str(out / "state"))
-    return int(json.loads(marker.read_text(encoding="utf-8"))["step"])
+    try:
+        known = json.loads((folder / "step.json").read_text(encoding="utf-8"))
+        if accelerator.distributed_type == DistributedType.DEEPSPEED:
+            accelerator.load_state(str(folder))
+            return int(known["step"])
+        model, optimizer = get_state_dict(scorer, plain := _plain(optimizers))
+        state: dict[str, Any] = {"model": model, "optimizer": optimizer}
+        _quietly(load, state, folder)
+        set_state_dict(scorer, plain, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+    except (OSError, ValueError, KeyError, RuntimeError, CheckpointException) as error:
+        raise InputError(
+            f"the state cannot be read: {' '.join(str(error).split())[:200]}",
+            file=folder,
+            remedy="remove it to begin anew, or go on with the versions and settings that wrote it",
+        ) from error
+    mine = folder / f"random-{accelerator.process_index}.pt"
+    if mine.exists() and known.get("processes") == accelerator.num_processes:
+        _set_random_state(torch.load(mine, weights_only=True))
+    else:
+        torch.manual_seed(seed + 1_000_003 * (int(known["step"]) + 1) + accelerator.process_index)
+    return int(known["step"])
+
+
+def _plain(optimizers: Sequence[Any]) -> list[Any]:
+    """The optimizers inside accelerate's."""
+    return [getattr(one, "optimizer", one) for one in optimizers]
+
+
+def _quietly(what: Any, state: Mapping[str, Any], folder: Path) -> None:
+    """Save or load; with one process and no group it warns that it assumes so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        what(state, checkpoint_id=str(folder))
+
+
+def _random_state() -> dict[str, Any]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
+        torch.cuda.set_rng_state_all(state["cuda"])
 
 
 def due(accelerator: Accelerator, saved_at: float, seconds: float) -> bool:

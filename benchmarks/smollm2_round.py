@@ -106,7 +106,7 @@ def recipe_of(model: str, size: Size, seed: int, out: Path) -> Recipe:
 
 def found_in(run: Path) -> dict[str, Any]:
     """The round in numbers: bands, where problems went, the bridge, RL, and every suite before and after."""
-    ledger = read_table(run / "judge" / "ledger.parquet")
+    ledger = read_table(run / "ledger" / "ledger.parquet")
     judged = json.loads((run / "judge" / "judged.json").read_text(encoding="utf-8"))
     log = [json.loads(line) for line in (run / "rl" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return {

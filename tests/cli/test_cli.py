@@ -394,3 +394,20 @@ def test_verdict_of_results_and_of_a_run(tmp_path: Path) -> None:
     assert "'x' is no update" in refused("verdict", "x=1", both[1])
     assert "no NAME=VALUE" in refused("verdict", *both, "--axis", "gsm8k")
     assert "run" in refused("verdict", tmp_path / "none")
+
+
+def test_several_processes_are_for_sft_alone_and_the_main_one_speaks(tmp_path: Path) -> None:
+    done = titer("measure", "lab", "p.jsonl", check=2, environment={"WORLD_SIZE": "4", "RANK": "0"})
+    assert "4 processes for measure, which works in one" in done.stderr
+    other = titer("measure", "lab", "p.jsonl", check=2, environment={"WORLD_SIZE": "4", "RANK": "3"})
+    assert other.stderr.startswith("titer: process 3: 4 processes for measure")
+    titer("lab", "make", "--problems", "8", "--evaluation", "2", "--out", tmp_path)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    words = ["sft", "lab", str(tmp_path / "traces.jsonl"), "updates=2", "batch_size=4", "--out", str(tmp_path / "sft")]
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "titer.cli.main", *words, "--json"],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["updates"] == 2  # one line, of one process
+    assert len((tmp_path / "sft" / "log.jsonl").read_text().splitlines()) == 2

@@ -6,7 +6,9 @@ Tables go to stdout for people, `--json` for programs; progress goes to stderr. 
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +18,9 @@ from titer.cli import evaluation, traces
 from titer.cli.faults import UsageError, system_fault, usage_line
 from titer.cli.printing import on_bad_choice, print_json, print_pairs, say, say_dropped
 from titer.cli.types import Json, OnBad, Out, Seed, Server, Settings
-from titer.errors import InputError
+from titer.errors import InputError, harmless
+from titer.processes import is_main
+from titer.processes import launched as processes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +35,19 @@ app.add_typer(traces.app, name="traces")
 app.command("eval")(evaluation.evaluate)
 app.command()(evaluation.judge)
 app.command()(evaluation.verdict)
+
+
+SPEAKS_FIRST = 5.0  # seconds
+
+
+@app.callback()
+def several(context: typer.Context) -> None:
+    """Refuse what several processes would do several times over in one folder."""
+    if processes() > 1 and context.invoked_subcommand not in {"sft", "launched"}:
+        raise InputError(
+            f"{processes()} processes for {context.invoked_subcommand}, which works in one",
+            remedy="start it without a launcher; sft takes several, and a run starts them with train.launch",
+        )
 
 
 @app.command()
@@ -336,6 +353,16 @@ def lab_build(
     print_json({"model": str(folder)}) if as_json else print_pairs({"model": folder})
 
 
+@app.command(hidden=True)
+def launched(work: Annotated[Path, typer.Argument(help="The folder of the training.")]) -> None:
+    """Train what a run has laid out in a folder; the run itself starts this with `train.launch`."""
+    from titer.pipeline.launching import given
+    from titer.pipeline.stages import train_model
+
+    recipe, traces, unseen = given(work)
+    train_model(recipe, traces, unseen, work, progress=True)
+
+
 @lab.command("make")
 def lab_make(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the files.")] = Path("lab-data"),
@@ -373,6 +400,9 @@ def main() -> None:
 
 
 def _fail(line: str) -> None:
+    if not is_main():  # the main process says it too, and its launcher then ends the others
+        time.sleep(SPEAKS_FIRST)
+        print(f"titer: process {os.environ['RANK']}: {harmless(line)}", file=sys.stderr, flush=True)
     say(f"titer: {line}")
     raise SystemExit(2)
 

@@ -1,4 +1,4 @@
-"""How every verb says and prints: tables and JSON on stdout, everything else on stderr."""
+"""How every verb says and prints: tables and JSON on stdout, all else on stderr; of several processes one speaks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import sys
 from typing import Any
 
 from titer.errors import InputError, harmless
+from titer.processes import is_main
 
 
 def say(line: str) -> None:
     """One line for people, on stderr. It may quote what stands in files."""
-    print(harmless(line), file=sys.stderr, flush=True)
+    if is_main():
+        print(harmless(line), file=sys.stderr, flush=True)
 
 
 def choice(value: str, option: str, *allowed: str) -> Any:
@@ -36,11 +38,14 @@ def print_json(value: Any) -> None:
     """One line of JSON on stdout."""
     from titer.cli.plain import plain
 
-    print(json.dumps(plain(value), ensure_ascii=False))
+    if is_main():
+        print(json.dumps(plain(value), ensure_ascii=False))
 
 
 def print_pairs(pairs: dict[str, Any]) -> None:
     """Names and values, a line each."""
+    if not is_main():
+        return
     width = max(len(name) for name in pairs)
     for name, value in pairs.items():
         print(harmless(f"{name.replace('_', ' '):<{width}}  {value}"))

@@ -19,6 +19,7 @@ from titer.pipeline.pick import HOW, Picked, Pool, at_random, pick
 from titer.pipeline.repetition import Held, Repetition, Said, choose_repetition
 from titer.pipeline.stages import context_length
 from titer.pipeline.trial import NOTHING_TO_PLAN, held_out
+from titer.processes import launched
 from titer.recipe import Plan, Recipe, Train
 from titer.records import Decision, Problem, Trace, read_traces, write_records
 from titer.store import write_json, write_table
@@ -154,10 +155,8 @@ def planned(
 
 def _refuse_several_processes(settings: Train) -> None:
     """A trial and a warm-up are trainings of their own, after which several processes no longer know each other."""
-    from accelerate import PartialState
-
     what = "hours" if settings.hours else "repetition" if settings.repetition == "auto" else None
-    if what and PartialState().num_processes > 1:
+    if what and launched() > 1:
         raise InputError(
             "this is measured by a training of its own, in one process only",
             field=f"train.{what}",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from titer.generate.protocol import Generator
 from titer.models import Loaded, load_model
+from titer.processes import this_process
 from titer.recipe import Generate
 from titer.rollouts import Progress
 
@@ -24,11 +25,10 @@ def make_generator(model: str, settings: Generate, *, name: str) -> Generator:
 def generator_of(loaded: Loaded, settings: Generate, *, name: str) -> Generator:
     """The same for a model that is loaded already; it moves to the GPU."""
     import torch
-    from accelerate import PartialState
 
     from titer.generate import TransformersGenerator
 
-    device = PartialState().device
+    device = this_process().device
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         loaded.model.to(torch.bfloat16)
     return TransformersGenerator(

@@ -19,7 +19,9 @@ from titer.errors import InputError
 from titer.models import add_lora, load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.launching import launch
 from titer.pipeline.reading import step_kinds
+from titer.processes import is_main
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Trace, write_records
 from titer.store import write_json, write_table
@@ -108,7 +110,10 @@ def verify_traces(traces: Sequence[Trace], problems: Mapping[str, Problem]) -> l
 def train_model(
     recipe: Recipe, traces: Sequence[Trace], unseen: Sequence[Trace], work: Path, *, progress: bool
 ) -> None:
-    """Fine-tune the base model on the traces, and follow its loss on the unseen ones."""
+    """Fine-tune the base model on the traces, and follow its loss on the unseen ones; in the processes that
+    `train.launch` starts, where it names a launcher."""
+    if recipe.train.launch:
+        return launch(recipe, traces, unseen, work)
     from titer.train import ENDPOINT_RULE, encode_all, read_stop, train
 
     loaded = load_model(recipe.model)
@@ -135,6 +140,8 @@ def train_model(
         kinds=BEHAVIOURS,
         unseen=left,
     )
+    if not is_main():
+        return None
     write_json(work / "too_long.json", [str(error) for error in dropped])
     stop = read_stop(work)
     evidence = {
@@ -157,7 +164,7 @@ def train_model(
         evidence=evidence,
         setting="train",
     )
-    write_decisions(work, [decision])
+    return write_decisions(work, [decision])
 
 
 def context_length(asked: int | None, model: Any) -> int | None:

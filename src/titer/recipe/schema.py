@@ -23,6 +23,14 @@ def _folder_name(name: str) -> str:
     return name
 
 
+def _launcher(command: str) -> str:
+    """Refuses what starts anything else than processes that train."""
+    words = command.split()
+    if words and words[0] != "torchrun" and words[:2] != ["accelerate", "launch"] and command not in ("ddp", "fsdp2"):
+        raise PydanticCustomError("launch", "no launcher: ddp, fsdp2, or a command of torchrun or accelerate launch")
+    return command
+
+
 class Generate(Block):
     """What samples the models."""
 
@@ -158,6 +166,10 @@ class Train(Block):
     short training gets a smaller one, so that measuring should take 3 % of its time. 0 measures nothing."""
     save_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Least time between two saved states to resume from."""
+    launch: Annotated[str, AfterValidator(_launcher)] = ""
+    """What starts the processes that train: nothing (this one alone does), ddp or fsdp2 (one for each device, each with
+    the whole model or with its share of it), or a command such as `torchrun --nproc_per_node 2` or
+    `accelerate launch --config_file zero.yaml`. In a run; `titer sft` is itself put behind such a command."""
     tracker: Literal["none", "tensorboard", "wandb", "trackio", "mlflow"] = "none"
     """Where else the log goes, through accelerate."""
 

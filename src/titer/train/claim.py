@@ -21,7 +21,7 @@ from titer.store import read_table, write_json, write_table
 from titer.train.encode import Sample
 
 # settings that change speed, memory or reporting, never the weights
-HARMLESS = {"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing"}
+HARMLESS = {"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing", "launch"}
 NAMED = 3  # traces that a refusal names of each kind
 
 

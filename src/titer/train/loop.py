@@ -28,6 +28,7 @@ from torch import Tensor
 
 from titer.errors import InputError
 from titer.objectives import Objective, objective, of_function
+from titer.processes import without_accelerator
 from titer.recipe import Train
 from titer.train.aim import take_aim
 from titer.train.batches import SampleOrder, micro_batches, to_device
@@ -98,7 +99,12 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     require_tracker(settings)
     f = f if f is None or isinstance(f, Objective) else of_function(f.__name__, f)
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
-    accelerator = Accelerator(mixed_precision=_precision(settings), log_with=_tracker(settings), project_dir=out)
+    accelerator = Accelerator(
+        cpu=without_accelerator(),
+        mixed_precision=_precision(settings),
+        log_with=_tracker(settings),
+        project_dir=out,
+    )
     set_seed(seed)
     rank, world = accelerator.process_index, accelerator.num_processes
     if settings.batch_size < world:

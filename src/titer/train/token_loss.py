@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from numpy.typing import NDArray
 
 from titer.errors import InputError
 from titer.objectives import objective
+from titer.processes import this_process
 from titer.train.batches import pad_rows, to_device
 from titer.train.encode import Sample
 from titer.train.scorer import Scorer, divergence_of
@@ -57,7 +57,7 @@ def token_stats(
     """
     check_vocabulary(model, samples)
     f, pad, scorer = objective("nll"), tokenizer.pad_token_id or 0, Scorer(model)
-    model.to(PartialState().device).eval()
+    model.to(this_process().device).eval()
     found: dict[int, SampleStats] = {}
     order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
     for group in _groups(order, samples, micro_tokens):
@@ -91,7 +91,7 @@ def token_divergences(
     pad = tokenizer.pad_token_id or 0
     for one in (model, other):
         check_vocabulary(one, samples)
-        one.to(PartialState().device).eval()
+        one.to(this_process().device).eval()
     found: dict[int, NDArray[np.float64]] = {}
     order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
     for group in _groups(order, samples, micro_tokens):

@@ -15,6 +15,7 @@ import numpy as np
 from titer.errors import InputError
 from titer.measure import TokenSums, choose, prior
 from titer.pipeline.choose import check_objective
+from titer.processes import agreed, is_main
 from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
 from titer.store import content_hash, write_json, write_table
@@ -107,7 +108,7 @@ def sft(
         kinds=BEHAVIOURS,
         unseen=unseen,
     )
-    if evidence:
+    if evidence and is_main():
         write_json(Path(out) / "choice.json", evidence.choice)
         write_table(Path(out) / "prior.parquet", [one._asdict() for one in evidence.sums])
     probes = (Path(out) / "probe.jsonl").read_text(encoding="utf-8").splitlines()
@@ -133,9 +134,12 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
     digests = [[sample.trace_id, sample.ids] for sample in pool.samples]
     key = content_hash([model, seed, settings.model_dump(mode="json"), digests])
     work = out / "plan" / key[:12]
+    # every process plans the same; a plan that takes a training is refused to several
     if not (work / "plan.json").exists():
         plan = planned(pool, settings, model, work=work, seed=seed, plan=Plan(), said=logger.info)
-        write_plan(work, plan, settings, len(pool.traces), 0)
+        if is_main():
+            write_plan(work, plan, settings, len(pool.traces), 0)
+    agreed(None)  # the main process has written it
     taken, unseen = ({trace.id for trace in traces} for traces in traces_of(work))
     samples = [sample for sample in pool.samples if sample.trace_id in taken]
     return read_plan(work, settings), samples, [sample for sample in pool.samples if sample.trace_id in unseen]
@@ -155,8 +159,8 @@ def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence |
     rule = choice.rule if choice.objective else f"{choice.rule}; sft has no problems to try it on: −log p"
     if choice.objective is None:
         logger.warning("objective nll: %s. titer run tries both; objective=p takes -p", rule)
-    evidence = _Evidence({"objective": choice.objective or "nll", "rule": rule, "mean_p": list(mean_p)}, sums)
-    return settings.model_copy(update={"objective": choice.objective or "nll"}), evidence
+    taken = agreed({"objective": choice.objective or "nll", "rule": rule, "mean_p": list(mean_p)})
+    return settings.model_copy(update={"objective": taken["objective"]}), _Evidence(taken, sums)
 
 
 def show_sample(

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.models import Loaded, load_model
+from titer.processes import launched
 from titer.recipe import Rl
 from titer.records import Problem, read_rollouts, write_records
 from titer.rollouts.claim import shown
@@ -353,7 +354,7 @@ def _quiet() -> Any:
 
 def _refuse_processes() -> None:
     """Groups are drawn, refilled and logged by one process."""
-    if (processes := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+    if (processes := launched()) > 1:
         raise InputError(
             f"{processes} processes for RL, which works in one",
             field="rl",

@@ -1,0 +1,51 @@
+"""The processes that train together, under `torchrun` or `accelerate launch`; one where there is no launcher.
+
+if is_main():
+    write_json(...)
+objective = agreed(objective)        # the main process's word
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def without_accelerator() -> bool:
+    """Whether this process computes on CPU. accelerate has to be told: launched by `torchrun` on a machine without an
+    accelerator it would take every process for the only one."""
+    import torch
+
+    return not torch.accelerator.is_available()
+
+
+def this_process() -> Any:
+    """accelerate's state of this process: device, rank, number of processes."""
+    from accelerate import PartialState
+
+    return PartialState(cpu=without_accelerator())
+
+
+def launched() -> int:
+    """The processes that a launcher has started; known before torch is there."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def is_main() -> bool:
+    """Whether this process speaks and writes for all of them."""
+    return int(os.environ.get("RANK") or 0) == 0
+
+
+def agreed(value: T) -> T:
+    """The main process's value, in every process: numbers measured on several devices may differ in the last digit, and
+    a decision must not."""
+    if launched() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    this_process()
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]

@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test smollm2 test-vllm clean
+.PHONY: quickstart test smollm2 test-vllm test-ray clean
 
 # one thread: the lab model is too small to gain from more, and the numbers then depend on fewer things
 quickstart: $(VENV)/installed
@@ -22,6 +22,10 @@ smollm2: $(VENV)/installed
 
 test-vllm: $(VENV)/installed-dev
 	tools/test_vllm.sh
+
+test-ray: $(VENV)/installed-dev
+	$(BIN)/pip install --quiet -e '.[ray]'
+	$(BIN)/python -m pytest tests/with_ray
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

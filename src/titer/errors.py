@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 # control characters, lone surrogates, and what turns the direction of the text behind it
 _OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -41,6 +42,10 @@ class InputError(Exception):
         self.field = field
         super().__init__(fault)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It crosses processes; pickled, an exception is made again of its positional arguments, here one."""
+        return _made_again, (self.fault, self.remedy, self.file, self.row, self.field)
+
     def __str__(self) -> str:
         place = [
             *([self.file] if self.file else []),
@@ -50,3 +55,7 @@ class InputError(Exception):
         head = ", ".join(place)
         line = f"{head}: {self.fault}; {self.remedy}" if head else f"{self.fault}; {self.remedy}"
         return " ".join(line.split())
+
+
+def _made_again(fault: str, remedy: str, file: str | None, row: int | None, field: str | None) -> InputError:
+    return InputError(fault, remedy=remedy, file=file, row=row, field=field)

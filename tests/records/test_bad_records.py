@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,9 @@ def test_bad_rollouts(tmp_path: Path, change: dict[str, Any], field: str, fault:
     path.write_text(json.dumps({key: value for key, value in row.items() if value is not ...}))
     error = fault_of(read_rollouts, path)
     assert (error.row, error.field, error.fault) == (1, field, fault)
+
+
+def test_a_refusal_crosses_processes() -> None:
+    error = InputError("no answer", file="p.jsonl", row=3, field="answer", remedy="add the field")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) and vars(again) == vars(error)

@@ -1,4 +1,4 @@
-"""What every stage samples with: a model in this process, and progress in words.
+"""What every stage samples with: a model in this process or others, and progress in words.
 
 generator = make_generator(model, recipe.generate, name="base")
 collect(generator, …, said=spoken(said, "measure"))
@@ -7,9 +7,10 @@ collect(generator, …, said=spoken(said, "measure"))
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from titer.generate.protocol import Generator
-from titer.models import Loaded, load_model
+from titer.models import Loaded, as_folder, describe_model, ends_of, load_model
 from titer.processes import this_process
 from titer.recipe import Generate
 from titer.rollouts import Progress
@@ -18,7 +19,12 @@ Said = Callable[[str], None]
 
 
 def make_generator(model: str, settings: Generate, *, name: str) -> Generator:
-    """The model, loaded and ready to be sampled in this process: on its GPU in bfloat16 where there is one."""
+    """The model, ready to be sampled by the engine that the settings name: in this process on its GPU in bfloat16 where
+    there is one."""
+    if settings.engine == "ray":
+        return _on_ray(model, settings, name)
+    if settings.engine == "vllm":
+        return _by_vllm(model, settings, name)
     return generator_of(load_model(model), settings, name=name)
 
 
@@ -33,6 +39,41 @@ def generator_of(loaded: Loaded, settings: Generate, *, name: str) -> Generator:
         loaded.model.to(torch.bfloat16)
     return TransformersGenerator(
         loaded.model, loaded.tokenizer, name=name, batch_size=settings.batch_size, device=device
+    )
+
+
+def _on_ray(model: str, settings: Generate, name: str) -> Generator:
+    from titer.generate.workers.ray_engine import RayGenerator
+
+    ray = settings.ray
+    inside = settings.model_copy(update={"engine": ray.engine})
+    return RayGenerator(
+        partial(make_generator, model, inside, name=name),
+        name=name,
+        workers=ray.workers,
+        cpus=ray.cpus,
+        gpus=ray.gpus,
+        address=ray.address,
+    )
+
+
+def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
+    import torch
+
+    from titer.generate.workers.vllm_engine import VllmGenerator
+
+    weights = as_folder(model)
+    config, tokenizer = describe_model(weights.path)
+    half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return VllmGenerator(
+        weights,
+        tokenizer,
+        context=int(config.get_text_config(decoder=True).max_position_embeddings),
+        eos_ids=ends_of(weights.path, tokenizer),
+        python=settings.vllm_python,
+        # what titer's own engine takes, so that one may stand for the other
+        engine={"dtype": "bfloat16" if half else "float32", **settings.vllm},
+        name=name,
     )
 
 

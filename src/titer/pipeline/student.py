@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from titer.generate.protocol import Sampling
 from titer.models import load_model
-from titer.pipeline.sampling import generator_of
+from titer.pipeline.sampling import generator_of, make_generator
 from titer.recipe import Generate
 from titer.rollouts import Sampler, model_identity
 from titer.stages.bridge import Student
@@ -23,7 +23,8 @@ def opened(model: str, settings: Generate, sampling: Sampling) -> Iterator[Stude
     """The model, while its grader's workers live."""
     loaded = load_model(model)
     with Grader() as grader:
-        generator = generator_of(loaded, settings, name=model)
+        here = settings.engine == "transformers"
+        generator = generator_of(loaded, settings, name=model) if here else make_generator(model, settings, name=model)
         yield Student(loaded, Sampler(generator, grader, sampling, model_identity(model), settings.chunk))
 
 

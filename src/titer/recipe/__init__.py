@@ -2,8 +2,9 @@
 
 from titer.recipe.block import Axis, Lora
 from titer.recipe.data import Data, GymData, LabData, Suite
+from titer.recipe.generate import Generate, Ray
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe
-from titer.recipe.schema import Choose, Curate, Evaluate, Generate, Plan, Recipe, Train
+from titer.recipe.schema import Choose, Curate, Evaluate, Plan, Recipe, Train
 from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Lora",
     "Measure",
     "Plan",
+    "Ray",
     "Recipe",
     "Rl",
     "Route",

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from titer.recipe.block import AverageShare, Block, Lora, PositiveShare, Seed, Share
 from titer.recipe.data import Data
+from titer.recipe.generate import Generate
 from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
 
@@ -29,15 +30,6 @@ def _launcher(command: str) -> str:
     if words and words[0] != "torchrun" and words[:2] != ["accelerate", "launch"] and command not in ("ddp", "fsdp2"):
         raise PydanticCustomError("launch", "no launcher: ddp, fsdp2, or a command of torchrun or accelerate launch")
     return command
-
-
-class Generate(Block):
-    """What samples the models."""
-
-    batch_size: Annotated[int, Field(gt=0)] | None = None
-    """Rows decoded together; by default as many as fit the memory."""
-    chunk: Annotated[int, Field(gt=0)] = 512
-    """Rollouts between two writes to disk: what a crash can cost."""
 
 
 class Curate(Block):

@@ -1,0 +1,42 @@
+"""What samples the models: the engine, and where it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from titer.recipe.block import Block
+
+
+class Ray(Block):
+    """A Ray cluster that samples."""
+
+    address: str | None = None
+    """Of a cluster; auto for the one that this machine belongs to; by default one of this machine alone."""
+    workers: Annotated[int, Field(gt=0)] = 2
+    """Actors, each with a model of its own."""
+    cpus: Annotated[float, Field(ge=0)] = 1.0
+    """Cores of an actor."""
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    """GPUs of an actor."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What samples inside an actor."""
+
+
+class Generate(Block):
+    """What samples the models."""
+
+    engine: Literal["transformers", "vllm", "ray"] = "transformers"
+    """transformers: titer's engine in this process. vllm: vLLM in a process of its own. ray: actors of a cluster.
+    A model that a server has is named on the command line (`--server`)."""
+    vllm_python: str = ""
+    """The interpreter that has vLLM, which wants an environment of its own; by default this one."""
+    vllm: dict[str, Any] = {}
+    """vLLM's own settings by its names: tensor_parallel_size, gpu_memory_utilization, …"""
+    ray: Ray = Ray()
+    """The cluster, where engine is ray."""
+    batch_size: Annotated[int, Field(gt=0)] | None = None
+    """Rows decoded together; by default as many as fit the memory."""
+    chunk: Annotated[int, Field(gt=0)] = 512
+    """Rollouts between two writes to disk: what a crash can cost."""

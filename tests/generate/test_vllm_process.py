@@ -1,0 +1,80 @@
+"""The process that vLLM runs in: what goes over, what comes back, and what happens when it dies. vLLM itself is tested
+in tests/with_vllm."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tiny_models import CONTEXT, tiny_tokenizer
+
+from titer.errors import InputError
+from titer.generate import Completion, Request, Sampling
+from titer.generate.workers.vllm_engine import VllmGenerator
+
+Make = Callable[..., VllmGenerator]
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).with_name("fake_vllm")))
+
+    def generator(python: str = sys.executable, **engine: Any) -> VllmGenerator:
+        tokenizer = tiny_tokenizer()
+        weights = SimpleNamespace(path="folder")
+        return VllmGenerator(
+            weights, tokenizer, context=CONTEXT, eos_ids=[1, 2], python=python, engine=engine, name="tiny"
+        )
+
+    return generator
+
+
+def drawn(generator: VllmGenerator, count: int = 3, **sampling: Any) -> list[Completion]:
+    requests = [Request(f"r{i}", f"w{i}", n=2, prefix=f"w{i + 1}") for i in range(count)]
+    return list(generator.stream(requests, Sampling(**{"max_tokens": 8, **sampling})))
+
+
+def test_tokens_go_over_and_come_back(make: Make) -> None:
+    found = drawn(make())
+    assert [(one.request_id, one.sample) for one in found] == [(f"r{i}", s) for i in range(3) for s in range(2)]
+    assert [one.text for one in found[::2]] == ["w1", "w2", "w3"]  # each prompt's last token
+    assert {(one.tokens, one.finish_reason) for one in found} == {(2, "stop")}
+    assert {one.finish_reason for one in drawn(make(), max_tokens=1)} == {"length"}
+
+
+def test_it_dies_twice_and_nothing_is_lost(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "deaths").write_text("2")
+    assert drawn(make(deaths=str(tmp_path / "deaths"))) == drawn(make())
+
+
+def test_what_fails_again_and_again_says_so(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "deaths").write_text("99")
+    found = drawn(make(deaths=str(tmp_path / "deaths")))
+    assert len(found) == 6 and {one.finish_reason for one in found} == {"error"}
+    assert found[0].note == "vLLM's process ended: out of memory"
+
+
+def test_one_process_serves_many_streams(make: Make, tmp_path: Path) -> None:
+    generator = make()
+    drawn(generator)
+    process = generator._worker._process  # type: ignore[union-attr]
+    drawn(generator)
+    assert generator._worker._process is process  # type: ignore[union-attr]
+    generator.close()
+    assert process.poll() == 0
+
+
+def test_refusals_name_what_to_do(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="cannot load folder: no such architecture"):
+        drawn(make(unknown=True))
+    with pytest.raises(InputError, match=r"no-python cannot be run.*name a python"):
+        drawn(make(python="no-python"))
+    with pytest.raises(InputError, match="and the context of tiny is 128"):
+        list(make().stream([Request("long", "w1 " * 200)], Sampling()))
+    monkeypatch.setenv("PYTHONPATH", "")
+    with pytest.raises(InputError, match=r"no vLLM in .*pip install vllm there"):
+        drawn(make())

@@ -1,0 +1,83 @@
+"""A cluster of this machine with two actors gives what one process gives, whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from titer.errors import InputError
+from titer.generate import Completion, Request, Sampling
+from titer.generate.workers.ray_engine import RayGenerator
+from titer.lab.tasks import items
+from titer.pipeline.sampling import make_generator
+from titer.recipe import Generate, Measure
+from titer.records import read_rollouts, write_records
+from titer.verbs import measure
+
+SAMPLING = Sampling(temperature=1.0, max_tokens=64)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    yield
+    ray.shutdown()
+
+
+def requests() -> list[Request]:
+    return [Request(item.problem.id, item.problem.prompt, n=4) for item in items("countdown3", 40, seed=0, held=True)]
+
+
+def on_ray(model: str = "lab", **settings: object) -> RayGenerator:
+    generate = Generate.model_validate({"engine": "ray", "ray": {"workers": 2, **settings}})
+    generator = make_generator(model, generate, name=model)
+    assert isinstance(generator, RayGenerator)
+    generator._rows = 16  # many small pieces
+    return generator
+
+
+def keyed(completions: list[Completion]) -> dict[tuple[str, int], Completion]:
+    found = {(one.request_id, one.sample): one for one in completions}
+    assert len(found) == len(completions)  # nothing twice
+    return found
+
+
+def test_two_actors_and_one_killed_in_the_middle_give_what_one_process_gives() -> None:
+    alone = keyed(list(make_generator("lab", Generate(), name="lab").stream(requests(), SAMPLING)))
+    generator, found = on_ray(), []
+    for completion in generator.stream(requests(), SAMPLING):
+        found.append(completion)
+        if len(found) == 20:
+            pid = ray.get(generator._actors[0].__ray_call__.remote(lambda _: os.getpid()))
+            os.kill(pid, signal.SIGKILL)
+    assert keyed(found) == alone
+    # and the one that was started again works
+    assert keyed(list(generator.stream(requests()[:8], SAMPLING))) == keyed(
+        [one for key, one in alone.items() if key[0] in {request.id for request in requests()[:8]}]
+    )
+    generator.close()
+
+
+def test_what_an_actor_refuses_is_said_in_one_line() -> None:
+    with pytest.raises(InputError, match="an actor cannot sample.*no model at 'nowhere'"):
+        list(on_ray("nowhere").stream(requests(), SAMPLING))
+    with pytest.raises(InputError, match="comes twice"):
+        list(on_ray().stream([requests()[0]] * 2, SAMPLING))
+
+
+def test_measure_on_ray_stores_what_measure_stores(tmp_path: Path) -> None:
+    problems = [item.problem for item in items("countdown3", 12, seed=0, held=True)]
+    write_records(tmp_path / "p.jsonl", problems)
+    stored = {}
+    for engine in ("transformers", "ray"):
+        out = tmp_path / engine
+        measure(
+            "lab", tmp_path / "p.jsonl", out=out, settings=Measure(samples=4, max_tokens=64),
+            generate=Generate.model_validate({"engine": engine}),
+        )  # fmt: skip
+        stored[engine] = {(one.problem_id, one.sample): one.response for one in read_rollouts(out / "rollouts.jsonl")}
+    assert stored["ray"] == stored["transformers"]

@@ -19,6 +19,7 @@ from titer.pipeline.decisions import write_decisions
 from titer.pipeline.forgetting import divergence_of, refuse_other_tokenizers
 from titer.pipeline.judging import halves_of
 from titer.pipeline.sampling import Said, make_generator, spoken
+from titer.pipeline.thinking import thinking_of
 from titer.recipe import Evaluate, Recipe
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
@@ -99,6 +100,7 @@ def evaluate_models(
                 decisions.append(_spent(parts, sum(rollout.tokens for rollout in rollouts)))
                 lots = lots_of(parts, suites)
     write_records(work / "rollouts.parquet", rollouts)
+    decisions += thinking_of(rollouts, halves_of(suites), (first, last))
     decisions += gauge(recipe, checkpoints, rollouts, work)
     write_decisions(work, decisions)
     for name in checkpoints:

@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test smollm2 test-vllm test-ray clean
+.PHONY: quickstart test smollm2 test-vllm test-ray test-s3 clean
 
 # one thread: the lab model is too small to gain from more, and the numbers then depend on fewer things
 quickstart: $(VENV)/installed
@@ -26,6 +26,10 @@ test-vllm: $(VENV)/installed-dev
 test-ray: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet -e '.[ray]'
 	$(BIN)/python -m pytest tests/with_ray
+
+test-s3: $(VENV)/installed-dev
+	$(BIN)/pip install --quiet -e '.[s3]' 'moto[server,s3]>=5,<6'
+	$(BIN)/python -m pytest tests/with_s3
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -54,7 +54,9 @@ def several(context: typer.Context) -> None:
 def run(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or a built-in: quickstart, smollm2.")] = "quickstart",
     overrides: Settings = None,
-    out: Annotated[Path | None, typer.Option(file_okay=False, help="Run directory; by default runs/NAME.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Run directory, or an address such as s3://bucket/run; by default runs/NAME.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure, curate, train, evaluate, judge and report; goes on where it stopped.
@@ -65,9 +67,8 @@ def run(
     from titer.recipe import load_recipe
 
     resolved = load_recipe(recipe, overrides or [])
-    folder = out or Path("runs") / resolved.name
-    summary = verbs.run(resolved, out=folder, said=say, progress=True)
-    _print_report(folder, summary, as_json)
+    summary = verbs.run(resolved, out=out, said=say, progress=True)
+    _print_report(Path(summary["report"]).parent, summary, as_json)
 
 
 @app.command()
@@ -204,7 +205,7 @@ def critique(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")],
+    run: Annotated[str, typer.Argument(help="A run directory, or its address.", metavar="RUN")],
     as_json: Json = False,
 ) -> None:
     """Make the report of a run again: report.html, summary.json, tables in the terminal.
@@ -213,7 +214,8 @@ def report(
     """
     from titer import verbs
 
-    _print_report(run, verbs.report(run), as_json)
+    summary = verbs.report(run)
+    _print_report(Path(summary["report"]).parent, summary, as_json)
 
 
 @app.command()

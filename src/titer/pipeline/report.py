@@ -37,19 +37,25 @@ from titer.report import (
     pick_pairs,
     render,
 )
-from titer.store import read_manifest, read_table, write_json, write_table, write_text
+from titer.store import Mirror, read_manifest, read_table, write_json, write_table, write_text
 from titer.traces.cues import BEHAVIOURS, DEFINITIONS
 
 SHOWN_TRACES = 12
 P_BINS: Final = 20  # titer.train.telemetry.BINS: a report needs no torch
 
 
-def report(run: Path) -> dict[str, Any]:
+def report(run: Path | str) -> dict[str, Any]:
     """Write `report.html`, `summary.json`, `scores.parquet`, `differences.parquet` and `moves.parquet` (problems gained
     and lost between checkpoints) into a run directory.
 
-    Returns the summary. Raises InputError when the run has not been evaluated yet.
+    Returns the summary. A run at an address is fetched first, and its report put there. Raises InputError when the run
+    has not been evaluated yet.
     """
+    mirror = Mirror.of(run)
+    if mirror:
+        mirror.local.mkdir(parents=True, exist_ok=True)
+        mirror.fetch()
+    run = mirror.local if mirror else Path(run)
     data = gather(run)
     if not data.suites:
         raise InputError("has no evaluation yet", file=run, remedy="finish it with `titer run`")
@@ -59,6 +65,8 @@ def report(run: Path) -> dict[str, Any]:
     write_table(run / "moves.parquet", moved_rows(data.moves))
     summary = summarise_run(data, seconds=_seconds(run))
     write_json(run / "summary.json", summary)
+    if mirror:
+        mirror.commit_beside()
     return {**summary, "report": str(run / "report.html")}
 
 

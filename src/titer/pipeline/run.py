@@ -28,11 +28,16 @@ BASE, TRAINED = "base", "trained"
 
 
 def run(
-    recipe: Recipe, *, out: Path | None = None, said: Callable[[str], None] = lambda _: None, progress: bool = False
+    recipe: Recipe,
+    *,
+    out: Path | str | None = None,
+    said: Callable[[str], None] = lambda _: None,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Run what is not there yet, write the report, and return the summary that `summary.json` holds.
 
-    `out` defaults to `runs/NAME`. Raises InputError for whatever a stage refuses.
+    `out` defaults to `runs/NAME`; it may be an address that fsspec knows (`s3://bucket/run`): a finished stage is put
+    there, and another machine goes on from it. Raises InputError for whatever a stage refuses.
     """
     check_objective(recipe.train.objective)
     check_objective(recipe.choose.candidate, field="choose.candidate")
@@ -40,7 +45,7 @@ def run(
     check_rounds(recipe)
     out = out or Path("runs") / recipe.name
     base = base_of(recipe)
-    folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe))
+    folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe), said=said)
     data = folder.stage("data", data_inputs(recipe), lambda work: prepare(recipe, work), said=said)
     inputs = load_inputs(data)
     for line in read_dropped(data):
@@ -70,7 +75,10 @@ def run(
         said=said,
     )
     folder.sweep()
-    return report(out)
+    summary = report(folder.path)
+    if folder.mirror:
+        folder.mirror.commit_beside()
+    return summary
 
 
 def _measure(going: Going, base: Model) -> None:

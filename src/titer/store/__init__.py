@@ -1,10 +1,12 @@
 """The run directory: stages, manifest, tables, atomic writes."""
 
 from titer.store.atomic import append_line, publish, write_json, write_text
+from titer.store.mirror import Mirror
 from titer.store.run import Run, content_hash, file_hash, read_manifest, versions
 from titer.store.tables import read_table, write_table
 
 __all__ = [
+    "Mirror",
     "Run",
     "append_line",
     "content_hash",

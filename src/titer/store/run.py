@@ -24,6 +24,7 @@ from typing import Any
 
 from titer.errors import InputError
 from titer.store.atomic import publish, sync_folder, write_json, write_text
+from titer.store.mirror import Mirror
 
 FORMAT = 1
 STAGE = "stage.json"  # in each stage's folder: what made it
@@ -63,17 +64,27 @@ class Run:
     """An open run directory."""
 
     path: Path
+    mirror: Mirror | None = None
 
     @classmethod
-    def open(cls, path: Path, *, name: str, recipe_text: str) -> Run:
+    def open(
+        cls, place: Path | str, *, name: str, recipe_text: str, said: Callable[[str], None] = lambda _: None
+    ) -> Run:
         """Create the directory or go on in an existing one; writes the resolved recipe.
 
-        Raises InputError when the folder holds something else than a run.
+        `place` may be an address (`s3://bucket/run`): the run then works in a folder of this machine, goes on from what
+        is finished there, and puts each stage there when it is finished. Raises InputError when the folder holds
+        something else than a run, and for an address that cannot be read.
         """
+        mirror = Mirror.of(place)
+        path = mirror.local if mirror else Path(place)
+        if mirror:
+            path.mkdir(parents=True, exist_ok=True)
+            mirror.fetch(said)
         if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists():
             raise InputError("not a run directory, and not empty", file=path, remedy="give another --out")
         path.mkdir(parents=True, exist_ok=True)
-        run = cls(path)
+        run = cls(path, mirror)
         if not (path / "manifest.json").exists():
             write_json(path / "manifest.json", {"format": FORMAT, "name": name, "stages": {}})
         write_text(path / "recipe.yaml", recipe_text)
@@ -98,6 +109,8 @@ class Run:
         made = json.loads((final / STAGE).read_text(encoding="utf-8")) if (final / STAGE).exists() else {}
         if made.get("key") == key:
             self._record(name, made)
+            if self.mirror:
+                self.mirror.commit(name)
             said(f"{name}: unchanged, kept")
             return final
         work = self.path / "work" / f"{name}-{key[:12]}"
@@ -109,6 +122,8 @@ class Run:
         write_json(work / STAGE, made)
         publish(work, final)
         self._record(name, made)
+        if self.mirror:
+            self.mirror.commit(name)
         return final
 
     def leave_out(self, name: str) -> None:
@@ -117,6 +132,8 @@ class Run:
         if manifest["stages"].pop(name, None):
             write_json(self.path / "manifest.json", manifest)
         shutil.rmtree(self.path / name, ignore_errors=True)
+        if self.mirror:
+            self.mirror.forget(name)
 
     def key(self, name: str) -> str:
         """The key of a finished stage: what a later stage names as its input."""

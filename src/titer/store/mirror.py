@@ -1,0 +1,173 @@
+"""A run directory that is kept elsewhere: on S3, GCS, another machine, whatever fsspec knows.
+
+    mirror = Mirror.of("s3://bucket/runs/first")     # None for an ordinary path
+    mirror.local                                     # the run works in a folder of this machine
+    mirror.fetch()                                   # what other machines have finished
+    mirror.commit("train")                           # a stage that this one has finished
+
+Objects are not renamed, so a stage goes up under its key, which nobody reads yet, and appears with the manifest that
+names it: a single object, replaced as a whole. What is in the works stays on the machine that does it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from titer.errors import InputError
+from titer.store.atomic import publish, write_json
+
+MANIFEST = "manifest.json"
+BESIDE = ("recipe.yaml", "report.html", "summary.json", "scores.parquet", "differences.parquet", "moves.parquet")
+"""Files of a run that belong to no stage."""
+KEY = 12  # characters of a stage's key in its folder's name
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A run directory elsewhere, and the folder in which this machine works on it."""
+
+    url: str
+    local: Path
+
+    @classmethod
+    def of(cls, place: str | Path) -> Mirror | None:
+        """The mirror at an address such as `s3://bucket/run`; None for a path of this machine.
+
+        The folder beside it is `$TITER_CACHE`, or `~/.cache/titer`, by the address' hash.
+        """
+        url = str(place).rstrip("/")
+        if "://" not in url:
+            return None
+        cache = Path(os.environ.get("TITER_CACHE") or Path.home() / ".cache" / "titer")
+        name = f"{url.rsplit('/', 1)[-1]}-{hashlib.blake2b(url.encode(), digest_size=6).hexdigest()}"
+        return cls(url, cache / name)
+
+    def fetch(self, said: Callable[[str], None] = lambda _: None) -> None:
+        """Bring what the manifest there names and this machine has not: finished stages, and what stands beside them.
+
+        Raises InputError where the place cannot be read.
+        """
+        with _refusals(self.url):
+            theirs = self._manifest()
+            if theirs is None:
+                return
+            ours = _read(self.local / MANIFEST) or {**theirs, "stages": {}}
+            for stage, made in theirs["stages"].items():
+                if ours["stages"].get(stage, {}).get("key") != made["key"] or not (self.local / stage).exists():
+                    said(f"{stage}: fetched from {self.url}")
+                    self._fetch_stage(stage, made["key"])
+                    ours["stages"][stage] = made
+                    write_json(self.local / MANIFEST, ours)
+            system, root = self._place()
+            for name in BESIDE:
+                if system.exists(f"{root}/{name}"):
+                    system.get_file(f"{root}/{name}", str(self.local / name))
+
+    def commit(self, stage: str) -> None:
+        """Put a finished stage there, then the manifest that names it. Raises InputError where that is not allowed."""
+        made = _read(self.local / MANIFEST)
+        assert made is not None
+        with _refusals(self.url):
+            system, root = self._place()
+            entry = made["stages"][stage]
+            theirs = self._manifest() or {**made, "stages": {}}
+            if theirs["stages"].get(stage, {}).get("key") == entry["key"]:
+                return
+            folder = f"{root}/{stage}/{entry['key'][:KEY]}"
+            for path in sorted((self.local / stage).rglob("*")):
+                if path.is_file():
+                    system.put_file(str(path), f"{folder}/{path.relative_to(self.local / stage).as_posix()}")
+            old = theirs["stages"].get(stage)
+            # others may have finished stages in the meantime: theirs stay
+            theirs["stages"][stage] = entry
+            self._put(MANIFEST, theirs)
+            if old:
+                system.rm(f"{root}/{stage}/{old['key'][:KEY]}", recursive=True)
+
+    def forget(self, stage: str) -> None:
+        """Take a stage out of the manifest there, then away."""
+        with _refusals(self.url):
+            theirs = self._manifest()
+            if theirs and theirs["stages"].pop(stage, None):
+                self._put(MANIFEST, theirs)
+                system, root = self._place()
+                system.rm(f"{root}/{stage}", recursive=True)
+
+    def commit_beside(self) -> None:
+        """Put what belongs to no stage there: the recipe, the report and its tables."""
+        with _refusals(self.url):
+            system, root = self._place()
+            for name in BESIDE:
+                if (self.local / name).exists():
+                    system.put_file(str(self.local / name), f"{root}/{name}")
+
+    def _fetch_stage(self, stage: str, key: str) -> None:
+        system, root = self._place()
+        folder, work = f"{root}/{stage}/{key[:KEY]}", self.local / f".{stage}.tmp"
+        shutil.rmtree(work, ignore_errors=True)
+        for name in system.find(folder):
+            file = work / str(name)[len(folder) + 1 :]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            system.get_file(name, str(file))
+        publish(work, self.local / stage)
+
+    def _manifest(self) -> dict[str, Any] | None:
+        system, root = self._place()
+        system.invalidate_cache()
+        if not system.exists(f"{root}/{MANIFEST}"):
+            return None
+        return dict(json.loads(system.cat_file(f"{root}/{MANIFEST}")))
+
+    def _put(self, name: str, value: Any) -> None:
+        system, root = self._place()
+        data = json.dumps(value, indent=2, ensure_ascii=False).encode()
+        if "file" in system.protocol or "local" in system.protocol:  # which could be torn, as an object cannot
+            system.pipe_file(f"{root}/{name}.tmp", data)
+            system.mv(f"{root}/{name}.tmp", f"{root}/{name}")
+        else:
+            system.pipe_file(f"{root}/{name}", data)
+
+    def _place(self) -> tuple[Any, str]:
+        """The file system and the path on it."""
+        import fsspec
+
+        system, root = fsspec.core.url_to_fs(self.url, auto_mkdir=True) if _is_file(self.url) else _there(self.url)
+        return system, str(root).rstrip("/")
+
+
+def _there(url: str) -> Any:
+    import fsspec
+
+    return fsspec.core.url_to_fs(url)
+
+
+def _is_file(url: str) -> bool:
+    return url.startswith(("file://", "local://"))
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+
+
+@contextmanager
+def _refusals(url: str) -> Iterator[None]:
+    """What a place refuses, in one line."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(f"{url}: {error}", field="--out", remedy="install what it names") from None
+    except PermissionError as error:
+        raise InputError(f"{url} allows no access: {error}", field="--out", remedy="check the credentials") from None
+    except (OSError, ValueError) as error:
+        line = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{url}: {line}", field="--out", remedy="check the address; the same command goes on"
+        ) from error

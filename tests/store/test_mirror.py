@@ -1,0 +1,100 @@
+"""A run directory at an address: stages appear there when they are finished, and another machine goes on from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from titer.errors import InputError
+from titer.store import Mirror, Run
+
+
+@pytest.fixture(params=["memory", "file"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    yield "memory://bucket/first" if request.param == "memory" else f"file://{tmp_path}/there/first"
+    fsspec.filesystem("memory").store.clear()
+
+
+def on_machine(name: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path / name))
+    return Run.open(address, name="first", recipe_text="model: lab\n")
+
+
+def build(text: str) -> object:
+    def fill(work: Path) -> None:
+        (work / "checkpoints").mkdir(exist_ok=True)
+        (work / "checkpoints" / "weights").write_text(text)
+
+    return fill
+
+
+def never(_: Path) -> None:
+    raise AssertionError("built again")
+
+
+def test_another_machine_goes_on_from_what_one_has_finished(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    one.stage("data", {"seed": 0}, build("a"))  # type: ignore[arg-type]
+    one.stage("train", {"seed": 0}, build("b"))  # type: ignore[arg-type]
+    two = on_machine("two", address, tmp_path, monkeypatch)
+    assert two.path != one.path
+    folder = two.stage("train", {"seed": 0}, never)
+    assert (folder / "checkpoints" / "weights").read_text() == "b"
+    # what it makes anew replaces the old, of which nothing stays there
+    two.stage("train", {"seed": 1}, build("c"))  # type: ignore[arg-type]
+    system, root = fsspec.core.url_to_fs(address)
+    assert len(system.ls(f"{root}/train")) == 1
+    three = on_machine("three", address, tmp_path, monkeypatch)
+    assert (three.path / "train" / "checkpoints" / "weights").read_text() == "c"
+    assert three.manifest["stages"].keys() == {"data", "train"}
+    three.leave_out("train")
+    four = on_machine("four", address, tmp_path, monkeypatch)
+    assert four.manifest["stages"].keys() == {"data"} and not (four.path / "train").exists()
+
+
+def test_a_stage_half_put_there_is_no_stage(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    one.stage("data", {"seed": 0}, build("a"))  # type: ignore[arg-type]
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Mirror, "_put", dies)
+        one.stage("train", {"seed": 0}, build("b"))  # type: ignore[arg-type]
+    two = on_machine("two", address, tmp_path, monkeypatch)
+    assert two.manifest["stages"].keys() == {"data"} and not (two.path / "train").exists()
+    # the one that was cut off has the stage, and puts it there when it goes on
+    on_machine("one", address, tmp_path, monkeypatch).stage("train", {"seed": 0}, never)
+    assert "train" in on_machine("two", address, tmp_path, monkeypatch).manifest["stages"]
+
+
+def test_what_others_have_finished_meanwhile_stays(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    one.stage("data", {"seed": 0}, build("a"))  # type: ignore[arg-type]
+    two = on_machine("two", address, tmp_path, monkeypatch)
+    one.stage("train", {"seed": 0}, build("b"))  # type: ignore[arg-type]
+    two.stage("evaluate", {"seed": 0}, build("c"))  # type: ignore[arg-type]
+    system, root = fsspec.core.url_to_fs(address)
+    assert json.loads(system.cat_file(f"{root}/manifest.json"))["stages"].keys() == {"data", "train", "evaluate"}
+
+
+def test_refusals_name_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=r"nosuch://bucket/run: .*nosuch"):
+        Run.open("nosuch://bucket/run", name="first", recipe_text="")
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(Mirror, "_manifest", forbidden)
+    with pytest.raises(InputError, match=r"memory://b/run allows no access: Access Denied.*credentials"):
+        Run.open("memory://b/run", name="first", recipe_text="")

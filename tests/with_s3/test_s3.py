@@ -9,6 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 from titer.errors import InputError
 from titer.recipe import parse_recipe
@@ -36,7 +37,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    system = fsspec.filesystem("s3", skip_instance_cache=True)
+    S3FileSystem.clear_instance_cache()  # each server has its port
+    system = fsspec.filesystem("s3")
     system.mkdir("runs")
     yield "s3://runs"
     system.rm("runs", recursive=True)  # the server's objects outlive it
@@ -59,7 +61,7 @@ def test_one_machine_begins_a_run_and_another_ends_it(
     monkeypatch.setenv("TITER_CACHE", str(tmp_path / "three"))
     again = report(address)
     assert again["in_domain"] == summary["in_domain"]
-    system = fsspec.filesystem("s3", skip_instance_cache=True)
+    system = fsspec.filesystem("s3")
     assert system.exists(f"{address}/report.html") and system.exists(f"{address}/recipe.yaml")
 
 
@@ -67,6 +69,14 @@ def test_a_bucket_that_is_not_there_is_named(bucket: str, tmp_path: Path, monkey
     monkeypatch.setenv("TITER_CACHE", str(tmp_path))
     with pytest.raises(InputError, match="s3://nowhere/tiny"):
         run(parse_recipe(RECIPE), out="s3://nowhere/tiny")
+
+
+def test_a_server_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    S3FileSystem.clear_instance_cache()
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match="s3://runs/tiny: .*127.0.0.1:9"):
+        run(parse_recipe(RECIPE), out="s3://runs/tiny")
 
 
 def interrupted(*_: object) -> None:

@@ -166,7 +166,9 @@ def _refusals(url: str) -> Iterator[None]:
         raise InputError(f"{url}: {error}", field="--out", remedy="install what it names") from None
     except PermissionError as error:
         raise InputError(f"{url} allows no access: {error}", field="--out", remedy="check the credentials") from None
-    except (OSError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # of whatever client the place wants: of S3's not all are OSErrors
         line = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"{url}: {line}", field="--out", remedy="check the address; the same command goes on"

@@ -75,6 +75,8 @@ def test_a_server_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     S3FileSystem.clear_instance_cache()
     monkeypatch.setenv("TITER_CACHE", str(tmp_path))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     with pytest.raises(InputError, match="s3://runs/tiny: .*127.0.0.1:9"):
         run(parse_recipe(RECIPE), out="s3://runs/tiny")
 

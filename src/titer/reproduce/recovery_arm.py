@@ -44,19 +44,19 @@ class Settings(NamedTuple):
 
     problems: int = 320
     """Training problems of each of the two tasks."""
-    branch_rate: float = 0.6
-    """Chance of a dead branch before a step: long traces."""
+    branch_rate: float = 0.25
+    """Chance of a dead branch before a step: long traces, which the lab's model can still learn."""
     updates: int = 320
     """Updates of the training."""
     batch_size: int = 16
     """Traces in one update: with the above eight epochs, as in the paper."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     """Peak learning rate."""
     rehearsal: float = 0.1
     """Share of the training that rehearses, in the arm that does."""
     weak_updates: int = 250
     """Updates of pre-training that make the weak base; the lab's has 1450."""
-    share: float = 1.0
+    share: float = 0.3
     """Of the evaluation problems."""
     samples: int = 2
     """Rollouts of each evaluation problem at each checkpoint."""

@@ -64,6 +64,7 @@ def refused(*arguments: str | Path) -> str:
 
 VERBS = [
     "run",
+    "doctor",
     "report",
     "sft",
     "measure",
@@ -394,6 +395,15 @@ def test_verdict_of_results_and_of_a_run(tmp_path: Path) -> None:
     assert "'x' is no update" in refused("verdict", "x=1", both[1])
     assert "no NAME=VALUE" in refused("verdict", *both, "--axis", "gsm8k")
     assert "run" in refused("verdict", tmp_path / "none")
+
+
+def test_doctor_says_what_is_there_and_whether_it_fits() -> None:
+    found = json.loads(titer("doctor", "quickstart", "--length", "64", "--json").stdout)
+    assert found["machine"]["engines"]["engine transformers"]["version"]
+    assert found["memory"]["total"] == sum(
+        found["memory"][part] for part in ("weights", "gradients", "optimizer", "activations", "head")
+    )
+    assert "training takes" in titer("doctor", "quickstart", "--length", "64").stdout
 
 
 def test_several_processes_are_for_sft_alone_and_the_main_one_speaks(tmp_path: Path) -> None:

@@ -72,6 +72,29 @@ def run(
 
 
 @app.command()
+def doctor(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or a built-in: quickstart, smollm2.")] = "quickstart",
+    overrides: Settings = None,
+    length: Annotated[int, typer.Option(help="Tokens of a sample for which memory is predicted.")] = 512,
+    measure: Annotated[bool, typer.Option("--measure", help="Train for two updates, and measure the memory.")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Train and sample for less than a minute, and say how long a run takes.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what this machine can do: devices, engines, memory for a model and length, disk, and the time of a run.
+
+    Example: `titer doctor quickstart --probe`, `titer doctor quickstart model=smollm2 --length 256 --measure`
+    """
+    from titer import verbs
+    from titer.cli.doctoring import doctor_json, show_doctor
+    from titer.recipe import load_recipe
+
+    result = verbs.doctor(load_recipe(recipe, overrides or []), length=length, measure=measure, probe=probe)
+    print_json(doctor_json(result)) if as_json else show_doctor(result)
+
+
+@app.command()
 def route(
     problems: Annotated[Path, typer.Argument(help="Problems with answers.")],
     measured: Annotated[Path, typer.Argument(help="The folder that `titer measure` wrote.")] = Path("measured"),

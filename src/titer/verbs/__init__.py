@@ -1,12 +1,13 @@
 """Every verb of the command line as a Python function of the same name.
 
-from titer.verbs import bridge, critique, eval, measure, report, rl, route, run, sft
+from titer.verbs import bridge, critique, doctor, eval, measure, report, rl, route, run, sft
 """
 
 from titer.pipeline.report import report
 from titer.pipeline.run import run
 from titer.verbs.bridge import BridgeResult, bridge
 from titer.verbs.critique import CritiqueResult, critique
+from titer.verbs.doctor import DoctorResult, doctor
 from titer.verbs.eval import EvalResult, eval
 from titer.verbs.judge import JudgeResult, judge
 from titer.verbs.measure import MeasureResult, measure
@@ -19,6 +20,7 @@ from titer.verbs.verdict import verdict
 __all__ = [
     "BridgeResult",
     "CritiqueResult",
+    "DoctorResult",
     "EvalResult",
     "JudgeResult",
     "MeasureResult",
@@ -29,6 +31,7 @@ __all__ = [
     "Shown",
     "bridge",
     "critique",
+    "doctor",
     "eval",
     "judge",
     "measure",

@@ -1,0 +1,132 @@
+"""Whether a training fits: its peak of memory, predicted without weights, and measured.
+
+predicted = predict("smollm2", Train(), length=512)
+predicted.total, measured_peak("smollm2", Train(), length=512)
+
+Predicted is the second of several forward passes of an update, when weights, gradients and the optimizer's averages
+are all there: the model is built of tensors without storage, run once, and what autograd would keep is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any, Final, NamedTuple
+
+from titer.errors import InputError
+from titer.models import describe_model
+from titer.recipe import Lora, Train
+
+HEAP: Final = 1.55
+"""On CPU the C library's heap cannot give back all that lies between activations: measured with glibc, which takes so
+many times what they need (1.53 to 1.58 for the lab's model; 1.0 where it is told to map each tensor)."""
+CHUNK: Final = 96  # tokens of which logits exist at once, at most
+
+
+class Memory(NamedTuple):
+    """Bytes of a training on one device, beside the interpreter and its libraries."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    head: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(self)
+
+
+def predict(model: str, settings: Train, *, length: int) -> Memory:
+    """The peak of training on samples of `length` tokens, half of them trained. Raises InputError as `describe_model`.
+
+    Adapters (`lora`) keep weights without gradients. Not predicted: sharding, which divides the first three by the
+    number of processes.
+    """
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from transformers import AutoModelForCausalLM
+
+    from titer.processes import this_process
+
+    device = this_process().device
+    config = describe_model(model).config
+    rows = max(1, settings.micro_tokens // length)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device):
+        student = AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
+        if settings.gradient_checkpointing:
+            student.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        weights = 4 * sum(weight.numel() for weight in student.parameters())
+        activations = _kept(student, rows, length, half=_half(settings))
+    trained = 4 * _adapted(config, settings.lora) if settings.lora else weights
+    if device.type == "cpu":
+        activations = round(HEAP * activations)
+    return Memory(weights, trained, 2 * trained, activations, _head(config.get_text_config(), rows * length // 2))
+
+
+def _adapted(config: Any, lora: Lora) -> int:
+    """Parameters of the adapters."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from titer.models import add_lora
+
+    with torch.device("meta"):
+        student = add_lora(AutoModelForCausalLM.from_config(config), lora)
+    return sum(weight.numel() for weight in student.parameters() if weight.requires_grad)
+
+
+def _head(config: Any, tokens: int) -> int:
+    """What `titer.objectives.head` takes: its gradients of the weight and the hidden states, and the logits of a chunk
+    of tokens with theirs."""
+    width, vocabulary = config.hidden_size, config.vocab_size
+    return int(4 * (vocabulary * width + tokens * width + 3 * min(tokens, CHUNK) * vocabulary))
+
+
+def measured_peak(model: str, settings: Train, *, length: int) -> int:
+    """The same by training, in a process of its own: its peak, less what it held before the weights were there.
+
+    Raises InputError where that process does not end well, which says that it does not fit.
+    """
+    asked = json.dumps({"model": model, "train": settings.model_dump(mode="json"), "length": length})
+    done = subprocess.run(
+        [sys.executable, "-m", "titer.doctor.peak"], input=asked, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise InputError(f"training does not end: {said[:200]}", field="train", remedy="lower train.micro_tokens")
+    return int(json.loads(done.stdout.splitlines()[-1])["peak"])
+
+
+def _kept(student: Any, rows: int, length: int, *, half: bool) -> int:
+    """Bytes that autograd keeps of one forward pass, weights not counted."""
+    import torch
+
+    weights = {weight.untyped_storage()._cdata for weight in student.parameters()}
+    kept: dict[int, tuple[int, torch.Tensor]] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = storage.nbytes(), tensor  # the tensor too, or another could get its address
+        return tensor
+
+    decoder = getattr(student, student.base_model_prefix)
+    device = next(student.parameters()).device
+    ids_BT = torch.zeros(rows, length, dtype=torch.long, device=device)
+    positions_BT = torch.arange(length, device=device).expand(rows, length)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast(device.type, torch.bfloat16, enabled=half),
+    ):
+        decoder(input_ids=ids_BT, position_ids=positions_BT, use_cache=False)
+    return sum(size for size, _ in kept.values())
+
+
+def _half(settings: Train) -> bool:
+    import torch
+
+    able = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return settings.precision == "bf16" or (settings.precision == "auto" and able)

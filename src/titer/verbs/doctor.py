@@ -1,0 +1,78 @@
+"""What this machine can do with a recipe.
+
+result = doctor(load_recipe("quickstart"), length=512, measure=True, probe=True)
+result.memory.total, result.measured, result.stages
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from titer.doctor import Machine, Memory, Pace, StageTime, expected, inspect, measured_peak, predict
+from titer.doctor import probe as probe_pace
+from titer.errors import InputError
+from titer.recipe import Recipe
+
+
+class DoctorResult(NamedTuple):
+    """The machine; the peak of memory that training takes on one device, predicted and, where asked for, measured;
+    the pace and the seconds of each stage, where asked for; and what is wrong, a line each."""
+
+    machine: Machine
+    memory: Memory
+    measured: int | None
+    pace: Pace | None
+    stages: list[StageTime]
+    faults: list[str]
+
+
+def doctor(
+    recipe: Recipe, *, length: int = 512, measure: bool = False, probe: bool = False, place: str | Path = "runs"
+) -> DoctorResult:
+    """Look at the machine, and whether the recipe's training on samples of `length` tokens fits it.
+
+    `measure` trains for two updates in a process of its own and says what that took; `probe` trains and samples for
+    less than a minute on the recipe's data and says how long its stages take. Raises InputError for a model or data
+    that cannot be read, and for a length of less than two tokens.
+    """
+    if length < 2:
+        raise InputError(f"{length} tokens", field="--length", remedy="give at least 2")
+    machine = inspect(Path(place))
+    memory = predict(recipe.model, recipe.train, length=length)
+    measured = measured_peak(recipe.model, recipe.train, length=length) if measure else None
+    pace, stages = _paced(recipe) if probe else (None, [])
+    return DoctorResult(machine, memory, measured, pace, stages, _faults(recipe, machine, memory))
+
+
+def _paced(recipe: Recipe) -> tuple[Pace, list[StageTime]]:
+    from titer.pipeline.data import load_inputs, prepare
+
+    with tempfile.TemporaryDirectory() as work:
+        prepare(recipe, Path(work))
+        inputs = load_inputs(Path(work))
+    pace = probe_pace(recipe, inputs)
+    return pace, expected(recipe, inputs, pace)
+
+
+def _faults(recipe: Recipe, machine: Machine, memory: Memory) -> list[str]:
+    """What stands in the recipe's way."""
+    faults = []
+    device = machine.devices[-1]
+    if device.memory and memory.total > device.memory:
+        faults.append(
+            f"training takes {memory.total / 1e9:.1f} GB, and {device.name} has {device.memory / 1e9:.1f}: lower "
+            "train.micro_tokens, or set train.gradient_checkpointing, train.lora or train.launch=fsdp2"
+        )
+    if 3 * memory.weights > machine.disk:
+        faults.append(
+            f"{machine.disk / 1e9:.1f} GB are free on disk; a checkpoint takes {memory.weights / 1e9:.1f}, and there are "
+            "several"
+        )
+    named = {"engine " + recipe.generate.engine, *(["RL"] if recipe.stages.rounds and recipe.stages.rl else [])}
+    for name in sorted(named - {"engine vllm"} if recipe.generate.vllm_python else named):
+        engine = machine.engines[name]
+        if not engine.version:
+            faults.append(f"{name} is not installed: {engine.remedy}")
+    return faults

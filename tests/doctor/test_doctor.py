@@ -1,0 +1,76 @@
+"""What the doctor says of this machine, and how near its prediction of memory comes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from titer.doctor import Pace, expected, inspect, measured_peak, predict
+from titer.doctor.machine import Engine
+from titer.errors import InputError
+from titer.pipeline.data import load_inputs, prepare
+from titer.recipe import Train, load_recipe
+from titer.verbs import doctor
+
+
+def settings(**given: Any) -> Train:
+    return Train.model_validate({"micro_tokens": 2048, **given})
+
+
+def test_the_predicted_peak_is_within_15_percent_of_the_measured_one() -> None:
+    predicted, measured = predict("lab", settings(), length=256), measured_peak("lab", settings(), length=256)
+    assert predicted.total == pytest.approx(measured, rel=0.15)
+    assert predicted.weights == predicted.gradients == predicted.optimizer / 2
+
+
+def test_memory_follows_the_settings() -> None:
+    whole = predict("lab", settings(), length=256)
+    assert predict("lab", settings(micro_tokens=4096), length=256).activations == pytest.approx(
+        2 * whole.activations, rel=0.01
+    )
+    assert predict("lab", settings(gradient_checkpointing=True), length=256).activations < whole.activations / 4
+    adapted = predict("lab", settings(lora={"rank": 4}), length=256)
+    assert adapted.gradients < whole.gradients / 5 and adapted.weights == whole.weights
+
+
+def test_what_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    machine = inspect(tmp_path / "not" / "there")
+    assert machine.cores >= 1 and machine.devices[0].name == "CPU" and machine.disk > 0
+    assert machine.engines["engine transformers"].version
+    gone = {**machine.engines, "engine ray": Engine("", "pip install 'titer[ray]'")}
+    monkeypatch.setattr(
+        sys.modules["titer.verbs.doctor"], "inspect", lambda _: machine._replace(engines=gone, disk=1_000)
+    )
+    found = doctor(load_recipe("quickstart", ["generate.engine=ray"]), length=64)
+    assert any("engine ray is not installed: pip install 'titer[ray]'" in fault for fault in found.faults)
+    assert any("free on disk" in fault for fault in found.faults)
+
+
+def test_too_large_a_training_is_a_fault_with_ways_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    machine = inspect(tmp_path)
+    small = [machine.devices[0]._replace(memory=10_000_000)]
+    monkeypatch.setattr(sys.modules["titer.verbs.doctor"], "inspect", lambda _: machine._replace(devices=small))
+    (fault,) = doctor(load_recipe("quickstart"), length=64).faults
+    assert "lower train.micro_tokens" in fault
+
+
+def test_expected_times_are_what_a_recipe_asks_for_over_the_pace(tmp_path: Any) -> None:
+    recipe = load_recipe("quickstart", ["train.updates=100", "train.batch_size=10"])
+    prepare(recipe, tmp_path)
+    inputs = load_inputs(tmp_path)
+    stages = {one.name: one.seconds for one in expected(recipe, inputs, Pace(1000.0, 500.0, 50.0, 25.0))}
+    assert stages["train"] == 100 * 10 * 50 / 1000
+    problems = sum(len(suite.problems) for suite in inputs.suites)
+    assert stages["evaluate"] == pytest.approx(2 * problems * recipe.evaluate.samples * 25 / 500)
+    grid = recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"checkpoints": "grid"})})
+    more = {one.name: one.seconds for one in expected(grid, inputs, Pace(1000.0, 500.0, 50.0, 25.0))}
+    assert more["evaluate"] == pytest.approx(stages["evaluate"] / 2 * 6)  # 0, 10, 20, 40, 80, 100
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="give at least 2"):
+        doctor(load_recipe("quickstart"), length=1)
+    with pytest.raises(InputError, match="no model at 'nowhere'"):
+        doctor(load_recipe("quickstart", ["model=nowhere"]))

@@ -67,8 +67,8 @@ def _faults(recipe: Recipe, machine: Machine, memory: Memory) -> list[str]:
         )
     if 3 * memory.weights > machine.disk:
         faults.append(
-            f"{machine.disk / 1e9:.1f} GB are free on disk; a checkpoint takes {memory.weights / 1e9:.1f}, and there are "
-            "several"
+            f"{machine.disk / 1e9:.1f} GB are free on disk; a checkpoint takes {memory.weights / 1e9:.1f}, and there "
+            "are several"
         )
     named = {"engine " + recipe.generate.engine, *(["RL"] if recipe.stages.rounds and recipe.stages.rl else [])}
     for name in sorted(named - {"engine vllm"} if recipe.generate.vllm_python else named):

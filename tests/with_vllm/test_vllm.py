@@ -6,13 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from server_process import server_process
 from tiny_models import chain_model, tiny_tokenizer
 
 from titer.errors import InputError
-from titer.generate import Completion, Request, Sampling, ServerGenerator
+from titer.generate import Completion, Request, Sampling, ServerGenerator, TransformersGenerator
+from titer.generate.workers.vllm_engine import VllmGenerator
+from titer.models import as_folder, ends_of
 
 ANSWERS = ("w5", "w6", "w7", "w8")
 
@@ -99,3 +102,33 @@ def test_an_unknown_model_is_the_users_to_correct(url: str) -> None:
 def test_a_max_tokens_over_the_context_is_the_users_to_correct(url: str) -> None:
     with pytest.raises(InputError, match=r"status 400: .*max_tokens=512"):
         list(ServerGenerator(url, "tiny").stream([Request("a", "w1")], Sampling(max_tokens=512)))
+
+
+def test_the_offline_engine_gives_what_the_transformers_engine_gives(tmp_path: Path) -> None:
+    """Its own process, prompts as tokens, tokens back: greedy, with a prefix, and cut."""
+    model, tokenizer = chain_model("<think>", "w4", "</think>", ANSWERS[:1], "w41", "<eos>"), tiny_tokenizer()
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    settings = {"dtype": "float32", "max_model_len": 128, "enforce_eager": True}
+    generator = VllmGenerator(
+        as_folder(str(tmp_path / "model")),
+        tokenizer,
+        context=128,
+        eos_ids=ends_of(str(tmp_path / "model"), tokenizer),
+        python=os.environ["TITER_VLLM_PYTHON"],
+        engine=settings,
+    )
+    requests = [Request("a", "w1 w2", n=2), Request("b", "w3", prefix="<think> w4 </think> ")]
+    for sampling in (Sampling(temperature=0, max_tokens=16), Sampling(temperature=0, max_tokens=2)):
+        ours = {(one.request_id, one.sample): one for one in generator.stream(requests, sampling)}
+        theirs = {
+            (one.request_id, one.sample): one
+            for one in TransformersGenerator(model, tokenizer).stream(requests, sampling)
+        }
+        assert ours == theirs
+    first, again, other = (
+        [one.text for one in generator.stream([Request("c", "w1", n=32)], Sampling(temperature=2, top_p=1, max_tokens=8, seed=seed))]
+        for seed in (3, 3, 4)
+    )  # fmt: skip
+    assert first == again != other
+    generator.close()

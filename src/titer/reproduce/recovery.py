@@ -4,7 +4,7 @@
     titer reproduce recovery
 
 The lab model holds four axes: countdown (in-domain), search under other rules (out-of-domain), sorting, reversing and
-comparing (general), and a rule of what to refuse, with look-alikes (safety). It is fine-tuned for 320 updates, eight
+comparing (general), and a rule of what to refuse, with look-alikes (safety). It is fine-tuned for 160 updates, eight
 epochs, on long traces, and every checkpoint of the grid is evaluated with the same seeds. Other arms differ in one
 thing: corrupted traces, a weak base, no thinking, a rehearsal set. A seed draws problems, traces, the order of training
 and the held-out problems.

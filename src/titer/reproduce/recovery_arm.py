@@ -42,11 +42,11 @@ NEARLY = 0.9  # share of the gain in domain that an earlier checkpoint must have
 class Settings(NamedTuple):
     """How large the experiment is."""
 
-    problems: int = 320
+    problems: int = 160
     """Training problems of each of the two tasks."""
     branch_rate: float = 0.25
     """Chance of a dead branch before a step: long traces, which the lab's model can still learn."""
-    updates: int = 320
+    updates: int = 160
     """Updates of the training."""
     batch_size: int = 16
     """Traces in one update: with the above eight epochs, as in the paper."""

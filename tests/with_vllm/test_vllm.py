@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,16 +119,15 @@ def test_the_offline_engine_gives_what_the_transformers_engine_gives(tmp_path: P
         engine=settings,
     )
     requests = [Request("a", "w1 w2", n=2), Request("b", "w3", prefix="<think> w4 </think> ")]
+    here = TransformersGenerator(model, tokenizer)
     for sampling in (Sampling(temperature=0, max_tokens=16), Sampling(temperature=0, max_tokens=2)):
-        ours = {(one.request_id, one.sample): one for one in generator.stream(requests, sampling)}
-        theirs = {
-            (one.request_id, one.sample): one
-            for one in TransformersGenerator(model, tokenizer).stream(requests, sampling)
-        }
+        ours, theirs = (keyed(engine.stream(requests, sampling)) for engine in (generator, here))
         assert ours == theirs
-    first, again, other = (
-        [one.text for one in generator.stream([Request("c", "w1", n=32)], Sampling(temperature=2, top_p=1, max_tokens=8, seed=seed))]
-        for seed in (3, 3, 4)
-    )  # fmt: skip
+    hot = [Sampling(temperature=2, top_p=1, max_tokens=8, seed=seed) for seed in (3, 3, 4)]
+    first, again, other = (keyed(generator.stream([Request("c", "w1", n=32)], sampling)) for sampling in hot)
     assert first == again != other
     generator.close()
+
+
+def keyed(completions: Iterable[Completion]) -> dict[tuple[str, int], Completion]:
+    return {(one.request_id, one.sample): one for one in completions}

@@ -109,7 +109,7 @@ def test_the_offline_engine_gives_what_the_transformers_engine_gives(tmp_path: P
     model, tokenizer = chain_model("<think>", "w4", "</think>", ANSWERS[:1], "w41", "<eos>"), tiny_tokenizer()
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
-    settings = {"dtype": "float32", "max_model_len": 128, "enforce_eager": True}
+    settings = {"dtype": "float32", "max_model_len": 128, "enforce_eager": True, "gpu_memory_utilization": 0.2}
     generator = VllmGenerator(
         as_folder(str(tmp_path / "model")),
         tokenizer,

@@ -71,8 +71,12 @@ def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
         context=int(config.get_text_config(decoder=True).max_position_embeddings),
         eos_ids=ends_of(weights.path, tokenizer),
         python=settings.vllm_python,
-        # what titer's own engine takes, so that one may stand for the other
-        engine={"dtype": "bfloat16" if half else "float32", **settings.vllm},
+        # the dtype of titer's own engine, so that one may stand for the other; on CPU vLLM would take nearly all memory
+        engine={
+            "dtype": "bfloat16" if half else "float32",
+            **({} if torch.cuda.is_available() else {"gpu_memory_utilization": 0.3}),
+            **settings.vllm,
+        },
         name=name,
     )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from titer.records.thinking import split_thinking
 
 WINDOW = 4096
 """Completions that vLLM is asked for at once; it schedules them itself."""
+_ERROR = re.compile(r"\b\w+Error: .*")
 ATTEMPTS = 3
 """Of one window, each in a fresh process, before its completions are given up."""
 
@@ -198,9 +200,17 @@ class _Worker:
 
     def said(self) -> str:
         """The last line that it printed."""
-        self._log.seek(0)
-        lines = [line.strip() for line in self._log.read().splitlines() if line.strip()]
+        lines = self._lines()
         return lines[-1][:200] if lines else f"status {self._process.poll()}"
+
+    def _cause(self) -> str:
+        """The first error that it printed: vLLM's processes each report what the one before has told them."""
+        found = (_ERROR.search(line) for line in self._lines())
+        return next((f"({one[0][:300]})" for one in found if one), "")
+
+    def _lines(self) -> list[str]:
+        self._log.seek(0)
+        return [line.strip() for line in self._log.read().splitlines() if line.strip()]
 
     def close(self) -> None:
         """Let it end, or end it."""
@@ -228,7 +238,8 @@ class _Worker:
             field, remedy = ("generate.engine", "see whether vLLM has this architecture, and enough memory")
             if answer.get("missing"):
                 field, remedy = ("generate.vllm_python", "pip install vllm there, or name the python that has it")
-            raise InputError(" ".join(str(fault).split())[:300], field=field, remedy=remedy)
+            cause = "" if answer.get("missing") else self._cause()
+            raise InputError(" ".join(f"{fault} {cause}".split())[:500], field=field, remedy=remedy)
         return answer
 
 

@@ -14,7 +14,8 @@ class LLM:
     def __init__(self, model: str, **engine: object) -> None:
         print("vLLM is talkative")
         if engine.pop("unknown", None):
-            raise ValueError("no such architecture")
+            print("ValueError: tensors of another shape")
+            raise RuntimeError("see above")
         self.deaths = Path(str(engine["deaths"])) if "deaths" in engine else None
 
     def generate(self, prompts: list, how: list, use_tqdm: bool) -> list:

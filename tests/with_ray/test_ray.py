@@ -13,11 +13,14 @@ import ray
 from titer.errors import InputError
 from titer.generate import Completion, Request, Sampling
 from titer.generate.workers.ray_engine import RayGenerator
+from titer.lab import make_lab
 from titer.lab.tasks import items
 from titer.pipeline.sampling import make_generator
-from titer.recipe import Generate, Measure
+from titer.recipe import Generate, LabData, Measure
 from titer.records import read_rollouts, write_records
+from titer.store import read_table
 from titer.verbs import measure
+from titer.verbs.traces import measure as measure_traces
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=64)
 
@@ -81,3 +84,31 @@ def test_measure_on_ray_stores_what_measure_stores(tmp_path: Path) -> None:
         )  # fmt: skip
         stored[engine] = {(one.problem_id, one.sample): one.response for one in read_rollouts(out / "rollouts.jsonl")}
     assert stored["ray"] == stored["transformers"]
+
+
+def test_a_folder_of_shards_is_measured_row_for_row_as_one_process_does(tmp_path: Path) -> None:
+    made = make_lab(LabData(problems={"countdown3": 60}, suites={}), seed=0).traces
+    shards = tmp_path / "shards"
+    for i in range(4):
+        write_records(shards / f"traces-{i}.parquet", made[i::4])
+    alone = measure_traces(shards, out=tmp_path / "alone.parquet", workers=1)
+    together = measure_traces(shards, out=tmp_path / "parts", cluster="local")
+    parts = [row for file in sorted((tmp_path / "parts").iterdir()) for row in read_table(file)]
+    assert repr(parts) == repr(read_table(tmp_path / "alone.parquet")) and len(parts) == len(made)
+    assert together.traces == alone.traces
+    for teacher, means in alone.means.items():
+        assert together.means[teacher] == pytest.approx(means, nan_ok=True)
+
+
+def test_what_is_wrong_with_a_shard_is_said_as_without_a_cluster(tmp_path: Path) -> None:
+    made = make_lab(LabData(problems={"countdown3": 4}, suites={}), seed=0).traces
+    shards = tmp_path / "shards"
+    write_records(shards / "a.jsonl", made)
+    write_records(shards / "b.jsonl", made[:1])
+    with pytest.raises(InputError, match="an id of a.jsonl comes again in b.jsonl"):
+        measure_traces(shards, out=tmp_path / "parts", cluster="local")
+    (shards / "b.jsonl").write_text('{"id": 3}\n')
+    with pytest.raises(InputError, match="b.jsonl, row 1"):
+        measure_traces(shards, out=tmp_path / "parts", cluster="local")
+    with pytest.raises(InputError, match="no folder of data files"):
+        measure_traces(shards / "a.jsonl", out=tmp_path / "parts", cluster="local")

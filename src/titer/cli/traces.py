@@ -23,6 +23,10 @@ def measure(
     file: File,
     out: Annotated[Path | None, typer.Option(help="Parquet file for a row of features a trace.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Measure a folder's files on a Ray cluster: auto, an address, or local; --out is a folder."),
+    ] = None,
     on_bad: OnBad = "stop",
     as_json: Json = False,
 ) -> None:
@@ -33,7 +37,7 @@ def measure(
     from titer.traces import DESCRIPTIONS
     from titer.verbs import traces
 
-    result = traces.measure(file, out=out, workers=workers, on_bad=on_bad_choice(on_bad))
+    result = traces.measure(file, out=out, workers=workers, cluster=cluster, on_bad=on_bad_choice(on_bad))
     say_dropped(result.dropped)
     if as_json:
         return print_json(result._asdict() | {"dropped": len(result.dropped)})

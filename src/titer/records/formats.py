@@ -119,6 +119,13 @@ def _only_split(folder: Path) -> Path:
     return splits[0]
 
 
+def shards_of(path: Path) -> list[Path]:
+    """The data files of a folder, in the order of their names. Raises InputError for anything else."""
+    if not path.is_dir():
+        raise InputError("no folder of data files", file=path, remedy="give a folder, or leave the cluster out")
+    return _shards(path)
+
+
 def _shards(folder: Path) -> list[Path]:
     files = sorted(f for f in folder.iterdir() if f.is_file() and (is_json_lines(f) or is_parquet(f)))
     shards = [f for f in files if not f.name.startswith((".", "_"))]

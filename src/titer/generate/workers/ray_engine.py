@@ -73,7 +73,7 @@ class RayGenerator:
         cluster at the address, and whatever the model refuses.
         """
         check_sampling(sampling)
-        ray = _ray(self._address)
+        ray = connected(self._address)
         if not self._actors:
             actor = ray.remote(_Actor).options(**self._resources, max_restarts=-1)
             self._actors = [actor.remote(self._make) for _ in range(self._workers)]
@@ -131,8 +131,8 @@ class _Actor:
         return list(self._generator.stream(requests, sampling))
 
 
-def _ray(address: str | None) -> Any:
-    """Ray, connected to the cluster."""
+def connected(address: str | None) -> Any:
+    """Ray, connected to the cluster. Raises InputError where there is neither."""
     try:
         import ray
     except ImportError:

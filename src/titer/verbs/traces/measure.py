@@ -30,42 +30,63 @@ class Measured(NamedTuple):
 
 
 def measure(
-    file: str | Path, *, out: str | Path | None = None, workers: int | None = None, on_bad: OnBad = "stop"
+    file: str | Path,
+    *,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    on_bad: OnBad = "stop",
 ) -> Measured:
     """Every feature of every trace of a file, in constant memory; `out` (.parquet) gets a row a trace.
 
-    Raises InputError for what `read_traces` refuses, and for an `out` that is the input or cannot be written.
+    With a `cluster` (`auto`, an address, or `local`) the files of a folder are measured by workers of Ray, and `out` is
+    a folder that gets a part for each. Raises InputError for what `read_traces` refuses, and for an `out` that is the
+    input or cannot be written.
     """
+    if cluster:
+        from titer.verbs.traces.sharded import measure_shards
+
+        if not out:
+            raise InputError("a cluster without --out", field="--cluster", remedy="give a folder for the parts")
+        return measure_shards(file, out=out, cluster=None if cluster == "local" else cluster, on_bad=on_bad)
     refuse_overwriting([out] if out else [], [file])
     dropped: list[InputError] = []
-    totals: dict[str, _Means] = {}
-    rows = _tallied(measure_stream(read_traces(file, on_bad=on_bad, dropped=dropped), workers=workers), totals)
+    totals: dict[str, Means] = {}
+    rows = tallied(measure_stream(read_traces(file, on_bad=on_bad, dropped=dropped), workers=workers), totals)
     count = write_stream(Path(out), rows) if out else sum(len(batch) for batch in rows)
     means = {teacher: total.means() for teacher, total in sorted(totals.items())}
     return Measured(count, means, [str(error) for error in dropped])
 
 
-class _Means:
+class Means:
     """Running means of the features, nan left out."""
 
     def __init__(self) -> None:
         self.total, self.count = np.zeros(len(FEATURES)), np.zeros(len(FEATURES))
 
     def add(self, row: Row) -> None:
+        """See one trace."""
         values = np.array([row[name] for name in FEATURES], dtype=float)
         there = ~np.isnan(values)
         self.total[there] += values[there]
         self.count[there] += 1
 
+    def merge(self, other: Means) -> None:
+        """Add what another has seen."""
+        self.total += other.total
+        self.count += other.count
+
     def means(self) -> dict[str, float]:
+        """nan for a feature that no trace has."""
         return {
             name: float(total / count) if count else float("nan")
             for name, total, count in zip(FEATURES, self.total, self.count, strict=True)
         }
 
 
-def _tallied(batches: Iterable[list[Row]], totals: dict[str, _Means]) -> Iterator[list[Row]]:
+def tallied(batches: Iterable[list[Row]], totals: dict[str, Means]) -> Iterator[list[Row]]:
+    """The same batches; `totals`, by teacher, see every row."""
     for batch in batches:
         for row in batch:
-            totals.setdefault(row["teacher"], _Means()).add(row)
+            totals.setdefault(row["teacher"], Means()).add(row)
         yield batch

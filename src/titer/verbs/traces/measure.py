@@ -5,7 +5,7 @@ measure("traces.jsonl", out="features.parquet").means["R1"]["propose_share"]
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -71,10 +71,10 @@ class Means:
         self.total[there] += values[there]
         self.count[there] += 1
 
-    def merge(self, other: Means) -> None:
+    def merge(self, sums: Sequence[float], counts: Sequence[float]) -> None:
         """Add what another has seen."""
-        self.total += other.total
-        self.count += other.count
+        self.total += sums
+        self.count += counts
 
     def means(self) -> dict[str, float]:
         """nan for a feature that no trace has."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from titer.cli import evaluation, traces
+from titer.cli import evaluation, stages, traces
 from titer.cli.faults import UsageError, system_fault, usage_line
 from titer.cli.printing import on_bad_choice, print_json, print_pairs, say, say_dropped
 from titer.cli.types import Json, OnBad, Out, Seed, Server, Settings
@@ -32,9 +32,6 @@ app = typer.Typer(
 lab = typer.Typer(no_args_is_help=True, help="The lab: a tiny model, its tasks and two synthetic teachers.")
 app.add_typer(lab, name="lab")
 app.add_typer(traces.app, name="traces")
-app.command("eval")(evaluation.evaluate)
-app.command()(evaluation.judge)
-app.command()(evaluation.verdict)
 
 
 SPEAKS_FIRST = 5.0  # seconds
@@ -92,138 +89,6 @@ def doctor(
 
     result = verbs.doctor(load_recipe(recipe, overrides or []), length=length, measure=measure, probe=probe)
     print_json(doctor_json(result)) if as_json else show_doctor(result)
-
-
-@app.command()
-def route(
-    problems: Annotated[Path, typer.Argument(help="Problems with answers.")],
-    measured: Annotated[Path, typer.Argument(help="The folder that `titer measure` wrote.")] = Path("measured"),
-    settings: Settings = None,
-    out: Out = Path("routed"),
-    on_bad: OnBad = "stop",
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Sort problems by their solve rates: to SFT, to RL, to the bridge, or mastered.
-
-    Example: `titer route problems.jsonl measured allocation=dapo --out routed`
-    """
-    from titer import verbs
-    from titer.recipe import parse_block
-
-    block = parse_block("route", settings or [])
-    result = verbs.route(problems, measured, out=out, settings=block, seed=seed, on_bad=on_bad_choice(on_bad))
-    say_dropped(result.dropped)
-    if as_json:
-        return print_json(result._asdict())
-    for gap in result.gaps:
-        say(gap)
-    print_pairs({**result.places, "rehearsed": result.rehearsed, "dropped": len(result.dropped)})
-
-
-@app.command()
-def bridge(
-    model: Annotated[str, typer.Argument(help="The student: lab, smollm2, a model folder, a .gguf file or a hub id.")],
-    traces: Annotated[Path, typer.Argument(help="Traces that are too hard for it.")],
-    problems: Annotated[Path, typer.Argument(help="Their problems, with answers.")],
-    settings: Settings = None,
-    out: Out = Path("bridged"),
-    on_bad: OnBad = "stop",
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Make hard traces learnable: pruned, scaffolded or rewritten, and accepted by one test.
-
-    Example: `titer bridge lab traces.jsonl routed/bridge.jsonl --on-bad drop --out bridged`
-    """
-    from titer import verbs
-    from titer.recipe import parse_block
-
-    block = parse_block("bridge", settings or [])
-    result = verbs.bridge(
-        model, traces, problems, out=out, settings=block, seed=seed, on_bad=on_bad_choice(on_bad), said=say
-    )
-    say_dropped(result.dropped)
-    if as_json:
-        return print_json(result._asdict())
-    kinds = {
-        kind: "{accepted:.0%} of {candidates} accepted, NLL {nll:.2f} (raw {raw_nll:.2f})".format(**one)
-        for kind, one in result.kinds.items()
-    }
-    counts = {"traces": result.traces, "bridged": result.bridged, "without a candidate": result.without}
-    print_pairs({**kinds, **counts, "dropped": len(result.dropped)})
-
-
-@app.command()
-def rl(
-    model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
-    problems: Annotated[Path, typer.Argument(help="Problems with answers, best those solved now and then.")],
-    settings: Settings = None,
-    out: Out = Path("rl"),
-    on_bad: OnBad = "stop",
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Train a model by GRPO with verified rewards (needs the extra `rl`).
-
-    Example: `titer rl lab routed/rl.jsonl updates=50 learning_rate=5e-5 --out rl`
-    """
-    from titer import verbs
-    from titer.recipe import parse_block
-
-    block = parse_block("rl", settings or [])
-    result = verbs.rl(
-        model, problems, out=out, settings=block, seed=seed, on_bad=on_bad_choice(on_bad), progress=not as_json
-    )
-    say_dropped(result.dropped)
-    if result.stopped:
-        say(f"stopped after {result.updates} updates: {result.stopped}")
-    if as_json:
-        return print_json(result._asdict())
-    counts = {"problems never solved": len(result.never_solved), "dropped": len(result.dropped)}
-    rewards = {"first reward": f"{result.first_reward:.3f}", "last reward": f"{result.last_reward:.3f}"}
-    dead = {"groups without anything to compare": f"{result.dead_groups:.1%}"}
-    print_pairs({"checkpoint": result.checkpoint, "updates": result.updates, **rewards, **dead, **counts})
-
-
-@app.command()
-def critique(
-    model: Annotated[str, typer.Argument(help="The model whose attempts they are, or one that has learned since.")],
-    failures: Annotated[Path, typer.Argument(help="Failed rollouts, as `titer rl` leaves them in failures.jsonl.")],
-    problems: Annotated[Path, typer.Argument(help="Their problems, with answers.")],
-    settings: Settings = None,
-    teachers: Annotated[Path | None, typer.Option(help="Traces of the same problems, for fresh solutions.")] = None,
-    out: Out = Path("critique"),
-    on_bad: OnBad = "stop",
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Find where failed attempts go wrong, and make lessons of them: diagnose, repair, renew.
-
-    Example: `titer critique rl/checkpoints/step-000100 rl/failures.jsonl problems.jsonl --out critique`
-    """
-    from titer import verbs
-    from titer.recipe import parse_block
-
-    result = verbs.critique(
-        model,
-        failures,
-        problems,
-        out=out,
-        teachers=teachers,
-        settings=parse_block("critique", settings or []),
-        seed=seed,
-        on_bad=on_bad_choice(on_bad),
-    )
-    say_dropped(result.dropped)
-    for fault in result.faults:
-        say(fault)
-    if as_json:
-        return print_json(result._asdict())
-    located = {f"first wrong step by {name}": count for name, count in result.located.items()}
-    lessons = {f"lessons to {name}": count for name, count in result.lessons.items()}
-    counts = {"attempts without a lesson": result.without, "dropped": len(result.dropped)}
-    print_pairs({"attempts": result.attempts, **located, **lessons, **counts})
 
 
 @app.command()
@@ -404,6 +269,11 @@ def lab_make(
 
     files = make(out, problems=problems, evaluation=evaluation, seed=seed)
     print_json({"files": [str(file) for file in files]}) if as_json else print_pairs({f.name: f for f in files})
+
+
+for verb in (stages.route, stages.bridge, stages.rl, stages.critique, evaluation.judge, evaluation.verdict):
+    app.command()(verb)
+app.command("eval")(evaluation.evaluate)
 
 
 def main() -> None:

@@ -25,6 +25,10 @@ def make_generator(model: str, settings: Generate, *, name: str) -> Generator:
         return _on_ray(model, settings, name)
     if settings.engine == "vllm":
         return _by_vllm(model, settings, name)
+    if settings.engine == "server":
+        from titer.generate.workers.served import ServedGenerator
+
+        return ServedGenerator(settings.serve, as_folder(model), servers=settings.servers, name=name)
     return generator_of(load_model(model), settings, name=name)
 
 

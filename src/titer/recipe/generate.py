@@ -27,9 +27,14 @@ class Ray(Block):
 class Generate(Block):
     """What samples the models."""
 
-    engine: Literal["transformers", "vllm", "ray"] = "transformers"
-    """transformers: titer's engine in this process. vllm: vLLM in a process of its own. ray: actors of a cluster.
-    A model that a server has is named on the command line (`--server`)."""
+    engine: Literal["transformers", "vllm", "server", "ray"] = "transformers"
+    """transformers: titer's engine in this process. vllm: vLLM in a process of its own. server: servers that `serve`
+    starts, a set for each model that is sampled. ray: actors of a cluster. A model that a server has already is named
+    on the command line (`--server`)."""
+    serve: str = ""
+    """What serves a model, such as `vllm serve {model} --port {port}`; `{index}` tells several apart."""
+    servers: Annotated[int, Field(gt=0)] = 1
+    """How many of them, where engine is server."""
     vllm_python: str = ""
     """The interpreter that has vLLM, which wants an environment of its own; by default this one."""
     vllm: dict[str, Any] = {}

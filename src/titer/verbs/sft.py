@@ -76,8 +76,6 @@ def sft(
     Raises InputError for bad rows and repeated traces (with `on_bad="drop"` they are listed in the result), truncated
     traces, and whatever `titer.train` refuses.
     """
-    import json
-
     from titer.models import add_lora, load_model
     from titer.pipeline.plan import is_planned, pooled
     from titer.pipeline.reading import step_kinds
@@ -111,16 +109,22 @@ def sft(
     if evidence and is_main():
         write_json(Path(out) / "choice.json", evidence.choice)
         write_table(Path(out) / "prior.parquet", [one._asdict() for one in evidence.sums])
-    probes = (Path(out) / "probe.jsonl").read_text(encoding="utf-8").splitlines()
-    accuracy = json.loads(probes[-1])["token_accuracy"] if probes else None
     return SftResult(
         str(result.last),
         result.updates,
         settings.objective,
-        accuracy,
+        _last_accuracy(Path(out)),
         len(samples),
         [str(error) for error in (*dropped, *too_long)],
     )
+
+
+def _last_accuracy(out: Path) -> float | None:
+    """Token accuracy on the fixed subset at the last probe; None where there was none."""
+    from titer.train.state import read_log
+
+    probes = read_log(out / "probe.jsonl")
+    return float(probes[-1]["token_accuracy"]) if probes else None
 
 
 def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> tuple[Train, list[Sample], list[Sample]]:

@@ -1,1 +1,1 @@
-"""Engines that work in other processes: vLLM in one of its own, actors of a Ray cluster."""
+"""Engines in other processes: vLLM in one of its own, servers that a command starts, actors of a Ray cluster."""

@@ -20,13 +20,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.stops import cut_at_stop
 from titer.generate.streams import stream_key
+from titer.generate.workers.weights import Weights
 from titer.records.thinking import split_thinking
 
 WINDOW = 4096
@@ -44,12 +45,6 @@ class _Row(NamedTuple):
     ids: list[int]
     opener: str
     limit: int
-
-
-class Weights(Protocol):
-    """Where a model's weights are."""
-
-    path: str
 
 
 class VllmGenerator:

@@ -1,0 +1,60 @@
+"""Servers that a command starts: as many as asked for, for the model asked for, and gone with the generator."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from titer.errors import InputError
+from titer.generate import Request, Sampling
+from titer.generate.workers.served import ServedGenerator
+from titer.pipeline.sampling import make_generator
+from titer.recipe import Generate
+
+SCRIPT = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from chat_server import chat, serving
+model, port, index = sys.argv[1:]
+with serving(lambda body, attempt: chat(f"{{model}} {{index}}"), models=["shown"], port=int(port)):
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> str:
+    script = tmp_path / "serve.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1])))
+    return f"{sys.executable} {script} {{model}} {{port}} {{index}}"
+
+
+def test_two_servers_share_the_calls_and_end_with_the_generator(command: str) -> None:
+    generator = ServedGenerator(command, SimpleNamespace(path="weights"), servers=2, name="trained")
+    found = list(generator.stream([Request(f"r{i}", "w", n=4) for i in range(8)], Sampling()))
+    assert len(found) == 32 and {one.response for one in found} == {"weights 0", "weights 1"}
+    processes = [server._process for server in generator._servers]
+    assert list(generator.stream([Request("more", "w")], Sampling()))
+    assert [server._process for server in generator._servers] == processes
+    generator.close()
+    assert all(process.poll() is not None for process in processes)
+
+
+def test_a_recipe_names_the_command(command: str) -> None:
+    settings = Generate.model_validate({"engine": "server", "serve": command})
+    generator = make_generator("lab", settings, name="base")
+    (found,) = generator.stream([Request("r", "w")], Sampling())
+    assert found.response.endswith("lab/base 0") and generator.name == "base"
+
+
+def test_refusals_say_what_to_do() -> None:
+    weights = SimpleNamespace(path="weights")
+    with pytest.raises(InputError, match=r"generate.serve.*names no \{model\} or no \{port\}"):
+        make_generator("lab", Generate.model_validate({"engine": "server"}), name="base")
+    with pytest.raises(InputError, match="no-such-server cannot be run"):
+        list(ServedGenerator("no-such-server {model} {port}", weights).stream([Request("r", "w")], Sampling()))
+    failing = f"{sys.executable} -c 'raise SystemExit(\"out of memory\")' {{model}} {{port}}"
+    with pytest.raises(InputError, match="the server ended with status 1: out of memory"):
+        list(ServedGenerator(failing, weights).stream([Request("r", "w")], Sampling()))

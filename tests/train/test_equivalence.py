@@ -99,6 +99,14 @@ def test_several_processes_train_as_one(name: str, worlds: Path) -> None:
         assert (weights[1][key] - weight).norm() <= 1e-5 * weight.norm(), key
 
 
+def test_sharded_in_bfloat16_trains_as_one_but_for_rounding(worlds: Path) -> None:
+    """FSDP2 computes with all weights in bfloat16, autocast with those of the matrix products alone."""
+    one, two = ([row["loss"] for row in read_log(worlds / f"half-{n}" / "log.jsonl")] for n in (1, 2))
+    assert two == pytest.approx(one, rel=5e-3) and two != one
+    weights = load_file(worlds / "half-2" / "checkpoints/step-000009/model.safetensors")
+    assert all(weight.dtype == torch.float32 for weight in weights.values())
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_killed_in_the_middle_of_an_epoch_it_ends_the_same_to_the_last_digit(processes: int, worlds: Path) -> None:
     """With packing, shuffling, and two processes."""

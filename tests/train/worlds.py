@@ -25,6 +25,7 @@ RUNS = {
     # with ten samples: neither they nor the seven of an update divide by the processes, and micro-batches differ in
     # number between them
     "uneven": (COMMON.model_copy(update={"batch_size": 7, "micro_tokens": 150}), 10),
+    "half": (COMMON.model_copy(update={"batch_size": 7, "micro_tokens": 150, "precision": "bf16"}), 10),
     # two and a half updates an epoch, so that the seventh is in the middle of the third
     "short": (COMMON.model_copy(update={"micro_tokens": 200, "packing": True}), 10),
     # learned well before 150 updates
@@ -67,6 +68,8 @@ TOGETHER = {
 WORLDS = {
     "one": ("uneven", [Launch(1)]),
     **{name: ("uneven", launches) for name, launches in TOGETHER.items()},
+    "half-1": ("half", [Launch(1)]),
+    "half-2": ("half", [Launch(2, sharded=True)]),
     "short-1": ("short", [Launch(1)]),
     "short-1-cut": ("short", [Launch(1, dies=6), Launch(1)]),
     "short-2": ("short", [Launch(2)]),

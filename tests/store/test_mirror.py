@@ -56,6 +56,11 @@ def test_another_machine_goes_on_from_what_one_has_finished(
     three.leave_out("train")
     four = on_machine("four", address, tmp_path, monkeypatch)
     assert four.manifest["stages"].keys() == {"data"} and not (four.path / "train").exists()
+    # with nothing finished there, what stands beside the stages is no foreign folder
+    assert four.mirror
+    four.mirror.commit_beside()
+    four.leave_out("data")
+    assert on_machine("five", address, tmp_path, monkeypatch).manifest["stages"] == {}
 
 
 def test_a_stage_half_put_there_is_no_stage(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

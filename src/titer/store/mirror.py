@@ -60,6 +60,7 @@ class Mirror:
             if theirs is None:
                 return
             ours = _read(self.local / MANIFEST) or {**theirs, "stages": {}}
+            write_json(self.local / MANIFEST, ours)
             for stage, made in theirs["stages"].items():
                 if ours["stages"].get(stage, {}).get("key") != made["key"] or not (self.local / stage).exists():
                     said(f"{stage}: fetched from {self.url}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from titer.errors import InputError
-from titer.recipe import Recipe, builtin_names, dump_recipe, load_recipe, parse_block
+from titer.recipe import Recipe, builtin_names, dump_recipe, load_recipe, parse_block, parse_sampled
 from titer.recipe.schema import Block
 
 
@@ -114,3 +114,10 @@ def test_recipes_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_recipe("quickstart").seed = 3  # type: ignore[misc]
     assert Recipe.model_config["extra"] == "forbid"
+
+
+def test_a_verb_takes_what_samples_beside_its_own_settings() -> None:
+    block, generate = parse_sampled("measure", ["samples=8", "generate.engine=ray", "generate.ray.workers=4"])
+    assert block.samples == 8 and generate.engine == "ray" and generate.ray.workers == 4
+    with pytest.raises(InputError, match="generate.engine"):
+        parse_sampled("measure", ["generate.engine=magic"])

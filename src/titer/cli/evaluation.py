@@ -35,8 +35,9 @@ def evaluate(
     from dataclasses import asdict
 
     from titer import verbs
-    from titer.recipe import parse_block
+    from titer.recipe import parse_sampled
 
+    block, generate = parse_sampled("evaluate", settings or [])
     tasks = [task for task in harness.split(",") if task]
     if not suites and not tasks:
         raise InputError("nothing to evaluate on", field="suites", remedy="give problem files, or --harness TASK")
@@ -44,7 +45,8 @@ def evaluate(
         model,
         _suites(suites or []),
         out=out,
-        settings=parse_block("evaluate", settings or []),
+        settings=block,
+        generate=generate,
         server=server,
         against=against,
         harness=tasks,

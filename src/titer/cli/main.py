@@ -158,7 +158,7 @@ def measure(
     Example: `titer measure lab problems.jsonl --out measured`, `titer measure lab traces.jsonl --prior`
     """
     from titer import verbs
-    from titer.recipe import parse_block
+    from titer.recipe import parse_block, parse_sampled
 
     if prior:
         if server:
@@ -166,9 +166,17 @@ def measure(
         chooser = parse_block("choose", settings or [])
         found = verbs.prior(model, problems, out=out, settings=chooser, seed=seed, on_bad=on_bad_choice(on_bad))
         return _print_prior(found, as_json)
-    block = parse_block("measure", settings or [])
+    block, generate = parse_sampled("measure", settings or [])
     result = verbs.measure(
-        model, problems, out=out, settings=block, server=server, seed=seed, on_bad=on_bad_choice(on_bad), said=say
+        model,
+        problems,
+        out=out,
+        settings=block,
+        generate=generate,
+        server=server,
+        seed=seed,
+        on_bad=on_bad_choice(on_bad),
+        said=say,
     )
     say_dropped(result.dropped)
     if as_json:

@@ -52,11 +52,19 @@ def bridge(
     Example: `titer bridge lab traces.jsonl routed/bridge.jsonl --on-bad drop --out bridged`
     """
     from titer import verbs
-    from titer.recipe import parse_block
+    from titer.recipe import parse_sampled
 
-    block = parse_block("bridge", settings or [])
+    block, generate = parse_sampled("bridge", settings or [])
     result = verbs.bridge(
-        model, traces, problems, out=out, settings=block, seed=seed, on_bad=on_bad_choice(on_bad), said=say
+        model,
+        traces,
+        problems,
+        out=out,
+        settings=block,
+        generate=generate,
+        seed=seed,
+        on_bad=on_bad_choice(on_bad),
+        said=say,
     )
     say_dropped(result.dropped)
     if as_json:
@@ -116,7 +124,9 @@ def critique(
     Example: `titer critique rl/checkpoints/step-000100 rl/failures.jsonl problems.jsonl --out critique`
     """
     from titer import verbs
-    from titer.recipe import parse_block
+    from titer.recipe import parse_sampled
+
+    block, generate = parse_sampled("critique", settings or [])
 
     result = verbs.critique(
         model,
@@ -124,7 +134,8 @@ def critique(
         problems,
         out=out,
         teachers=teachers,
-        settings=parse_block("critique", settings or []),
+        settings=block,
+        generate=generate,
         seed=seed,
         on_bad=on_bad_choice(on_bad),
     )

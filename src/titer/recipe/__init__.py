@@ -3,7 +3,7 @@
 from titer.recipe.block import Axis, Lora
 from titer.recipe.data import Data, GymData, LabData, Suite
 from titer.recipe.generate import Generate, Ray
-from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe
+from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe, parse_sampled
 from titer.recipe.schema import Choose, Curate, Evaluate, Plan, Recipe, Train
 from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
@@ -33,4 +33,5 @@ __all__ = [
     "load_recipe",
     "parse_block",
     "parse_recipe",
+    "parse_sampled",
 ]

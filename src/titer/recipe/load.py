@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from titer.errors import InputError
+from titer.recipe.generate import Generate
 from titer.recipe.schema import Recipe
 
 
@@ -68,6 +69,17 @@ def parse_block(name: str, settings: Sequence[str]) -> Any:
     for setting in settings:
         _apply(tree, f"{name}.{setting}")
     return getattr(parse_recipe(tree, "settings"), name)
+
+
+def parse_sampled(name: str, settings: Sequence[str]) -> tuple[Any, Generate]:
+    """A block of the recipe, and what samples for it: settings that begin with `generate.` are that block's.
+
+    Raises InputError as `load_recipe` does.
+    """
+    sampling = [setting for setting in settings if setting.startswith("generate.")]
+    own = [setting for setting in settings if setting not in sampling]
+    generate = parse_block("generate", [setting.removeprefix("generate.") for setting in sampling])
+    return parse_block(name, own), generate
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ SMALL = Settings(problems=8, updates=12, batch_size=4, weak_updates=2, share=0.0
 def test_the_experiment_has_all_arms_and_claims() -> None:
     experiment = find("recovery")
     assert experiment.arms == ARMS and experiment.shared == (WEAK,)
+    with pytest.raises(AssertionError, match="have one name"):
+        replace(experiment, shared=("weak",))
     assert {arm for claim in experiment.claims for arm in claim.contrast} == set(ARMS)
     assert len({claim.claim for claim in experiment.claims}) == len(experiment.claims)
     assert Settings(**experiment.settings) == Settings()

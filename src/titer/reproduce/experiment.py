@@ -73,6 +73,10 @@ class Experiment:
     shared: tuple[str, ...] = ()
     prepare: Callable[[str, Mapping[str, Any], Path], Measures] | None = None
 
+    def __post_init__(self) -> None:
+        """A worker is told a name alone: an arm of a shared name would be prepared again, and never run."""
+        assert not {*self.arms} & {*self.shared}, f"{self.name}: an arm and what arms share have one name"
+
 
 def find(name: str) -> Experiment:
     """The reproduction of that name. Raises InputError for an unknown one."""

@@ -28,7 +28,7 @@ from titer.reproduce.experiment import Measures
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
 
-BASE, WEAK = "lab", "weak"
+BASE, WEAK = "lab", "weak-base"
 ARMS = ("verified", "corrupted", "weak", "without-thinking", "rehearsal")
 EARLY = (10, 20, 40)
 """Checkpoints at which the paper's curves are in their dip."""

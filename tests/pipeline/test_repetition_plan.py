@@ -199,9 +199,7 @@ def test_too_few_traces_for_a_trial_are_said_to_be_shown_too_often(
 
 
 def test_several_processes_measure_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from accelerate import PartialState
-
     make(tmp_path, problems=3, evaluation=1)
-    monkeypatch.setitem(PartialState().__dict__, "num_processes", 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"train.repetition.*in one process only"):
         verbs.sft("lab", tmp_path / "traces.jsonl", out=tmp_path / "sft", settings=Train(**TRAIN))

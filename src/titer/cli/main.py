@@ -64,6 +64,8 @@ def run(
     from titer.recipe import load_recipe
 
     resolved = load_recipe(recipe, overrides or [])
+    if out and Path(out).is_file():
+        raise InputError(f"{out!r} is a file", field="--out", remedy="give a folder, or an address")
     summary = verbs.run(resolved, out=out, said=say, progress=True)
     _print_report(Path(summary["report"]).parent, summary, as_json)
 

@@ -143,7 +143,7 @@ def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
         state: dict[str, Any] = {"model": model, "optimizer": optimizer}
         _quietly(load, state, folder)
         set_state_dict(scorer, plain, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
-    except (OSError, ValueError, KeyError, RuntimeError, CheckpointException) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(
             f"the state cannot be read: {' '.join(str(error).split())[:200]}",
             file=folder,
@@ -163,10 +163,14 @@ def _plain(optimizers: Sequence[Any]) -> list[Any]:
 
 
 def _quietly(what: Any, state: Mapping[str, Any], folder: Path) -> None:
-    """Save or load; with one process and no group it warns that it assumes so."""
+    """Save or load; with one process and no group it warns that it assumes so. What a process met with, a full disk
+    say, is raised as it was there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        what(state, checkpoint_id=str(folder))
+        try:
+            what(state, checkpoint_id=str(folder))
+        except CheckpointException as error:
+            raise next(iter(error.failures.values()))[0] from error
 
 
 def _random_state() -> dict[str, Any]:

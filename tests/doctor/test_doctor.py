@@ -19,7 +19,10 @@ def settings(**given: Any) -> Train:
     return Train.model_validate({"micro_tokens": 2048, **given})
 
 
-def test_the_predicted_peak_is_within_15_percent_of_the_measured_one() -> None:
+def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a heap that gives back what is free: what it keeps otherwise changes from run to run."""
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "0")
+    monkeypatch.setattr("titer.doctor.memory.HEAP", 1.0)
     predicted, measured = predict("lab", settings(), length=256), measured_peak("lab", settings(), length=256)
     assert predicted.total == pytest.approx(measured, rel=0.15)
     assert predicted.weights == predicted.gradients == predicted.optimizer / 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from titer.errors import InputError
 from titer.records import Problem, Trace
 from titer.traces import FEATURES, RANKINGS, Curation, curate, measure_texts
-from titer.traces.curate import step_ratios
+from titer.traces.choice import facts_of, step_ratios
 
 PLAIN = "It is seven. It is odd. "
 
@@ -145,7 +145,8 @@ def test_step_ratio_against_a_paired_teacher(name: str) -> None:
     wrong = replace(of("gpt-oss-20b", "s", 30), correct=False)
     found = curate([*traces, wrong, of("R1", "s", 60)], keep=3 / 4, by="step_ratio", paired_with=name)
     assert found.unranked == 4 and ("R1-p", "branching") in dropped(found)
-    assert step_ratios([of("R1", "p", 12)], name, [traces[0], of("gpt-oss-20b", "p", 20)]).tolist() == [0.0]
+    three = facts_of([of("R1", "p", 12), traces[0], of("gpt-oss-20b", "p", 20)], by="step_ratio")
+    assert step_ratios(three, name)[0] == 0.0
 
 
 @pytest.mark.parametrize(

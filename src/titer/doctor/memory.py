@@ -19,8 +19,8 @@ from titer.models import describe_model
 from titer.recipe import Lora, Train
 
 HEAP: Final = 1.55
-"""On CPU the C library's heap cannot give back all that lies between activations: measured with glibc, which takes so
-many times what they need (1.53 to 1.58 for the lab's model; 1.0 where it is told to map each tensor)."""
+"""On CPU the C library's heap cannot give back all that lies between activations: measured with glibc 2.36, which takes
+so many times what they need (1.0 where it is told to give back at once, which makes training a third slower)."""
 CHUNK: Final = 96  # tokens of which logits exist at once, at most
 
 
@@ -59,7 +59,7 @@ def predict(model: str, settings: Train, *, length: int) -> Memory:
         if settings.gradient_checkpointing:
             student.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         weights = 4 * sum(weight.numel() for weight in student.parameters())
-        activations = _kept(student, rows, length, half=_half(settings))
+        activations = _kept(student, rows, length, packed=settings.packing, half=_half(settings))
     trained = 4 * _adapted(config, settings.lora) if settings.lora else weights
     if device.type == "cpu":
         activations = round(HEAP * activations)
@@ -100,8 +100,12 @@ def measured_peak(model: str, settings: Train, *, length: int) -> int:
     return int(json.loads(done.stdout.splitlines()[-1])["peak"])
 
 
-def _kept(student: Any, rows: int, length: int, *, half: bool) -> int:
-    """Bytes that autograd keeps of one forward pass, weights not counted."""
+def _kept(student: Any, rows: int, length: int, *, packed: bool, half: bool) -> int:
+    """Bytes that autograd keeps of one forward pass, weights not counted.
+
+    Packed, the samples stand in one row, and positions that restart make the model mask them from each other: a mask of
+    row × row for every layer. Without positions it needs none, which it could not see of tensors without storage.
+    """
     import torch
 
     weights = {weight.untyped_storage()._cdata for weight in student.parameters()}
@@ -115,13 +119,15 @@ def _kept(student: Any, rows: int, length: int, *, half: bool) -> int:
 
     decoder = getattr(student, student.base_model_prefix)
     device = next(student.parameters()).device
-    ids_BT = torch.zeros(rows, length, dtype=torch.long, device=device)
-    positions_BT = torch.arange(length, device=device).expand(rows, length)
+    batch_BT = {"input_ids": torch.zeros(rows, length, dtype=torch.long, device=device)}
+    if packed:
+        positions_1T = torch.arange(length, device=device).repeat(1, rows)
+        batch_BT = {"input_ids": batch_BT["input_ids"].view(1, -1), "position_ids": positions_1T}
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast(device.type, torch.bfloat16, enabled=half),
     ):
-        decoder(input_ids=ids_BT, position_ids=positions_BT, use_cache=False)
+        decoder(**batch_BT, use_cache=False)
     return sum(size for size, _ in kept.values())
 
 

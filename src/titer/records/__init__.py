@@ -6,7 +6,16 @@ write_records("traces.parquet", read_traces("dataset_folder"))
 """
 
 from titer.records.columns import prompt_id
-from titer.records.overlap import Overlap, find_overlap, find_repeats, normalised, refuse_overlap, without_repeats
+from titer.records.overlap import (
+    Overlap,
+    find_overlap,
+    find_repeats,
+    normalised,
+    refuse_overlap,
+    repeats_among,
+    without_repeats,
+    wording,
+)
 from titer.records.reading import read_problems, read_rollouts, read_rows, read_traces
 from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
 from titer.records.thinking import Thought, join_thinking, split_thinking
@@ -32,7 +41,9 @@ __all__ = [
     "read_rows",
     "read_traces",
     "refuse_overlap",
+    "repeats_among",
     "split_thinking",
     "without_repeats",
+    "wording",
     "write_records",
 ]

@@ -13,7 +13,6 @@ import gzip
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -144,8 +143,10 @@ def _source_rows(source: Path) -> Iterator[Row]:
     try:
         for number, raw in _numbered(source):
             yield Row(source, number, raw)
-    # pyarrow's own errors are OSError and ValueError (ArrowInvalid).
-    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
+    # Of a damaged file: pyarrow raises nearly anything, zlib, csv and the decoders their own.
+    except Exception as error:
+        if isinstance(error, InputError):
+            raise
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         fault = f"cannot be read {f'beyond row {number}' if number else 'at all'}: {reason}"
         raise InputError(fault, remedy="is it whole, and what its name says?", file=source) from error

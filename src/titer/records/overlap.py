@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from titer.errors import InputError
@@ -52,16 +53,26 @@ def find_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Problem]
     ]
 
 
+def wording(trace: Trace) -> str:
+    """Equal for traces of one prompt that say the same, word for word."""
+    said = (repr(trace.meta.get("messages", "")), trace.prompt, trace.reasoning, trace.response)
+    return blake2b(repr(said).encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
 def find_repeats(traces: Iterable[Trace]) -> list[tuple[int, str]]:
     """Which traces say what an earlier one of the same prompt says, word for word: their places, and its id each."""
-    first: dict[tuple[str, str, str, str], str] = {}
+    return repeats_among((wording(trace), trace.id) for trace in traces)
+
+
+def repeats_among(worded: Iterable[tuple[str, str]]) -> list[tuple[int, str]]:
+    """The same, given the `wording` and the id of each trace."""
+    first: dict[str, str] = {}
     found = []
-    for place, trace in enumerate(traces):
-        key = (repr(trace.meta.get("messages", "")), trace.prompt, trace.reasoning, trace.response)
-        if key in first:
-            found.append((place, first[key]))
+    for place, (words, name) in enumerate(worded):
+        if words in first:
+            found.append((place, first[words]))
         else:
-            first[key] = trace.id
+            first[words] = name
     return found
 
 

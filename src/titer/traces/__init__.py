@@ -7,7 +7,8 @@ for step in read_steps(trace.reasoning): print(step.behaviour, step.text)
 
 from titer.traces.compare import Comparison, FeatureDifference, compare
 from titer.traces.cues import BEHAVIOURS
-from titer.traces.curate import RANKINGS, Curation, Dropped, curate
+from titer.traces.choice import RANKINGS
+from titer.traces.curate import Curation, Dropped, curate
 from titer.traces.features import DESCRIPTIONS, FEATURES, measure_texts
 from titer.traces.probes import delete_steps
 from titer.traces.prune import Pruned, prune

@@ -16,7 +16,7 @@ from titer.records import Problem, Trace, read_problems, read_traces, write_reco
 from titer.records.writing import disk_faults
 from titer.traces import curate
 from titer.traces import prune as prune_trace
-from titer.traces.curate import STEP_RATIO
+from titer.traces.choice import STEP_RATIO
 from titer.verbs.sampling import checked_problems
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
 

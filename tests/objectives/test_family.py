@@ -40,7 +40,8 @@ def test_the_weight_is_minus_the_slope_times_p(spec: str) -> None:
         ("nll@p>=0.2", 0.1, 0.0, 0.0),
         ("nll@p>=0.2", 0.3, -math.log(0.3), 1.0),
         ("p@p<=0.9", 0.95, 0.0, 0.0),
-        ("infosft", 0.5, None, 0.5),
+        ("p@p<=0.9", 0.5, -0.5, 0.5),
+        ("infosft", 0.5, 0.5 * math.log(2), 0.5),
         ("infosft", 0.93, None, 0.0),
         ("infosft", 0.07, None, 0.14),
         ("0.7*p+0.3*nll", 0.5, -0.35 + 0.3 * math.log(2), 0.65),
@@ -65,7 +66,10 @@ def test_by_hand(spec: str, p: float, f: float | None, w: float) -> None:
 def test_weights_that_need_more_than_p(spec: str, fields: dict[str, torch.Tensor], w: float) -> None:
     found = objective(spec)
     assert found.needs == frozenset(fields)
-    assert found.weight(stats(torch.tensor([0.25]), **fields)).item() == pytest.approx(w)
+    at = stats(torch.tensor([0.25]), **fields)
+    assert found.weight(at).item() == pytest.approx(w)
+    if spec in {"eaft", "iw"}:
+        assert found.value(at).item() == pytest.approx(w * math.log(4))
 
 
 def test_nothing_is_lost_at_the_ends() -> None:
@@ -102,6 +106,16 @@ def test_the_same_thing_has_one_name(spec: str, other: str) -> None:
     assert objective(spec, {0.1: 0.25}).name == objective(other, {0.1: 0.25}).name
     if "q" not in spec:
         assert canonical(spec) == canonical(other) == objective(spec).name
+
+
+@pytest.mark.parametrize("spec", [*CLOSED, "infosft", "eaft", "deft", "iw", "asft:0.05", "nll@p>=0.2", "2*p"])
+def test_what_has_one_name_keeps_it(spec: str) -> None:
+    assert objective(spec).name == spec
+
+
+def test_a_name_says_what_bounds_there_are() -> None:
+    names = [objective(spec).name for spec in ("nll@p<=0.9@p>=0.2", "nll@p>=0.2", "p@p<=0.9", "p@p>=0@p<=1")]
+    assert names == ["nll@p>=0.2@p<=0.9", "nll@p>=0.2", "p@p<=0.9", "p"]
 
 
 def test_two_bounds_cut_on_both_sides() -> None:

@@ -157,11 +157,18 @@ def test_no_tokens_no_gradient() -> None:
 
 def test_a_frozen_head_gets_no_gradient() -> None:
     hidden_ND, weight_VD = torch.randn(5, 8, requires_grad=True), torch.randn(11, 8)
-    found = score_hidden(hidden_ND, torch.arange(5), Head(weight_VD), objective("nll"))
-    found.loss.backward()
-    assert weight_VD.grad is None
+    score_hidden(hidden_ND, torch.arange(5), Head(weight_VD), objective("nll")).loss.backward()
+    found, hidden_ND.grad = hidden_ND.grad, None
     torch.nn.functional.cross_entropy(hidden_ND @ weight_VD.t(), torch.arange(5), reduction="sum").backward()
-    assert hidden_ND.grad is not None and hidden_ND.grad.abs().max() > 0
+    torch.testing.assert_close(found, hidden_ND.grad, rtol=1e-5, atol=1e-5)
+    assert weight_VD.grad is None
+
+
+def test_only_the_loss_has_a_gradient() -> None:
+    found = score_hidden(
+        torch.randn(5, 8, requires_grad=True), torch.arange(5), Head(torch.randn(11, 8)), objective("p")
+    )
+    assert found.loss.requires_grad and not any(part.requires_grad for part in found[1:])
 
 
 def test_a_tied_weight_adds_up() -> None:
@@ -190,10 +197,11 @@ def test_what_is_not_a_number_reaches_the_loss() -> None:
 def test_whole_logits_give_the_same(spec: str) -> None:
     torch.manual_seed(1)
     hidden_ND, weight_VD = torch.randn(23, 16, requires_grad=True), torch.randn(57, 16, requires_grad=True)
-    targets_N, trace_N = torch.randint(57, (23,)), torch.rand(23)
-    one = score_hidden(hidden_ND, targets_N, Head(weight_VD), objective(spec), factor=0.2, trace_N=trace_N)
+    targets_N, f = torch.randint(57, (23,)), objective(spec)
+    counts = {"factor": 0.2, "trace_N": torch.rand(23), "token_weight_N": torch.rand(23)}
+    one = score_hidden(hidden_ND, targets_N, Head(weight_VD), f, **counts)  # type: ignore[arg-type]
     grads = torch.autograd.grad(one.loss, [hidden_ND, weight_VD])
-    other = score_logits(hidden_ND @ weight_VD.t(), targets_N, objective(spec), factor=0.2, trace_N=trace_N)
+    other = score_logits(hidden_ND @ weight_VD.t(), targets_N, f, **counts)  # type: ignore[arg-type]
     for mine, theirs in zip(grads, torch.autograd.grad(other.loss, [hidden_ND, weight_VD]), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
     for mine, theirs in zip(one, other, strict=True):

@@ -227,7 +227,6 @@ TASKS: dict[str, Task] = {
     "layout": Task("general", layout),
     "guarded": Task("safety", guarded),
 }
-AXES = ("in_domain", "out_of_domain", "general", "safety")
 
 
 def items(task: str, count: int, *, seed: int, held: bool) -> list[Item]:

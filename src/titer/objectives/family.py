@@ -157,8 +157,8 @@ def of_function(name: str, f: Callable[[Tensor], Tensor]) -> Objective:
 
 
 def within(inner: Objective, low: float, high: float) -> Objective:
-    """f·1[low ≤ p ≤ high]: only tokens of these probabilities count (arXiv 2510.00526, section 4)."""
-    span = math.log(low) if low > 0 else -math.inf, math.log(high) if high > 0 else -math.inf
+    """f·1[low ≤ p ≤ high], high > 0: only tokens of these probabilities count (arXiv 2510.00526, section 4)."""
+    span = math.log(low) if low > 0 else -math.inf, math.log(high)
 
     def cut(values: Values) -> Values:
         return lambda s: torch.where((s.logp_N >= span[0]) & (s.logp_N <= span[1]), values(s), 0.0)

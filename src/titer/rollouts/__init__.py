@@ -1,4 +1,4 @@
-"""Sampling and grading together: what `measure` and `evaluate` (and later the stages) are made of."""
+"""Sampling and grading together: what `measure`, `evaluate` and the stages are made of."""
 
 from titer.rollouts.collect import CHUNK, collect
 from titer.rollouts.draw import Progress

@@ -1,4 +1,4 @@
-"""What goes where: the router and its ledger."""
+"""What goes where: the router here, and bridge, RL and critique in packages of their own."""
 
 from titer.stages.route import ALLOCATIONS, PLACES, Entry, Place, gaps, rehearsed, route, sent_to, shares
 

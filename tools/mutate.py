@@ -38,7 +38,6 @@ from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 
 TREE = Path(__file__).resolve().parents[1]
-SLOW = 2.0  # seconds of CPU: tests that take longer are left out, and so is what only they would notice
 MESSAGE = re.compile(r"InputError|_fault\(|remedy|raise |fault = ")  # a line that words an error
 
 
@@ -83,6 +82,7 @@ def main() -> None:
     parser.add_argument("room", choices=ROOMS)
     parser.add_argument("--out", type=Path, required=True, help="where the results go, as JSON")
     parser.add_argument("--again", type=Path, help="results of an earlier run: only its survivors")
+    parser.add_argument("--slow", type=float, default=2.0, help="leave out tests of more seconds of CPU")
     parser.add_argument("--minutes", type=float, default=math.inf, help="try mutants in random order for so long")
     args = parser.parse_args()
     room, out = ROOMS[args.room], args.out.resolve()
@@ -96,7 +96,7 @@ def main() -> None:
         os.chdir(work)
         sys.path.insert(0, str(work / "src"))
         tests = [f"tests/{one}" for one in room.tests]
-        pytest.main(["-q", "-p", "no:xdist", *tests], plugins=[Trials(mutants, out, 60 * args.minutes)])
+        pytest.main(["-q", "-p", "no:xdist", *tests], plugins=[Trials(mutants, out, args.slow, 60 * args.minutes)])
 
 
 def make(work: Path, files: Sequence[str]) -> list[Mutant]:
@@ -128,8 +128,8 @@ def lines_of(code: str) -> dict[str, list[str]]:
 class Trials:
     """Instead of running the tests once: once for which functions each reaches, then those for every mutant."""
 
-    def __init__(self, mutants: Sequence[Mutant], out: Path, seconds: float) -> None:
-        self.mutants, self.out, self.seconds = mutants, out, seconds
+    def __init__(self, mutants: Sequence[Mutant], out: Path, slow: float, seconds: float) -> None:
+        self.mutants, self.out, self.slow, self.seconds = mutants, out, slow, seconds
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -157,7 +157,7 @@ class Trials:
     def _status(self, mutant: Mutant, items: Sequence[pytest.Item], reach: Sequence[tuple[float, int]]) -> str:
         if rewords(mutant.diff):
             return "message"
-        quick = [(seconds, index) for seconds, index in reach if seconds <= SLOW]
+        quick = [(seconds, index) for seconds, index in reach if seconds <= self.slow]
         limit = 20.0 + 20 * sum(seconds for seconds, _ in quick)
         return self._tried(mutant.name, [items[index] for _, index in quick], limit) if quick else "no test"
 
@@ -205,7 +205,7 @@ def survey(items: Sequence[pytest.Item], place: Path) -> bool:
             return True
         took = time.process_time() - begun
         # the first test of its kind imports much that no fork will import again
-        found.append((took if len(sys.modules) == loaded else min(took, SLOW), sorted(state()._stats)))
+        found.append((took if len(sys.modules) == loaded else 0.0, sorted(state()._stats)))
     new = [name for name in sys.modules if name not in known and not name.startswith(("titer", "test"))]
     place.write_text(json.dumps([found, new]))
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,6 +50,7 @@ def axis(accuracy: Curve, tokens: Curve | None = None, withheld: str = "") -> Ax
         ([0.5, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3], "degraded", "less than half of the fall made good"),
         ([0.5, 0.6, 0.7, 0.4], "degraded", "was above the base"),
         ([0.5, 0.6, 0.7, 0.55], "degraded", "below its own best"),
+        ([0.5, 0.56, 0.7, 0.6], "degraded", "below its own best"),
     ],
 )
 def test_labels(means: Sequence[float], label: Label, rule: str) -> None:
@@ -210,6 +212,9 @@ def test_a_cost_in_safety_comes_first_with_remedies() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.7, 0.7])), "safety": axis(curve([0.9, 0.6, 0.6, 0.6][:3]))})
     assert "in-domain (+20" in judgement.cost and "safety (-30" in judgement.cost
     assert any("rehearsal" in remedy for remedy in judgement.remedies)
+    rising, falling = axis(curve([0.5, 0.7, 0.7])), axis(curve([0.9, 0.6, 0.6]))
+    both = judge({"in_domain": rising, "out_of_domain": rising, "safety": falling}).cost
+    assert re.fullmatch(r"in-domain \(\S+ points .*\) and out-of-domain \(.*\) rose while safety \(.*\) fell", both)
 
 
 def test_a_withheld_axis_has_no_label() -> None:
@@ -225,6 +230,7 @@ def test_a_withheld_axis_has_no_label() -> None:
         ([50, 80], "surging"),
         ([50, 80, 80], "surging"),
         ([50, 90, 60], "contracting"),
+        ([50, 90, 83], "contracting"),  # by more than a tenth of the base's
         ([50, 90, 60, 60], "flat"),
         ([50, 50], "flat"),
         ([50, 30], "cannot tell"),  # from two points nothing says that it goes on
@@ -248,3 +254,143 @@ def test_nothing_to_judge_is_refused() -> None:
         judge({})
     with pytest.raises(InputError, match="no compared axis"):
         judge({"in_domain": axis(curve([0.5]))})
+
+
+def test_what_is_below_the_base_says_where_and_since_when() -> None:
+    stayed = read_axis(curve([0.5, 0.32, 0.3, 0.31, 0.32, 0.32]))
+    assert (stayed.label, stayed.trough, stayed.fell) == ("degraded", 2, 10)
+    unknown = read_axis(curve([0.5, 0.3, 0.32, 0.35, 0.38, 0.37], problems=60))
+    assert (unknown.label, unknown.trough, unknown.fell) == ("cannot tell", 1, 10)
+    assert "climb" in unknown.rule
+    assert read_axis(curve([0.5, 0.4, 0.3])).trough == 2
+    assert read_axis(curve([0.5, 0.3, 0.7, 0.6])).trough == 1  # below its best now, and once below the base
+
+
+def test_the_five_percent_are_shared_among_differences_and_axes() -> None:
+    assert read_axis(curve([0.5, 0.522])).label == "improving"
+    assert read_axis(curve([0.5, 0.522]), axes=4).label == "cannot tell"
+    assert read_axis(curve([0.5, 0.522, 0.522])).label == "cannot tell"
+
+
+def test_a_dip_of_which_the_end_is_open_is_still_one() -> None:
+    opened = read_axis(curve([0.5, 0.4, 0.46], problems=30))
+    assert (opened.label, opened.trough) == ("cannot tell", 1)
+
+
+def test_level_with_the_base_but_not_with_the_checkpoint_before_is_open() -> None:
+    assert read_axis(curve([0.5, 0.52, 0.5])).label == "cannot tell"
+
+
+def test_two_problems_have_an_interval() -> None:
+    change = curve([0.5, 0.6], problems=2).change(1)
+    assert np.isfinite(change.low) and change.low <= 0
+
+
+def test_a_stratum_of_one_problem_leaves_all_unknown() -> None:
+    alone = curve_of_rates((0, 10), np.random.default_rng(0).uniform(size=(31, 2)), [*["many"] * 30, "one"])
+    assert alone.freedom == 0 and read_axis(alone).label == "cannot tell"
+    assert curve_of_rates((0, 10), np.eye(4)[:, :2], ["one", "one", "other", "other"]).freedom == 2
+
+
+def test_problems_asked_in_part() -> None:
+    # of two groups of 40 and 20 problems, 10 of each are asked in between; their changes differ by group
+    rng = np.random.default_rng(4)
+    rates_PT = rng.uniform(0.3, 0.7, size=(60, 3))
+    rates_PT[10:40, 1] = rates_PT[50:, 1] = np.nan
+    groups = [*["many"] * 40, *["few"] * 20]
+    found = curve_of_rates((0, 10, 20), rates_PT, asked_of_P=groups)
+    moved = [(rates_PT[part, 1] - rates_PT[part, 0]).mean() for part in (slice(0, 10), slice(40, 50))]
+    base, _, last = rates_PT.mean(axis=0)
+    assert found.mean_T == pytest.approx([base, base + (2 * moved[0] + moved[1]) / 3, last])
+    assert found.differing_TT.tolist() == [[0, 20, 60], [20, 0, 20], [60, 20, 0]]
+    assert found.freedom == 18
+    # the part's own variance comes on top: of each group's share squared, 1/10 less 1/size
+    changes = [np.var(rates_PT[part, 1] - rates_PT[part, 0], ddof=1) for part in (slice(0, 10), slice(40, 50))]
+    extra = (2 / 3) ** 2 * (1 / 10 - 1 / 40) * changes[0] + (1 / 3) ** 2 * (1 / 10 - 1 / 20) * changes[1]
+    spread = [np.var(rates_PT[part, 1], ddof=1) for part in (slice(0, 10), slice(40, 50))]
+    means = [rates_PT[part, 0].mean() + one for part, one in zip((slice(0, 40), slice(40, 60)), moved, strict=True)]
+    overall = (2 * means[0] + means[1]) / 3
+    among = sum(
+        share * (var + (mean - overall) ** 2) for share, var, mean in zip((2 / 3, 1 / 3), spread, means, strict=True)
+    )
+    assert found.cov_TT[1, 1] == pytest.approx(among / 60 + extra)
+
+
+def test_a_group_of_which_one_problem_was_asked_joins_the_largest() -> None:
+    rates_PT = np.random.default_rng(5).uniform(size=(42, 3))
+    rates_PT[41, 1] = np.nan  # of the last two, one is asked
+    groups = [*["a"] * 20, *["b"] * 20, *["few"] * 2]
+    joined = curve_of_rates((0, 10, 20), rates_PT, asked_of_P=groups)
+    told = curve_of_rates((0, 10, 20), rates_PT, asked_of_P=[*["a"] * 20, *["b"] * 20, *["a"] * 2])
+    assert joined.mean_T == pytest.approx(told.mean_T) and joined.cov_TT == pytest.approx(told.cov_TT)
+
+
+@pytest.mark.parametrize("scores", [(0.5, 1.2), (0.5, -0.1), (0.5,)])
+def test_what_is_no_accuracy_is_refused(scores: Sequence[float]) -> None:
+    with pytest.raises(InputError, match="one accuracy in"):
+        curve_of_scores((0, 20), scores, problems=500)
+
+
+def test_none_and_all_are_accuracies() -> None:
+    assert curve_of_scores((0, 20), (0.0, 1.0), problems=500).change(1).mid == 1.0
+
+
+def test_a_verdict_of_accuracies_alone() -> None:
+    (general,) = judge({"general": AxisCurves(curve([0.5, 0.3]))}).axes
+    assert (general.terminated, general.tokens, general.length, general.lengths) == (None, None, "cannot tell", {})
+
+
+def test_the_call_is_that_of_in_domain() -> None:
+    open_, settled = axis(curve([0.5, 0.48, 0.52], problems=20)), axis(curve([0.5, 0.7, 0.7]))
+    assert judge({"general": open_, "in_domain": settled}).call == "done"
+    judgement = judge({"general": settled, "in_domain": open_})
+    assert (judgement.call, judgement.reason) == ("cannot tell", "in-domain: the intervals leave it open")
+
+
+def test_a_fresh_fall_is_given_as_long_as_published_ones_took() -> None:
+    judgement = judge({"general": axis(curve([0.5, 0.3]))})
+    assert (judgement.call, judgement.until) == ("too early to judge", 80)
+
+
+def test_a_verdict_carries_its_numbers() -> None:
+    accuracy, tokens, half = curve([0.5, 0.3, 0.6]), curve([50, 90, 60]), curve([0.4, 0.3, 0.7])
+    judgement = judge({"general": AxisCurves(accuracy, still(1.0, accuracy), tokens, parts={"refuses": half})})
+    (general,) = judgement.axes
+    assert (general.base_value, general.value, general.step) == (pytest.approx(0.5), pytest.approx(0.6), 20)
+    assert general.tokens == tokens.change(2) and general.parts == {"refuses": half.change(2)}
+    assert general.label == "recovered" and general.back is None
+
+
+def test_when_it_is_back_is_the_same_every_time() -> None:
+    dipped = axis(curve([0.5, 0.2, 0.3, 0.4]))
+    assert judge({"general": dipped}).axes[0].back == judge({"general": dipped}).axes[0].back
+
+
+def test_in_domain_that_still_rises_is_too_early() -> None:
+    judgement = judge({"in_domain": axis(curve([0.3, 0.5, 0.7]))})
+    assert (judgement.call, judgement.until) == ("too early to judge", None)
+    assert judgement.reason == "in-domain still rises from checkpoint to checkpoint"
+    assert judge({"in_domain": axis(curve([0.3, 0.6, 0.61]))}).call == "done"
+    assert judge({"general": axis(curve([0.3, 0.5, 0.7]))}).call == "done"
+
+
+def test_done_names_the_axes_that_are_lost() -> None:
+    lost = axis(curve([0.5, 0.3, 0.3, 0.3, 0.3, 0.3]))
+    judgement = judge({"in_domain": axis(curve([0.5, 0.7, 0.7, 0.7, 0.7, 0.7])), "general": lost, "safety": lost})
+    assert judgement.reason == "in-domain is settled, and no axis dips; general and safety degraded"
+
+
+def test_what_fell_beside_safety_is_no_cost_in_safety() -> None:
+    level, fallen = axis(curve([0.5, 0.5, 0.5])), axis(curve([0.5, 0.3, 0.3]))
+    judgement = judge({"in_domain": axis(curve([0.5, 0.7, 0.7])), "general": fallen, "safety": level})
+    assert not judgement.cost and not judgement.remedies
+
+
+def test_where_the_base_is_best_over_all_axes_none_is_to_be_taken() -> None:
+    judgement = judge({"in_domain": axis(curve([0.5, 0.55, 0.3])), "general": axis(curve([0.7, 0.3, 0.3]))})
+    assert judgement.axes[0].peaked and judgement.call != "overfitting"
+
+
+def test_length_of_one_problem_tells_nothing() -> None:
+    judgement = judge({"in_domain": axis(curve([0.5, 0.5]), curve([50, 90], problems=1))})
+    assert judgement.axes[0].length == "cannot tell"

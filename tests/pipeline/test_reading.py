@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 
 from titer.pipeline import reading
-from titer.pipeline.reading import as_steps, pairs_of, step_kinds, teachers_of, two_teachers
+from titer.pipeline.reading import as_steps, pairs_of, step_kinds, teachers_of, traces_of, two_teachers
 from titer.records import Trace
-from titer.traces import BEHAVIOURS
+from titer.traces import BEHAVIOURS, read_steps, text_of
+from titer.traces.steps import read_many
 
 BRANCHY = "We have 3 and 4. Perhaps 3 + 4 = 7? No, that doesn't work. Alternatively, let me try 3 * 4. So 3 * 4 = 12."
 STRAIGHT = "We have 3 and 4. So 3 * 4 = 12. The answer is 12."
@@ -80,11 +81,24 @@ def test_no_comparison_without_two_teachers_that_solved_something(found: list[Tr
     assert teachers_of(found) is None
 
 
-def test_pairs_are_spread_and_say_what_was_dropped() -> None:
+def test_pairs_say_what_was_dropped() -> None:
     alone = traces(31, {"branchy": BRANCHY})[30:]
     pairs = pairs_of([*alone, *BOTH], {"branchy-0": "rank: too branchy"})
-    assert [pair.problem_id for pair in pairs] == [f"p{n}" for n in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27)]
-    assert [pair.left.trace.teacher for pair in pairs] == ["branchy"] * 12
+    assert [pair.problem_id for pair in pairs] == [f"p{n}" for n in range(30)]
+    assert [pair.left.trace.teacher for pair in pairs] == ["branchy"] * 30
     assert [pair.left.dropped for pair in pairs[:2]] == ["rank: too branchy", ""]
     assert all(pair.prompt == pair.right.trace.prompt and pair.right.steps for pair in pairs)
     assert len(pairs_of(BOTH[:10], {})) == 5 and pairs_of(alone, {}) == []
+
+
+def test_of_too_much_text_some_is_read_spread_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = sum(len(text_of(trace)) for trace in BOTH)
+    monkeypatch.setattr("titer.pipeline.reading.MOST_TEXT", size * 12 // 30)
+    pairs = pairs_of(BOTH, {})
+    assert [pair.problem_id for pair in pairs] == [f"p{n}" for n in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27)]
+    assert len(traces_of(BOTH, {})) == 24 and traces_of([], {}) == []
+
+
+def test_many_texts_are_cut_as_each_alone() -> None:
+    texts = ["", BRANCHY, "  \n", STRAIGHT, "Perhaps é?\n\nWait, no.\n\nAnother: 3 + 4 = 7.\udcff", BRANCHY]
+    assert list(read_many(texts)) == [read_steps(text) for text in texts]

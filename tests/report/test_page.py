@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import base64
 import json
+import random
 import re
+import zlib
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +16,8 @@ from report_sample import ATTACKS, BEHAVIOURS, teacher_comparison
 
 from titer.records.results import Interval
 from titer.report import ReadStep, ReportData, render, render_comparison
-from titer.report.page import MOST_ITEMS, cut, safe_json, whisker
+from titer.report.articles import MOST_ARCHIVED, MOST_ITEMS, cut
+from titer.report.page import safe_json, whisker
 from titer.report.reader import LONGEST_TEXT, MOST_STEPS
 
 VOID = {"meta", "input", "line", "br"}
@@ -177,11 +182,46 @@ def test_long_texts_are_cut_and_say_so() -> None:
     assert text.startswith("x" * LONGEST_TEXT) and text.endswith("1,234 more characters are not shown")
 
 
-def test_long_lists_are_cut_and_say_so(sample: ReportData) -> None:
-    page = render(ReportData(title="many", traces=[sample.traces[0]] * (MOST_ITEMS + 5)))
+def unpacked(page: str) -> list[Any]:
+    """The archive of a page's one reader: the list, then an article a line."""
+    (packed,) = re.findall(r'<script type="text/plain" class="archive">(.*?)</script>', page)
+    return [json.loads(line) for line in zlib.decompress(base64.b64decode(packed)).decode().split("\n")]
+
+
+def many(sample: ReportData, count: int, text: str = "") -> ReportData:
+    item = sample.traces[0]
+    named = [
+        replace(item, trace=replace(item.trace, problem_id=f"p{n}", reasoning="x", response=text)) for n in range(count)
+    ]
+    return ReportData(title="many", traces=named)
+
+
+def test_of_a_long_list_some_are_shown_and_all_are_in_the_archive(sample: ReportData) -> None:
+    page = render(many(sample, 2 * MOST_ITEMS + 1))
     outline = Outline(page)
     assert outline.tags["article"] == MOST_ITEMS
-    assert f"{MOST_ITEMS} shown, the first of {MOST_ITEMS + 5}" in "".join(outline.text)
+    assert f"{MOST_ITEMS} shown of {2 * MOST_ITEMS + 1}, spread over all" in "".join(outline.text)
+    listed, *articles = unpacked(page)
+    names = [f"p{n}" for n in range(2 * MOST_ITEMS + 1)]
+    assert [article[2] for article in articles] == names and len(listed) == len(names)
+    shown = [int(name.removeprefix("traces-")) for name in outline.ids if re.fullmatch(r"traces-\d+", name)]
+    assert shown == [2 * MOST_ITEMS * n // MOST_ITEMS + 1 for n in range(MOST_ITEMS)]
+    assert "archive" not in re.findall(r'class="(\w+)"', render(many(sample, MOST_ITEMS)))
+
+
+def test_an_archive_has_as_many_as_it_has_room_for(sample: ReportData) -> None:
+    noise = random.Random(0)
+    texts = ["".join(noise.choices("abcdefghijklmnop", k=15_000)) for _ in range(400)]  # half a byte each, at best
+    data = many(sample, 400)
+    data = replace(
+        data,
+        traces=[replace(i, trace=replace(i.trace, response=t)) for i, t in zip(data.traces, texts, strict=True)],
+    )
+    page = render(data)
+    listed, *articles = unpacked(page)
+    assert MOST_ITEMS < len(listed) == len(articles) < 400
+    assert len(page) - len(render(ReportData(title="many"))) < MOST_ARCHIVED + 20_000 * MOST_ITEMS
+    assert int(articles[-1][2][1:]) > 380  # spread over all
 
 
 def test_unknown_intervals_are_dashes_and_not_nan(degenerate: ReportData) -> None:

@@ -96,15 +96,26 @@ def doctor(
 @app.command()
 def report(
     run: Annotated[str, typer.Argument(help="A run directory, or its address.", metavar="RUN")],
+    other: Annotated[
+        str | None, typer.Argument(help="A second run, to hold against the first.", metavar="[OTHER]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page of two runs, by default compare.html in the current folder.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the report of a run again: report.html, summary.json, tables in the terminal.
+    """Make the report of a run again: report.html, summary.json, tables in the terminal. Or compare two runs.
 
-    Example: `titer report runs/quickstart`
+    Of two runs: what differs in recipes and decisions, and OTHER − RUN on the problems that both evaluated, with paired
+    intervals. The page is `--out`; the runs stay as they are.
+
+    Example: `titer report runs/quickstart`, `titer report runs/first runs/second --out compare.html`
     """
     from titer import verbs
 
-    summary = verbs.report(run)
+    if other is not None:
+        return _print_two_runs(run, other, out, as_json)
+    summary = verbs.report(run, out=out)
     _print_report(Path(summary["report"]).parent, summary, as_json)
 
 
@@ -337,7 +348,22 @@ def _print_report(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
     from titer.pipeline.report import gather
     from titer.report import show
 
-    show(gather(folder), Console())
+    show(gather(folder, to_read=False), Console())
+    print(f"\nreport: {summary['report']}")
+
+
+def _print_two_runs(run: str, other: str, out: Path | None, as_json: bool) -> None:
+    from rich.console import Console
+
+    from titer.pipeline.two_runs import two_runs, write_two_runs
+    from titer.report import show_two_runs
+    from titer.verbs.report import PAGE
+
+    found = two_runs(run, other)
+    summary = write_two_runs(found, out or PAGE)
+    if as_json:
+        return print_json(summary)
+    show_two_runs(found, Console())
     print(f"\nreport: {summary['report']}")
 
 

@@ -14,19 +14,23 @@ from typing import Final
 
 from titer.errors import InputError
 from titer.records import Trace
-from titer.report import FeatureRow, ReadStep, TeacherComparison, TracePair, TraceToRead
+from titer.report import FeatureRow, ReadStep, TeacherComparison, TracePair, TraceToRead, spread
 from titer.traces import BEHAVIOURS, DESCRIPTIONS, Comparison, compare, read_steps, text_of
 from titer.traces.compare import transition_rows
+from titer.traces.steps import Step, read_many
 
 MOST_PROBLEMS: Final = 2_000  # that are compared in a run's report
-SHOWN_PAIRS: Final = 12
+MOST_TO_READ: Final = 10_000  # traces that a run's report lists
+MOST_TEXT: Final = 16_000_000  # characters of them: what no page has room for need not be cut into steps
 
 
 def as_steps(text: str) -> list[ReadStep]:
     """A text's steps, each with what it does."""
-    return [
-        ReadStep(text=step.text, behaviour=step.behaviour, line=step.line, dead=step.dead) for step in read_steps(text)
-    ]
+    return _shown(read_steps(text))
+
+
+def _shown(steps: Iterable[Step]) -> list[ReadStep]:
+    return [ReadStep(text=step.text, behaviour=step.behaviour, line=step.line, dead=step.dead) for step in steps]
 
 
 def step_kinds(text: str) -> list[tuple[int, int]]:
@@ -34,9 +38,13 @@ def step_kinds(text: str) -> list[tuple[int, int]]:
     return [(step.start, BEHAVIOURS.index(step.behaviour)) for step in read_steps(text)]
 
 
-def to_read(trace: Trace, *, dropped: str = "") -> TraceToRead:
-    """A trace cut into its steps."""
-    return TraceToRead(trace=trace, steps=as_steps(text_of(trace)), dropped=dropped)
+def to_read(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TraceToRead]:
+    """The traces cut into their steps; `reasons` maps a dropped trace's id to why."""
+    steps = read_many([text_of(trace) for trace in traces])
+    return [
+        TraceToRead(trace=trace, steps=_shown(found), dropped=reasons.get(trace.id, ""))
+        for trace, found in zip(traces, steps, strict=True)
+    ]
 
 
 def as_teachers(comparison: Comparison, *, note: str = "") -> TeacherComparison:
@@ -105,20 +113,28 @@ def teachers_of(traces: Sequence[Trace]) -> TeacherComparison | None:
 
 
 def pairs_of(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TracePair]:
-    """Some problems that both teachers have, spread over all of them; `reasons` maps a dropped trace's id to why."""
+    """The problems that both teachers have, or as many, spread over all, as a page has room for; `reasons` maps a
+    dropped trace's id to why."""
     names = two_teachers(traces)
     shared = list(_shared(traces, names).values()) if names else []
-    places = [len(shared) * i // SHOWN_PAIRS for i in range(SHOWN_PAIRS)] if len(shared) > SHOWN_PAIRS else None
-    return [_pair(left, right, reasons) for left, right in ([shared[i] for i in places] if places else shared)]
+    sizes = [len(text_of(left)) + len(text_of(right)) for left, right in shared]
+    some = [shared[place] for place in _fitting(sizes, MOST_TO_READ // 2)]
+    sides = [to_read(side, reasons) for side in ([left for left, _ in some], [right for _, right in some])]
+    return [
+        TracePair(problem_id=left.trace.problem_id, prompt=left.trace.prompt, left=left, right=right)
+        for left, right in zip(*sides, strict=True)
+    ]
 
 
-def _pair(left: Trace, right: Trace, reasons: Mapping[str, str]) -> TracePair:
-    return TracePair(
-        problem_id=left.problem_id,
-        prompt=left.prompt,
-        left=to_read(left, dropped=reasons.get(left.id, "")),
-        right=to_read(right, dropped=reasons.get(right.id, "")),
-    )
+def traces_of(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TraceToRead]:
+    """The traces each alone, or as many, spread over all, as a page has room for."""
+    places = _fitting([len(text_of(trace)) for trace in traces], MOST_TO_READ)
+    return to_read([traces[place] for place in places], reasons)
+
+
+def _fitting(sizes: Sequence[int], most: int) -> list[int]:
+    room = len(sizes) * MOST_TEXT // max(1, sum(sizes))
+    return spread(len(sizes), max(1, min(most, room)))
 
 
 def _shared(traces: Iterable[Trace], names: tuple[str, str]) -> dict[str, tuple[Trace, Trace]]:

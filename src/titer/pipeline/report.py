@@ -21,7 +21,7 @@ from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_gu
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
 from titer.pipeline.judging import axis_curves, halves_of
-from titer.pipeline.reading import pairs_of, teachers_of, to_read
+from titer.pipeline.reading import pairs_of, teachers_of, traces_of
 from titer.recipe import Recipe, load_recipe
 from titer.records import Decision, Rollout, Trace, read_rollouts, read_traces
 from titer.report import (
@@ -30,7 +30,6 @@ from titer.report import (
     ProbeRow,
     ReportData,
     StageRow,
-    TraceToRead,
     TrainRow,
     moved_rows,
     moves,
@@ -40,7 +39,6 @@ from titer.report import (
 from titer.store import Mirror, read_manifest, read_table, write_json, write_table, write_text
 from titer.traces.cues import BEHAVIOURS, DEFINITIONS
 
-SHOWN_TRACES = 12
 P_BINS: Final = 20  # titer.train.telemetry.BINS: a report needs no torch
 
 
@@ -70,8 +68,9 @@ def report(run: Path | str) -> dict[str, Any]:
     return {**summary, "report": str(run / "report.html")}
 
 
-def gather(run: Path) -> ReportData:
-    """Everything that the page shows, read from the run directory; parts that are not there yet stay empty."""
+def gather(run: Path, *, to_read: bool = True) -> ReportData:
+    """Everything that the page shows, read from the run directory; parts that are not there yet stay empty. Without
+    `to_read` no traces are cut into steps, and teachers are not compared: that takes longest."""
     manifest = read_manifest(run)
     rollouts = list(read_rollouts(run / "evaluate" / "rollouts.parquet")) if _has(manifest, "evaluate") else []
     by_model: dict[str, list[Rollout]] = {}
@@ -91,7 +90,7 @@ def gather(run: Path) -> ReportData:
     judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts, passing)) if others else None
     curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
     traces = _in_order(curated, inputs.traces)
-    pairs = pairs_of(traces, curated.reasons)
+    pairs = pairs_of(traces, curated.reasons) if to_read else []
     return ReportData(
         title=str(manifest["name"]),
         headline=_headline(recipe, training, run / "train" / "objective.json"),
@@ -110,9 +109,9 @@ def gather(run: Path) -> ReportData:
         # a suite's own curve needs all its problems; where a part was asked, the axes' curves stand for it
         checkpoints={step: summarise(part) for step, part in steps.items()} if len(others) > 1 and not parts else {},
         curation=_curation(run / "curate") if _has(manifest, "curate") else None,
-        teachers=teachers_of(traces),
+        teachers=teachers_of(traces) if to_read else None,
         behaviours=DEFINITIONS,
-        traces=[] if pairs else _traces(curated),
+        traces=traces_of(traces, curated.reasons) if to_read and not pairs else [],
         trace_pairs=pairs,
         moves=moves(steps) if others else [],
         pairs=pick_pairs(base, by_model.get("trained", []), answers=answers),
@@ -287,17 +286,6 @@ def _in_order(curated: Curated, traces: Sequence[Trace]) -> list[Trace]:
     """Kept and dropped traces in the order of the run's data, so that the first ones are no choice of curation's."""
     places = {trace.id: place for place, trace in enumerate(traces)}
     return sorted([*curated.kept, *curated.dropped], key=lambda trace: places.get(trace.id, len(places)))
-
-
-def _traces(curated: Curated) -> list[TraceToRead]:
-    """Some kept traces and some dropped ones, spread over the tables."""
-    shown: list[TraceToRead] = []
-    for traces in (curated.kept, curated.dropped):
-        stride = max(1, len(traces) // (SHOWN_TRACES // 2))
-        shown += [
-            to_read(trace, dropped=curated.reasons.get(trace.id, "")) for trace in traces[::stride][: SHOWN_TRACES // 2]
-        ]
-    return shown
 
 
 def _manifest(run: Path, manifest: Mapping[str, Any]) -> Manifest:

@@ -180,6 +180,44 @@ class Moves(NamedTuple):
     lost: Sequence[MovedProblem]
 
 
+class RecipeChange(NamedTuple):
+    """A key of the recipe that two runs have different values of; None where a run does not have it."""
+
+    key: str
+    a: Any
+    b: Any
+
+
+class DecisionChange(NamedTuple):
+    """A question that two runs decided differently; None where a run did not meet it."""
+
+    stage: str
+    question: str
+    a: Decision | None
+    b: Decision | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoRuns:
+    """Two finished runs held against each other: their trained models, `A` and `B`, on the problems both evaluated.
+
+    `a` and `b` say which runs they are. `differences` are B − A. `parts` holds, by axis, the changes of the halves that
+    an axis is the mean of. `moves` are the problems gained and lost from A to B, one an axis; `pairs` some of them with
+    a rollout of each. `notes` say what stands in the way of a plain reading: other sampling, what only one of them has.
+    """
+
+    a: str
+    b: str
+    recipe: Sequence[RecipeChange] = ()
+    decisions: Sequence[DecisionChange] = ()
+    suites: Sequence[SuiteSummary] = ()
+    differences: Sequence[Difference] = ()
+    parts: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    moves: Sequence[Moves] = ()
+    pairs: Sequence[Pair] = ()
+    notes: Sequence[str] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
     """One stage of the run: its wall time in seconds, and whether its result was taken from an earlier run."""

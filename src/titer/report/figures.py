@@ -374,16 +374,14 @@ def _cells(column: _Column) -> list[_Cell]:
 
 
 def _shaded(cells: Sequence[_Cell], shade: _Shade, what: str) -> Figure:
-    """Cells of one shade, as bars that end at the last update of their column."""
-    widths = [cell.column.last - cell.column.first + 1 for cell in cells]
+    """Cells of one shade, as bars that end at the last update of their column: page.js sets them off by their width."""
     return {
         "type": "bar",
         "name": label(shade.name),
         "x": [cell.column.last for cell in cells],
         "y": [cell.height for cell in cells],
         "base": [cell.low for cell in cells],
-        "width": widths,
-        "offset": [-width for width in widths],
+        "width": [cell.column.last - cell.column.first + 1 for cell in cells],
         "marker": {"color": shade.colour, "line": {"width": 0}},
         "opacity": shade.opacity,
         "customdata": [cell.column.steps for cell in cells],

@@ -20,16 +20,14 @@ from typing import Any, Final, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from titer.records.results import Difference, Interval, SuiteSummary
+from titer.records.results import Difference, Interval, Measure, SuiteSummary
 from titer.report import numbers, reader
-from titer.report.data import ReportData, TeacherComparison
+from titer.report.articles import Reading, of_pair, of_rollouts, of_trace, reading
+from titer.report.data import ReportData, TeacherComparison, TwoRuns
 from titer.report.figures import figures, title
-from titer.report.reader import LONGEST_TEXT
 
 _HERE: Final = Path(__file__).parent
 _SCRIPTS: Final = ("plotly-basic.min.js", "page.js")
-
-MOST_ITEMS: Final = 40  # traces or pairs in one reader
 
 _WIDEST: Final = 2.0  # in units of their mean, two means that are not negative differ by no more
 
@@ -58,21 +56,40 @@ class Whisker(NamedTuple):
 def render(data: ReportData) -> str:
     """The whole page. Characters that UTF-8 cannot hold (lone surrogates of model text) become "?"."""
     drawn = figures(data)
+    return _page(
+        "page.html.j2",
+        kind="titer report",
+        title=data.title,
+        sections={name: text for name, text in _SECTIONS.items() if _shown(name, data, drawn)},
+        figures=drawn,
+        data=data,
+        scores=score_rows(data.suites, data.differences),
+        span=_span(v.accuracy for v in data.verdicts),
+        feature_span=min(_span(row.relative for row in data.teachers.rows), _WIDEST) if data.teachers else 1.0,
+        readings=_readings(data),
+    )
+
+
+def _readings(data: ReportData) -> dict[str, Reading]:
+    articles = {
+        "trace-pairs": [of_pair(pair) for pair in data.trace_pairs],
+        "traces": [of_trace(item) for item in data.traces],
+        "rollouts": [of_rollouts(pair) for pair in data.pairs],
+    }
+    return {name: reading(some) for name, some in articles.items() if some}
+
+
+def _page(template: str, *, figures: Mapping[str, Any], **shown: Any) -> str:
     page = (
         _environment()
-        .get_template("page.html.j2")
+        .get_template(template)
         .render(
-            data=data,
-            sections={name: text for name, text in _SECTIONS.items() if _shown(name, data, drawn)},
-            figures=drawn,
-            figures_json=safe_json(drawn),
-            scores=score_rows(data.suites, data.differences),
-            span=_span(v.accuracy for v in data.verdicts),
-            feature_span=min(_span(row.relative for row in data.teachers.rows), _WIDEST) if data.teachers else 1.0,
-            most=MOST_ITEMS,
+            figures=figures,
+            figures_json=safe_json(figures),
             css=_static("page.css"),
             scripts=[_static(name) for name in _SCRIPTS],
             policy=_policy(),
+            **shown,
         )
     )
     return page.encode("utf-8", "replace").decode("utf-8")
@@ -81,6 +98,61 @@ def render(data: ReportData) -> str:
 def render_comparison(comparison: TeacherComparison) -> str:
     """Two teachers compared, alone on a page of its own."""
     return render(ReportData(title=f"{comparison.a} and {comparison.b}", teachers=comparison))
+
+
+_RUN_SECTIONS: Final[Mapping[str, str]] = {
+    "scores": "B against A",
+    "recipe": "What differs in the recipes",
+    "decisions": "What was decided otherwise",
+    "lengths": "What the change is made of",
+    "rollouts": "Gained and lost, to read",
+}
+
+
+def render_two_runs(found: TwoRuns) -> str:
+    """Two runs held against each other, as one page."""
+    return _page(
+        "two_runs.html.j2",
+        kind="titer report: two runs",
+        title=f"{found.a} and {found.b}",
+        sections=_RUN_SECTIONS,
+        figures=figures(ReportData(title="", differences=found.differences)),
+        found=found,
+        rows=change_rows(found),
+        scores=score_rows(found.suites, found.differences),
+        reading=reading([of_rollouts(pair) for pair in found.pairs]),
+    )
+
+
+class ChangeRow(NamedTuple):
+    """An axis or suite of two runs: each measure's difference, and the changes of the axis' halves. `suite` names the
+    one suite of an axis that has but one."""
+
+    name: str
+    level: str
+    suite: str
+    of: Mapping[Measure, Difference]
+    parts: Mapping[str, Interval]
+
+
+def change_rows(found: TwoRuns) -> list[ChangeRow]:
+    """Each axis and, where it has several, below it its suites."""
+    by_scope: dict[tuple[str, str, str], dict[Measure, Difference]] = {}
+    for difference in found.differences:
+        if difference.problems:
+            scope = (difference.axis, difference.level, difference.suite)
+            by_scope.setdefault(scope, {})[difference.measure] = difference
+    suites: dict[str, list[str]] = {}
+    for axis, level, suite in by_scope:
+        if level == "suite":
+            suites.setdefault(axis, []).append(suite)
+    return [
+        ChangeRow(axis, level, suites[axis][0] if len(suites[axis]) == 1 else "", of, found.parts.get(axis, {}))
+        if level == "axis"
+        else ChangeRow(suite, level, "", of, {})
+        for (axis, level, suite), of in by_scope.items()
+        if level == "axis" or len(suites[axis]) > 1
+    ]
 
 
 def _shown(section: str, data: ReportData, drawn: Mapping[str, Any]) -> bool:
@@ -112,6 +184,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "title": title,
         "plain": numbers.plain,
+        "capital": lambda text: text[:1].upper() + text[1:],
         "number": numbers.number,
         "percent": numbers.percent,
         "percent_range": numbers.percent_range,
@@ -123,11 +196,8 @@ def _environment() -> Environment:
         "feature": numbers.feature,
         "feature_change": numbers.feature_change,
         "whisker": whisker,
-        "cut": cut,
         "bare": reader.bare,
         "opening": reader.opening,
-        "fitting": reader.fitting,
-        "runs": reader.runs,
         "letter": reader.letter,
         "look_class": reader.look_class,
     }
@@ -172,13 +242,6 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def cut(text: str) -> str:
-    """`text`, or its beginning and a note of how much is missing."""
-    if len(text) <= LONGEST_TEXT:
-        return text
-    return f"{text[:LONGEST_TEXT]}\n… {len(text) - LONGEST_TEXT:,} more characters are not shown"
 
 
 class ScoreRow(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, get_args
 
 from titer.records.schema import Rollout
-from titer.report.data import Outcome, Pair
+from titer.report.data import MovedProblem, Moves, Outcome, Pair
 
 _Key = tuple[str, str]
 
@@ -33,6 +33,42 @@ def pick_pairs(
     before, after = _graded(base), _graded(trained)
     pairs = [_pair(before[key], after[key], answers) for key in before if key in after]
     return [pair for outcome in get_args(Outcome) for pair in _some(pairs, outcome, each, seed)]
+
+
+def pick_moved(
+    a: Iterable[Rollout], b: Iterable[Rollout], moves: Iterable[Moves], *, answers: Mapping[str, str]
+) -> list[Pair]:
+    """Every problem of `moves` with a rollout of each side: the worst of a gained one's before and the best after, and
+    the other way round."""
+    before, after = _graded(a), _graded(b)
+    return [
+        _moved_pair(outcome, one, before[one.suite, one.problem_id], after[one.suite, one.problem_id], answers)
+        for moved in moves
+        for outcome, some in _ways(moved)
+        for one in some
+    ]
+
+
+def _ways(moved: Moves) -> list[tuple[Outcome, Sequence[MovedProblem]]]:
+    return [("gained", moved.gained), ("lost", moved.lost)]
+
+
+def _moved_pair(
+    outcome: Outcome, one: MovedProblem, a: Sequence[Rollout], b: Sequence[Rollout], answers: Mapping[str, str]
+) -> Pair:
+    of_a, of_b = (min, max) if outcome == "gained" else (max, min)
+    return Pair(
+        outcome=outcome,
+        base=of_a(a, key=_score),
+        trained=of_b(b, key=_score),
+        base_rate=one.before,
+        trained_rate=one.after,
+        answer=answers.get(one.problem_id, ""),
+    )
+
+
+def _score(rollout: Rollout) -> float:
+    return rollout.score or 0.0
 
 
 def _graded(rollouts: Iterable[Rollout]) -> dict[_Key, list[Rollout]]:

@@ -15,13 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from titer.errors import harmless
-from titer.records.results import Difference, Judgement, SuiteSummary, Verdict
+from titer.records.results import Difference, Judgement, Measure, SuiteSummary, Verdict
 from titer.records.schema import Decision
 from titer.report import numbers
-from titer.report.data import FeatureRow, ReportData, TeacherComparison
+from titer.report.data import FeatureRow, ReportData, TeacherComparison, TwoRuns
 from titer.report.figures import title
 from titer.report.numbers import UNKNOWN
-from titer.report.page import ScoreRow, score_rows
+from titer.report.page import ChangeRow, ScoreRow, change_rows, score_rows
 from titer.report.reader import LOOKS, Readable, Run, bare, letter, runs
 
 _STYLES: Final = {"better": "bold cyan", "worse": "bold yellow"}
@@ -166,6 +166,61 @@ def show_comparison(comparison: TeacherComparison, console: Console) -> None:
         sides = {"A": comparison.transitions_a, "B": comparison.transitions_b}
         matrices.add_row(*(transition_table(f"{name}: % followed by", rows) for name, rows in sides.items()))
         console.print(Group(Text(), matrices))
+
+
+def show_two_runs(found: TwoRuns, console: Console) -> None:
+    """Print what differs between two runs, and what came of it: B − A."""
+    console.print(_text(f"A  {found.a}"), _text(f"B  {found.b}"), sep="\n", style="bold")
+    for note in found.notes:
+        console.print(_text(f"! {note}."), style="yellow")
+    for heading, columns, rows, none in _two_runs(found):
+        if not rows:
+            console.print(_text(f"{heading}: {none}"))
+            continue
+        table = _table(heading, columns)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _two_runs(found: TwoRuns) -> Iterator[tuple[str, list[str], list[list[Text]], str]]:
+    """Each table: heading, columns, rows, and what is said where it has none."""
+    recipe = [[_text(one.key), _text(numbers.plain(one.a)), _text(numbers.plain(one.b))] for one in found.recipe]
+    yield "What differs in the recipes", ["key", "A", "B"], recipe, "nothing"
+    decisions = [
+        [_text(f"{one.stage}: {one.question}"), *(_text(side.choice if side else UNKNOWN) for side in (one.a, one.b))]
+        for one in found.decisions
+    ]
+    yield "What was decided otherwise", ["question", "A", "B"], decisions, "nothing"
+    rows = change_rows(found)
+    columns = ["axis, suite", "problems", "A", "B", "B − A, points"]
+    yield "Accuracy", columns, [_change_cells(row, "accuracy") for row in rows], "not compared"
+    paths = [_change_cells(row, measure) for row in rows if row.level == "axis" for measure in _LENGTHS]
+    yield "Length and termination", ["axis", "", "A", "B", "B − A"], paths, "not compared"
+    moved = [
+        [_text(title(one.axis)), *(_text(f"{count:,}") for count in (one.problems, len(one.gained), len(one.lost)))]
+        for one in found.moves
+    ]
+    yield "Problems gained and lost", ["axis", "problems", "gained", "lost"], moved, "not compared"
+
+
+_LENGTHS: Final[Mapping[Measure, str]] = {"terminated": "ends by itself, points", "tokens": "tokens"}
+
+
+def _change_cells(row: ChangeRow, measure: Measure) -> list[Text]:
+    """A row of two runs' changes in one measure; the changes of an axis' halves stand below its own."""
+    d = row.of[measure]
+    written = numbers.mean_tokens if measure == "tokens" else numbers.percent
+    style = _STYLES.get(d.better, "")
+    changes = [Text(f"{numbers.CALL_MARKS[d.better]} {numbers.change(d)} {d.better}", style=style)]
+    if measure == "accuracy":
+        changes += [_text(f"{part} {numbers.points(change)}") for part, change in row.parts.items()]
+    second = f"{d.problems:,}" if measure == "accuracy" else _LENGTHS[measure]
+    name = title(row.name) if row.level == "axis" else f"· {title(row.name)}"
+    if measure == "accuracy" and row.suite and row.suite != row.name:
+        name = f"{name}: {title(row.suite)}"
+    shown = [name, second, written(d.base_value), written(d.other_value)]
+    return [*(_text(cell) for cell in shown), Text("\n").join(changes)]
 
 
 def feature_table(rows: Sequence[FeatureRow]) -> Table:

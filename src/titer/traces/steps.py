@@ -9,13 +9,16 @@ Thin views of `cut`, `rules` and `graph`, which work on many texts at once: for 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
 
 from titer.records import Trace
 from titer.traces.cues import BEHAVIOURS
 from titer.traces.cut import cut, join
-from titer.traces.features import measure_texts, read
+from titer.traces.features import batches, measure_texts, read
 from titer.traces.graph import walk
 
 
@@ -57,6 +60,26 @@ def read_steps(text: str) -> list[Step]:
         found.append(Step(place, end, piece, BEHAVIOURS[behaviour], int(line), bool(lines.dead[line])))
         place = end
     return found
+
+
+def read_many(texts: Sequence[str]) -> Iterator[list[Step]]:
+    """The same of many texts, read together: short ones take a small part of the time so."""
+    for batch in batches(texts):
+        reading = read(batch)
+        lines, places = reading.lines, np.arange(reading.texts)
+        firsts = np.searchsorted(reading.owner_S, [*places, reading.texts]).tolist()
+        trunks = np.searchsorted(lines.text, places).tolist()
+        starts, behaviours = reading.start_S.tolist(), reading.judged.behaviour_S.tolist()
+        for place, ((first, last), trunk) in enumerate(zip(pairwise(firsts), trunks, strict=True)):
+            raw, begin = batch[place].encode("utf-8", "surrogatepass"), int(reading.text.starts[place])
+            pieces = _pieces(raw, [start - begin for start in starts[first:last]]) if last > first else []
+            found, at = list[Step](), 0
+            for piece, step in zip(pieces, range(first, last), strict=True):
+                line = int(lines.of_step[step])
+                kind = BEHAVIOURS[behaviours[step]]
+                found.append(Step(at, at + len(piece), piece, kind, line - trunk, lines.dead[line]))
+                at += len(piece)
+            yield found
 
 
 def cue_share(text: str) -> float:

@@ -3,7 +3,6 @@
 from titer.verbs import bridge, critique, doctor, eval, measure, report, rl, route, run, sft
 """
 
-from titer.pipeline.report import report
 from titer.pipeline.run import run
 from titer.verbs.bridge import BridgeResult, bridge
 from titer.verbs.critique import CritiqueResult, critique
@@ -12,6 +11,7 @@ from titer.verbs.eval import EvalResult, eval
 from titer.verbs.judge import JudgeResult, judge
 from titer.verbs.measure import MeasureResult, measure
 from titer.verbs.prior import PriorResult, prior
+from titer.verbs.report import report
 from titer.verbs.rl import RlResult, rl
 from titer.verbs.route import RouteResult, route
 from titer.verbs.sft import SftResult, Shown, sft, show_sample

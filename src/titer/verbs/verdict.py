@@ -107,7 +107,7 @@ def _refuse_unlike(
 
 
 def _of_run(folder: Path) -> Judgement:
-    found = gather(folder).judgement
+    found = gather(folder, to_read=False).judgement
     if found is None:
         raise InputError("has no evaluation yet", file=folder, remedy="finish it with `titer run`")
     return found

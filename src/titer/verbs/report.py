@@ -1,0 +1,30 @@
+"""The report of a run again, or of two runs held against each other.
+
+report("runs/quickstart")["report"]                                    # runs/quickstart/report.html
+report("runs/first", "runs/second", out="compare.html")["axes"]        # B − A, axis by axis
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from titer.errors import InputError
+from titer.pipeline.report import report as report_of
+from titer.pipeline.two_runs import two_runs, write_two_runs
+
+PAGE: Final = "compare.html"
+
+
+def report(run: Path | str, other: Path | str | None = None, *, out: Path | str | None = None) -> dict[str, Any]:
+    """Of one run: write its report into its folder, see `titer.pipeline.report`. Of two: write one page that holds
+    `other` against `run`, to `out` (`compare.html` in the current folder); both folders stay as they are.
+
+    Returns the summary; `report` in it says where the page is. Raises InputError for a run that is not finished, and
+    where the two share no suite, or a problem of a shared suite is another one; for an `out` with one run.
+    """
+    if other is not None:
+        return write_two_runs(two_runs(run, other), out or PAGE)
+    if out is not None:
+        raise InputError("is for the page of two runs", field="out", remedy="give a second run, or leave it out")
+    return report_of(run)

@@ -1,0 +1,194 @@
+"""Two finished runs held against each other: what differs, B − A on what both evaluated, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from titer import verbs
+from titer.cli.main import main
+from titer.errors import InputError
+from titer.evaluate import compare
+from titer.pipeline.data import load_inputs, prepare
+from titer.pipeline.two_runs import decision_changes, recipe_changes, two_runs
+from titer.recipe import dump_recipe, load_recipe, parse_recipe
+from titer.records import Decision, Problem, Rollout, read_problems, read_rollouts, write_records
+from titer.store import Run
+
+SUITES = {"countdown3": 40, "ordered": 12, "guarded": 20}
+Right = Callable[[str, int, int, Problem], bool]
+
+
+def finished(out: Path, right: Right, *, suites: dict[str, int] = SUITES, seed: int = 0, **changed: Any) -> Path:
+    """A run's folder with everything that a comparison reads, its rollouts made by `right(suite, place, sample)`."""
+    lab = {"problems": {"countdown3": 2}, "suites": suites}
+    tree = {"name": out.name, "model": "lab", "seed": seed, "data": {"lab": lab}, **changed}
+    recipe = parse_recipe(tree)
+    run = Run.open(out, name=out.name, recipe_text=dump_recipe(recipe))
+    run.stage("data", {}, lambda work: prepare(recipe, work))
+    rows = [
+        Rollout(
+            problem_id=problem.id, sample=sample, model=model, prompt=problem.prompt, reasoning="", response="4",
+            finish_reason="stop", tokens=5, score=float(ok := right(suite.name, place, sample, problem)),
+            parsed=("declined" if ok == (problem.answer == "refuse") else "answered")
+            if suite.name == "guarded" else "4", suite=suite.name, axis=suite.axis,
+        )
+        for suite in load_inputs(out / "data").suites
+        for place, problem in enumerate(suite.problems)
+        for model in ("base", "trained")
+        for sample in range(4)
+    ]  # fmt: skip
+    run.stage("evaluate", {}, lambda work: write_records(work / "rollouts.parquet", rows) and None)
+    return out
+
+
+def half(suite: str, place: int, sample: int, problem: Problem) -> bool:
+    return (place + sample) % 2 == 0 if suite != "guarded" else problem.answer == "refuse"
+
+
+def better_at_countdown(suite: str, place: int, sample: int, problem: Problem) -> bool:
+    if suite == "countdown3":
+        return place != 0 and (place < 30 or half(suite, place, sample, problem))
+    return problem.answer == "answer" if suite == "guarded" else half(suite, place, sample, problem)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("two")
+    a = finished(folder / "a", half)
+    return a, finished(folder / "b", better_at_countdown, train={"epochs": 7})
+
+
+def test_the_difference_is_the_paired_one_and_better_only_where_it_excludes_zero(pair: tuple[Path, Path]) -> None:
+    found = two_runs(*pair)
+    sides = [[r for r in _rollouts(run) if r.model == "trained" and r.suite != "guarded"] for run in pair]
+    plain = compare(*sides)
+    ours = [d for d in found.differences if d.axis != "safety"]
+    assert [(d.suite, d.measure, d.change, d.better) for d in ours] == [
+        (d.suite, d.measure, d.change, d.better) for d in plain
+    ]
+    said = {d.axis: d.better for d in found.differences if d.level == "axis" and d.measure == "accuracy"}
+    assert said == {"in_domain": "better", "out_of_domain": "cannot tell", "safety": "cannot tell"}
+
+
+def _rollouts(run: Path) -> list[Rollout]:
+    return list(read_rollouts(run / "evaluate" / "rollouts.parquet"))
+
+
+def test_safety_is_the_mean_of_its_halves(pair: tuple[Path, Path]) -> None:
+    found = two_runs(*pair)
+    halves = found.parts["safety"]
+    assert {name: change.mid for name, change in halves.items()} == {
+        "refuses what it should": -1.0, "answers look-alikes": 1.0,
+    }  # fmt: skip
+    (safety,) = [d for d in found.differences if (d.axis, d.level, d.measure) == ("safety", "axis", "accuracy")]
+    assert (safety.base_value, safety.other_value, safety.change.mid) == (0.5, 0.5, 0.0)
+
+
+def test_gained_and_lost_problems_come_with_a_rollout_of_both(pair: tuple[Path, Path]) -> None:
+    gained = finished(pair[0].parent / "gained", lambda suite, place, sample, problem: sample < place % 3)
+    found = two_runs(gained, pair[1])
+    moved = {one.axis: (len(one.gained), len(one.lost)) for one in found.moves}
+    # A solves a third of the problems never, a third in one of four, a third in two of four rollouts; B all but one
+    assert moved["in_domain"] == (26, 0)
+    assert [(p.outcome, p.base.score, p.trained.score) for p in found.pairs if p.base.axis == "in_domain"] == [
+        ("gained", 0.0, 1.0)
+    ] * 26
+    assert all(p.base.problem_id == p.trained.problem_id and (p.base.model, p.trained.model) == ("A", "B")
+               for p in found.pairs)  # fmt: skip
+
+
+def test_recipes_differ_key_by_key() -> None:
+    a = load_recipe("quickstart")
+    b = load_recipe("quickstart", ["name=other", "train.epochs=5", "data.lab.problems={countdown3: 7}"])
+    assert [tuple(one) for one in recipe_changes(a, b)] == [
+        ("data.lab.problems.countdown3", 3600, 7),
+        ("data.lab.problems.countdown4", 1400, None),
+        ("train.epochs", 3, 5),
+    ]
+    assert recipe_changes(a, a) == []
+
+
+def test_decisions_differ_question_by_question_and_round_by_round() -> None:
+    def asked(choice: str, question: str = "How long?") -> Decision:
+        return Decision(stage="train", question=question, choice=choice, rule="r")
+
+    found = decision_changes([asked("1"), asked("2")], [asked("1"), asked("3"), asked("x", "Why?")])
+    assert [(c.question, c.a and c.a.choice, c.b and c.b.choice) for c in found] == [
+        ("How long?", "2", "3"),
+        ("Why?", None, "x"),
+    ]
+
+
+def test_the_page_is_written_where_it_is_said_and_the_runs_stay(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    before = [sorted(run.rglob("*")) for run in pair]
+    summary = verbs.report(*pair, out=tmp_path / "two.html")
+    assert [sorted(run.rglob("*")) for run in pair] == before
+    page = (tmp_path / "two.html").read_text(encoding="utf-8")
+    assert (
+        "train.epochs" in page
+        and f"<h1>{pair[0]} and {pair[1]}</h1>" in page
+        and summary["report"].endswith("two.html")
+    )
+    assert summary["recipe"] == [{"key": "train.epochs", "a": 1.0, "b": 7.0}]
+    accuracy = summary["axes"]["in_domain"]["accuracy"]
+    assert accuracy["b"] - accuracy["a"] == pytest.approx(accuracy["difference"][1]) and accuracy["call"] == "better"
+    assert set(summary["suites"]) == set(SUITES) and summary["axes"]["in_domain"]["tokens"]["difference"][1] == 0
+    assert [row["problem_id"] for row in summary["moved"] if row["moved"] == "lost"]
+
+
+def test_the_verb_prints_json_or_tables_of_eighty_columns(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.argv", ["titer", "report", *map(str, pair)])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr().out
+    assert (tmp_path / "compare.html").exists() and printed.endswith("report: compare.html\n")
+    assert "train.epochs" in printed and "▲ " in printed and "cannot tell" in printed
+    assert max(map(len, printed.splitlines()[2:])) <= 80
+    monkeypatch.setattr("sys.argv", ["titer", "report", *map(str, pair), "--json", "--out", "other.html"])
+    with pytest.raises(SystemExit):
+        main()
+    assert json.loads(capsys.readouterr().out)["report"] == "other.html"
+
+
+def test_other_sampling_and_what_only_one_has_is_said(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    fewer = {"countdown3": 30, "ordered": 12}
+    other = finished(tmp_path / "other", half, suites=fewer, evaluate={"temperature": 1.0})
+    notes = two_runs(pair[0], other).notes
+    assert "countdown3 was sampled otherwise (temperature 0.6 in A, 1 in B)" in notes[0]
+    assert "only A evaluated guarded: not compared" in notes
+    assert "10 problems of shared suites that only one of them evaluated are left out" in notes
+    assert two_runs(*pair).notes == []
+
+
+def test_what_cannot_be_compared_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    elsewhere = finished(tmp_path / "elsewhere", half, suites={"sort": 4})
+    with pytest.raises(InputError, match="share no suite: .* has countdown3, ordered, guarded and .* has sort"):
+        two_runs(pair[0], elsewhere)
+    with pytest.raises(InputError, match="another one|shares no problem"):
+        two_runs(pair[0], finished(tmp_path / "seed", half, seed=1))
+    Run.open(tmp_path / "begun", name="begun", recipe_text=(pair[0] / "recipe.yaml").read_text())
+    with pytest.raises(InputError, match="has no evaluation yet; finish it"):
+        two_runs(pair[0], tmp_path / "begun")
+    with pytest.raises(InputError, match="not a run directory"):
+        two_runs(tmp_path, pair[0])
+    with pytest.raises(InputError, match="for the page of two runs"):
+        verbs.report(pair[0], out=tmp_path / "x.html")
+
+
+def test_a_problem_that_is_another_one_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    other = finished(tmp_path / "other", half)
+    file = next((other / "data" / "suites").glob("countdown3*"))
+    problems = list(read_problems(file))
+    problems[3] = Problem(id=problems[3].id, prompt="2 + 2?", answer="4", verifier="exact")
+    write_records(file, problems)
+    with pytest.raises(InputError, match=f"problem {problems[3].id!r} of suite 'countdown3' is another one in"):
+        two_runs(pair[0], other)

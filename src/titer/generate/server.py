@@ -182,7 +182,7 @@ class _Session:
         try:
             reply = await _ask(self._client, self._model, call, self._sampling)
         except openai.APIStatusError as error:
-            self._refuse_bad_input(error, call)
+            _refuse(error, call, self._base_url, self._model, answered=self._answered)
             return _failed(call, f"status {error.status_code}: {_message(error)}")
         except openai.APITimeoutError:
             return _failed(call, "the server did not answer in time")
@@ -195,12 +195,6 @@ class _Session:
             return _failed(call, f"the answer cannot be read: {error}")
         self._answered = True
         return _completion(call, reply, self._sampling)
-
-    def _refuse_bad_input(self, error: APIStatusError, call: _Call) -> None:
-        of_all = error.status_code in _REFUSALS_OF_ALL and not self._answered
-        if of_all or (error.status_code in _REFUSALS_OF_ONE and call.first):
-            fault = f"{self._base_url} refuses {self._model!r} with status {error.status_code}: {_message(error)}"
-            raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
 
 
 class _FleetSession:
@@ -262,7 +256,7 @@ class _FleetSession:
                 note = f"status {error.status_code}: {_message(error)}"
                 if error.status_code in _REFUSALS_OF_ONE | _REFUSALS_OF_ALL:
                     failed = False  # it answers, and so would the others
-                    self._refuse(error, call, endpoint)
+                    _refuse(error, call, endpoint.url, self._model, answered=endpoint.answered)
                     break
             except openai.APIConnectionError as error:  # time-outs among them
                 note, gone = f"{endpoint.url} cannot be reached, or does not answer in time: {error}", True
@@ -272,11 +266,14 @@ class _FleetSession:
                 self._fleet.give_back(endpoint, tokens, failed=failed, gone=gone)
         return _failed(call, note)
 
-    def _refuse(self, error: APIStatusError, call: _Call, endpoint: Endpoint) -> None:
-        of_all = error.status_code in _REFUSALS_OF_ALL and not endpoint.answered
-        if of_all or (error.status_code in _REFUSALS_OF_ONE and call.first):
-            fault = f"{endpoint.url} refuses {self._model!r} with status {error.status_code}: {_message(error)}"
-            raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
+
+def _refuse(error: APIStatusError, call: _Call, url: str, model: str, *, answered: bool) -> None:
+    """Raise InputError for a refusal that does not lie in this one call: the server has `answered` none so far, or it
+    is the first of all."""
+    of_all = error.status_code in _REFUSALS_OF_ALL and not answered
+    if of_all or (error.status_code in _REFUSALS_OF_ONE and call.first):
+        fault = f"{url} refuses {model!r} with status {error.status_code}: {_message(error)}"
+        raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
 
 
 async def _ask(client: AsyncOpenAI, model: str, call: _Call, sampling: Sampling) -> ChatCompletion:

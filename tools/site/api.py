@@ -46,7 +46,8 @@ def file(room: str) -> str:
 def page(room: str) -> str:
     """The room's own docstring, then each public name's."""
     names = [f"{room}.{name}" for name in public(room)] + BESIDES.get(room, [])
-    head = f"# {room}\n\n::: {room}\n    options:\n      members: []\n      show_root_heading: false\n"
+    shown = ("members: []", "show_root_heading: false", "show_root_toc_entry: false")
+    head = f"# {room}\n\n::: {room}\n    options:\n" + "".join(f"      {option}\n" for option in shown)
     return head + "".join(f"\n::: {name}\n" for name in names)
 
 

@@ -85,8 +85,8 @@ def page(verb: Verb) -> str:
     parts = [
         f"# titer {verb.name}",
         _help(verb)[0],
-        "```bash\n" + "\n".join(examples(verb)) + "\n```",
         "```text\n" + _usage(verb, arguments) + "\n```",
+        "```bash\n" + "\n".join(examples(verb)) + "\n```",
         *_table("Arguments", verb, arguments),
         *_table("Options", verb, options),
         _settings(verb),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from titer.lab import make_lab
 from titer.lab.tasks import items
 from titer.pipeline.sampling import make_generator
 from titer.recipe import Generate, LabData, Measure
-from titer.records import read_rollouts, write_records
+from titer.records import read_rollouts, read_traces, write_records
 from titer.store import read_table
 from titer.verbs import measure
+from titer.verbs.traces import filter as filter_traces
 from titer.verbs.traces import measure as measure_traces
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=64)
@@ -112,3 +114,56 @@ def test_what_is_wrong_with_a_shard_is_said_as_without_a_cluster(tmp_path: Path)
         measure_traces(shards, out=tmp_path / "parts", cluster="local")
     with pytest.raises(InputError, match="no folder of data files"):
         measure_traces(shards / "a.jsonl", out=tmp_path / "parts", cluster="local")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"by": "cue_share", "keep": 0.6, "per_problem": 1},
+        {"by": "step_ratio", "keep": 0.5, "paired_with": "convergent"},
+        {"by": "none", "verified": True, "near": 0.9, "longest": 900},
+    ],
+    ids=lambda settings: settings["by"],
+)
+def test_a_folder_of_shards_is_filtered_row_for_row_as_one_process_does(
+    tmp_path: Path, settings: dict[str, object]
+) -> None:
+    made = make_lab(LabData(problems={"countdown3": 60}, suites={}), seed=0)
+    held = [item.problem for item in items("countdown3", 20, seed=0, held=True)]
+    write_records(tmp_path / "held.jsonl", [*held, made.problems[0]])
+    # one teacher's traces carry the answers of both, some of them wrong
+    problems = {problem.id: problem for problem in made.problems}
+    rows = [replace(trace, answer="", correct=None) for trace in made.traces]
+    for i, row in enumerate(rows):
+        if row.teacher == "convergent":
+            of = problems[row.problem_id]
+            answer = "1" if i % 5 == 0 else of.answer
+            rows[i] = replace(row, answer=answer, verifier="exact" if i % 5 == 0 else of.verifier, meta=of.meta)
+    for i in range(4):
+        write_records(tmp_path / "shards" / f"traces-{i}.{'parquet' if i % 2 else 'jsonl'}", rows[i::4])
+    given = settings | {"evaluation": [tmp_path / "held.jsonl"], "seed": 3}
+    alone = filter_traces(tmp_path / "shards", out=tmp_path / "alone", **given)  # type: ignore[arg-type]
+    (tmp_path / "parts" / "kept").mkdir(parents=True)
+    (tmp_path / "parts" / "kept" / "part-00009.jsonl").write_text("of an earlier call\n")
+    together = filter_traces(tmp_path / "shards", out=tmp_path / "parts", cluster="local", **given)  # type: ignore[arg-type]
+    assert together[:2] == alone[:2] and repr(together[2:6]) == repr(alone[2:6])
+    assert 0 < alone.kept < len(rows)
+    for name in ("kept", "control"):
+        parts = list(read_traces(tmp_path / "parts" / name))
+        assert parts == list(read_traces(tmp_path / "alone" / f"{name}.jsonl"))
+    dropped = [(tmp_path / where / "dropped.jsonl").read_text() for where in ("parts", "alone")]
+    assert dropped[0] == dropped[1]
+
+
+def test_what_no_filter_can_do_is_said_as_without_a_cluster(tmp_path: Path) -> None:
+    made = make_lab(LabData(problems={"countdown3": 4}, suites={}), seed=0).traces
+    write_records(tmp_path / "kept" / "a.jsonl", [replace(trace, correct=None) for trace in made])
+    with pytest.raises(InputError, match="this is the input too"):
+        filter_traces(tmp_path / "kept", out=tmp_path, cluster="local")
+    with pytest.raises(InputError, match="no trace has an answer to verify against"):
+        filter_traces(tmp_path / "kept", out=tmp_path / "out", cluster="local", verified=True)
+    (tmp_path / "kept" / "b.jsonl").write_text('{"id": 3}\n')
+    with pytest.raises(InputError, match="b.jsonl, row 1"):
+        filter_traces(tmp_path / "kept", out=tmp_path / "out", cluster="local")
+    dropped = filter_traces(tmp_path / "kept", out=tmp_path / "out", cluster="local", on_bad="drop").dropped
+    assert len(dropped) == 1 and "b.jsonl, row 1" in dropped[0]

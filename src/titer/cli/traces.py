@@ -65,6 +65,10 @@ def filter_(
     ] = None,
     paired_with: Annotated[str, typer.Option(help="Convergent teacher that step_ratio compares with.")] = "",
     seed: Seed = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Filter a folder's files on a Ray cluster: auto, an address, or local; kept is a folder too."),
+    ] = None,
     on_bad: OnBad = "stop",
     as_json: Json = False,
 ) -> None:
@@ -89,6 +93,7 @@ def filter_(
         evaluation=evaluation or [],
         paired_with=paired_with,
         seed=seed,
+        cluster=cluster,
         on_bad=on_bad_choice(on_bad),
     )
     say_dropped(result.dropped)

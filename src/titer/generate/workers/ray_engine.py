@@ -5,7 +5,7 @@
         print(completion.request_id, completion.sample, completion.response)
 
 The actors make their generator once and keep it. A piece whose actor dies goes to another, and the dead one is started
-again; what came back is yielded once. Ray is imported only here.
+again, and given nothing until it is there; what came back is yielded once. Ray is imported only here.
 """
 
 from __future__ import annotations
@@ -80,28 +80,43 @@ class RayGenerator:
             _refuse_unmade(ray, self._actors)
         waiting, pieces = deque[_Piece](), _pieces(checked(requests), self._rows)
         running: dict[Any, tuple[Any, _Piece]] = {}
-        while True:
-            for actor in self._actors:
-                while sum(one is actor for one, _ in running.values()) < AHEAD:
-                    piece = waiting.popleft() if waiting else next(pieces, None)
-                    if piece is None:
-                        break
+        away: dict[Any, Any] = {}  # actors that are started again, by what comes back when they are there
+        while self._actors:
+            for actor in [one for one in self._actors if one not in away.values()]:
+                free = AHEAD - sum(one is actor for one, _ in running.values())
+                for piece in islice(_next_of(waiting, pieces), max(0, free)):
                     running[actor.sample.remote(piece.requests, sampling)] = actor, piece
-            if not running:
+            if not running and not waiting:
                 return
-            (done, *_), _ = ray.wait(list(running), num_returns=1)
-            _, piece = running.pop(done)
+            (done, *_), _ = ray.wait([*running, *away], num_returns=1)
+            if done in away:
+                self._welcome(away.pop(done), done)
+                continue
+            actor, piece = running.pop(done)
             try:
                 yield from ray.get(done)
             except ray.exceptions.RayTaskError as error:
                 cause = error.as_instanceof_cause()
                 raise (cause if isinstance(cause, InputError) else error) from None
             except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError) as error:
+                if actor not in away.values():
+                    away[actor.ready.options(max_task_retries=-1).remote()] = actor
                 failed = piece._replace(failures=piece.failures + 1)
                 if failed.failures < ATTEMPTS:
                     waiting.append(failed)
                 else:
-                    yield from _given_up(failed, error)
+                    yield from _given_up(failed, f"its actor died {failed.failures} times: {error}")
+        for piece in _next_of(waiting, pieces):
+            yield from _given_up(piece, "no actor can be started again")
+
+    def _welcome(self, actor: Any, ready: Any) -> None:
+        """Take an actor back that was started again, or strike it off where it cannot be."""
+        import ray
+
+        try:
+            ray.get(ready)
+        except ray.exceptions.RayActorError:
+            self._actors.remove(actor)
 
     def close(self) -> None:
         """Let the actors go; a later stream starts others."""
@@ -167,8 +182,15 @@ def _pieces(requests: Iterator[Request], rows: int) -> Iterator[_Piece]:
         yield _Piece(some)
 
 
-def _given_up(piece: _Piece, error: Exception) -> Iterator[Completion]:
-    note = f"its actor died {piece.failures} times: {' '.join(str(error).split())[:200]}"
+def _next_of(waiting: deque[_Piece], pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+    """Those that wait first."""
+    while waiting:
+        yield waiting.popleft()
+    yield from pieces
+
+
+def _given_up(piece: _Piece, why: str) -> Iterator[Completion]:
+    note = " ".join(why.split())[:200]
     for request in piece.requests:
         for sample in range(request.first, request.first + request.n):
             yield Completion(request.id, sample, "", "", "", "error", 0, note)

@@ -9,18 +9,16 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from titer.errors import InputError
-from titer.records import Problem, Trace, read_problems, read_traces, write_records
+from titer.records import Trace, read_problems, read_traces, write_records
 from titer.records.writing import disk_faults
-from titer.traces import curate
 from titer.traces import prune as prune_trace
-from titer.traces.choice import STEP_RATIO
-from titer.verbs.sampling import checked_problems
+from titer.traces.choice import STEP_RATIO, Choice, Facts, choose, facts_of
+from titer.verbs.traces.grading import OnBad, graded, is_gradable, known_problems, refuse_unverifiable
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
-
-OnBad = Literal["stop", "drop"]
+from titer.verbs.traces.sharded import Soundness, choose_shards
 
 
 class Filtered(NamedTuple):
@@ -29,7 +27,8 @@ class Filtered(NamedTuple):
     `rules` counts dropped traces by rule; `cutoff` is the largest value kept (nan without a ranking), `unranked` how
     many are kept because they have no rank. Dropping as many by length alone would drop those of more than
     `length_cutoff` characters, and `length_overlap` of the ones dropped by rank (0 and nan where none was). `files` are
-    `kept.jsonl`, `control.jsonl` (as many at random, to test any gain against) and `dropped.jsonl` (id, rule, reason).
+    `kept.jsonl`, `control.jsonl` (as many at random, to test any gain against) and `dropped.jsonl` (id, rule, reason);
+    on a cluster the first two are folders.
     """
 
     kept: int
@@ -68,56 +67,73 @@ def filter(
     evaluation: Sequence[str | Path] = (),
     paired_with: str = "",
     seed: int = 0,
+    cluster: str | None = None,
     on_bad: OnBad = "stop",
 ) -> Filtered:
     """Choose traces of a file and write what is kept, a random control of the same size, and what was dropped.
 
     The settings are those of `titer.traces.curate`. `problems` are used to verify answers that the traces do not say
-    to be right; `evaluation` are files of problems whose near duplicates must go. Raises InputError for settings that
-    contradict each other, and for a file that would be written over.
+    to be right; `evaluation` are files of problems whose near duplicates must go. With a `cluster` (`auto`, an address,
+    or `local`) the files of a folder are read and written by workers of Ray, and `kept` and `control` are folders that
+    get a part for each that has some. Raises InputError for settings that contradict each other, and for a file that
+    would be written over.
     """
     _refuse_contradictions(by, keep, shortest, longest, paired_with)
     folder, bad = Path(out), list[InputError]()
-    files = [folder / f"{name}.jsonl" for name in ("kept", "control", "dropped")]
+    names = ("kept", "control") if cluster else ("kept.jsonl", "control.jsonl")
+    files = [folder / name for name in (*names, "dropped.jsonl")]
     refuse_overwriting(files, [file, problems, *evaluation])
-    rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
-    if verified:
-        known = _known(rows, problems, on_bad, bad)
-        _refuse_unverifiable(rows, known, file)
-        rows = _graded(rows, known)
-    held_out = [problem for suite in evaluation for problem in read_problems(suite, on_bad=on_bad, dropped=bad)]
-    curation = curate(
-        rows,
-        keep=keep,
-        by=by,
-        verified=verified,
-        finished=finished,
-        per_problem=per_problem,
-        shortest=shortest,
-        longest=longest,
-        near=near,
-        evaluation=held_out,
-        paired_with=paired_with,
-        seed=seed,
-    )
-    with disk_faults(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_records(files[0], curation.kept)
-    write_records(files[1], curation.control)
-    _write_dropped(files[2], [(drop.trace.id, drop.rule, drop.reason) for drop in curation.dropped])
-    rules: dict[str, int] = {}
-    for drop in curation.dropped:
-        rules[drop.rule] = rules.get(drop.rule, 0) + 1
+    sound = Soundness(by, verified, finished)
+    settings: dict[str, Any] = {
+        "keep": keep,
+        "by": by,
+        "per_problem": per_problem,
+        "shortest": shortest,
+        "longest": longest,
+        "near": near,
+        "evaluation": [one for suite in evaluation for one in read_problems(suite, on_bad=on_bad, dropped=bad)],
+        "paired_with": paired_with,
+        "seed": seed,
+    }
+    if cluster:
+        known = known_problems([], problems, on_bad, bad) if verified else {}
+        facts, choice = choose_shards(file, folder, cluster, known, sound, settings, on_bad, bad)
+    else:
+        facts, choice = _choose(file, folder, problems, sound, settings, on_bad, bad)
+    _write_dropped(files[2], [(facts[drop.place].id, drop.rule, drop.reason) for drop in choice.dropped])
     return Filtered(
-        len(curation.kept),
-        rules,
-        curation.cutoff,
-        curation.unranked,
-        curation.length_cutoff,
-        curation.length_overlap,
+        len(choice.kept),
+        dict(Counter(drop.rule for drop in choice.dropped)),
+        choice.cutoff,
+        choice.unranked,
+        choice.length_cutoff,
+        choice.length_overlap,
         files,
         [str(error) for error in bad],
     )
+
+
+def _choose(
+    file: str | Path,
+    folder: Path,
+    problems: str | Path | None,
+    sound: Soundness,
+    settings: Mapping[str, Any],
+    on_bad: OnBad,
+    bad: list[InputError],
+) -> tuple[list[Facts], Choice]:
+    rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
+    if sound.verified:
+        known = known_problems(rows, problems, on_bad, bad)
+        refuse_unverifiable((is_gradable(row, known) for row in rows), file)
+        rows = graded(rows, known)
+    facts = facts_of(rows, **sound._asdict())
+    choice = choose(facts, **settings)
+    with disk_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_records(folder / "kept.jsonl", [rows[i] for i in choice.kept])
+    write_records(folder / "control.jsonl", [rows[i] for i in choice.control])
+    return facts, choice
 
 
 def prune(
@@ -131,8 +147,8 @@ def prune(
     refuse_overwriting([out], [file, problems])
     bad = list[InputError]()
     rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
-    known = _known(rows, problems, on_bad, bad)
-    _refuse_unverifiable(rows, known, file)
+    known = known_problems(rows, problems, on_bad, bad)
+    refuse_unverifiable((is_gradable(row, known) for row in rows), file)
     candidates, refused = list[Trace](), Counter[str]()
     for trace in rows:
         found = prune_trace(trace)
@@ -141,11 +157,11 @@ def prune(
             refused["what stays refers to a step that would go" if broken else found.refused] += 1
         elif trace.truncated:
             refused["the trace is truncated"] += 1
-        elif trace.correct is None and trace.problem_id not in known:
+        elif not is_gradable(trace, known):
             refused["no answer to verify"] += 1
         else:
             candidates.append(found.trace)
-    right = [trace for trace in _graded(candidates, known) if trace.correct]
+    right = [trace for trace in graded(candidates, known) if trace.correct]
     write_records(Path(out), right)
     wrong = len(candidates) - len(right)
     return PrunedFile(len(right), dict(refused), wrong, Path(out), [str(error) for error in bad])
@@ -160,35 +176,6 @@ def _refuse_contradictions(by: str, keep: float, shortest: int | None, longest: 
     if paired_with and by != STEP_RATIO:
         fault = f"{paired_with!r} to pair with, but {by} ranks by no pairs"
         raise InputError(fault, field="paired_with", remedy=f"rank by {STEP_RATIO}, or name no teacher")
-
-
-def _known(
-    traces: Sequence[Trace], problems: str | Path | None, on_bad: OnBad, bad: list[InputError]
-) -> dict[str, Problem]:
-    """The problems that traces can be graded by: those of a file, and those that traces carry themselves."""
-    from titer.pipeline.data import problem_of
-
-    known = {problem.id: problem for problem in checked_problems(problems, on_bad, bad)} if problems else {}
-    for trace in traces:
-        if trace.answer and trace.problem_id not in known:
-            known[trace.problem_id] = problem_of(trace)
-    return known
-
-
-def _refuse_unverifiable(traces: Sequence[Trace], known: Mapping[str, Problem], file: str | Path) -> None:
-    if all(trace.correct is None and trace.problem_id not in known for trace in traces):
-        raise InputError(
-            "no trace has an answer to verify against", file=file, field="answer", remedy="give --problems FILE"
-        )
-
-
-def _graded(traces: Sequence[Trace], known: Mapping[str, Problem]) -> list[Trace]:
-    """The traces with `correct` graded where it can be; what a file says itself stands where it cannot."""
-    from titer.pipeline.stages import verify_traces
-
-    gradable = [trace for trace in traces if trace.problem_id in known]
-    graded = {trace.id: trace for trace in verify_traces(gradable, known)}
-    return [graded.get(trace.id, trace) for trace in traces]
 
 
 def _write_dropped(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:

@@ -48,7 +48,7 @@ def measure(
 
         if not out:
             raise InputError("a cluster without --out", field="--cluster", remedy="give a folder for the parts")
-        return measure_shards(file, out=out, cluster=None if cluster == "local" else cluster, on_bad=on_bad)
+        return measure_shards(file, out=out, cluster=cluster, on_bad=on_bad)
     refuse_overwriting([out] if out else [], [file])
     dropped: list[InputError] = []
     totals: dict[str, Means] = {}

@@ -1,120 +1,172 @@
-"""Features of a folder of trace files, each file measured by a worker of a Ray cluster.
+"""A folder of trace files, each measured or filtered by a worker of a Ray cluster.
 
 measure_shards("traces/", out="features/", cluster="auto").means["R1"]["propose_share"]
+filter("traces/", out="chosen/", cluster="auto")  # titer.verbs.traces.filter, by choose_shards
 
-The parts that come out are, one behind the other, what `titer.verbs.traces.measure` writes for the folder, row for row.
+The parts that come out are, one behind the other, what the verbs write for the folder without a cluster, row for row.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from titer.errors import InputError
-from titer.records.formats import shards_of
-from titer.verbs.traces.measure import Means, Measured, OnBad, tallied
+from titer.records import Problem, Trace, read_traces, write_records
+from titer.records.formats import is_parquet, shards_of
+from titer.records.writing import disk_faults
+from titer.traces.choice import Choice, Facts, choose, facts_of
+from titer.traces.stream import Row, measure_stream
+from titer.traces.table import write_stream
+from titer.verbs.traces.cluster import clear_parts, each_shard, hashed, packed, refuse_doubles, unpacked
+from titer.verbs.traces.grading import OnBad, answers_in, graded, is_gradable, refuse_unverifiable
+from titer.verbs.traces.measure import Means, Measured, tallied
+from titer.verbs.traces.outputs import refuse_overwriting
 
 
-class _Part(NamedTuple):
-    """What a worker says of a file, in plain values: rows, sums and counts by teacher, hashes of ids, a line for each
-    dropped row, and of what stopped it fault, remedy, file, row and field."""
+def measure_shards(folder: str | Path, *, out: str | Path, cluster: str, on_bad: OnBad = "stop") -> Measured:
+    """Measure each file of a folder on the cluster at `cluster`, as `each_shard` takes it, and write
+    `part-00000.parquet`, … into `out`, in the order of the files' names.
 
-    rows: int
-    totals: dict[str, list[list[float]]]
-    ids: list[int]
-    dropped: list[str]
-    fault: list[Any]
-
-
-def measure_shards(folder: str | Path, *, out: str | Path, cluster: str | None, on_bad: OnBad = "stop") -> Measured:
-    """Measure each file of a folder on the cluster at `cluster` ("auto": the one this machine belongs to; None: one of
-    this machine alone) and write `part-00000.parquet`, … into `out`, in the order of the files' names.
-
-    Workers read and write the files themselves, so that both folders must be theirs too. Raises InputError as `measure`
-    does, for an id that stands in two files, and without Ray.
+    Raises InputError as `measure` does, for an id that stands in two files, and without Ray.
     """
     shards, parts = shards_of(Path(folder)), Path(out)
-    if parts.resolve() == Path(folder).resolve():
-        raise InputError("the folder of the traces themselves", file=parts, remedy="give another --out")
-    data = _ray_data(cluster)
-    parts.mkdir(parents=True, exist_ok=True)
+    refuse_overwriting([parts], [folder])
+    with disk_faults(parts):
+        clear_parts(parts)
     asked = [
         {"shard": str(shard.resolve()), "part": str(parts.resolve() / f"part-{i:05d}.parquet"), "on_bad": on_bad}
         for i, shard in enumerate(shards)
     ]
-    done = data.from_items(asked, override_num_blocks=len(asked)).map(_measured).take_all()
-    found = [_unpacked(row) for row in sorted(done, key=lambda row: str(row["part"]))]
-    for part in found:
-        if part.fault:
-            fault, remedy, file, row, field = part.fault
-            raise InputError(fault, remedy=remedy, file=file, row=row, field=field)
-    _refuse_doubles(found, shards)
+    found = each_shard(cluster, _measure, asked)
+    refuse_doubles([part["ids"] for part in found], shards)
     totals: dict[str, Means] = {}
     for part in found:
-        for teacher, (sums, counts) in part.totals.items():
+        for teacher, (sums, counts) in part["totals"].items():
             totals.setdefault(teacher, Means()).merge(sums, counts)
     return Measured(
-        sum(part.rows for part in found),
+        sum(len(part["ids"]) for part in found),
         {teacher: total.means() for teacher, total in sorted(totals.items())},
-        [line for part in found for line in part.dropped],
+        [line for part in found for line in part["dropped"]],
     )
 
 
-def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A worker's part, as JSON: Ray Data keeps columns, not objects."""
-    return {"part": row["part"], "said": json.dumps(_measure(Path(row["shard"]), Path(row["part"]), row["on_bad"]))}
-
-
-def _measure(shard: Path, part: Path, on_bad: OnBad) -> _Part:
-    from titer.records import read_traces
-    from titer.store import content_hash
-    from titer.traces.stream import measure_stream
-    from titer.traces.table import write_stream
-
+def _measure(shard: str, part: str, on_bad: OnBad) -> dict[str, Any]:
+    """A worker's part: the hashed ids of its rows, sums and counts of features by teacher, dropped rows."""
     dropped: list[InputError] = []
     totals: dict[str, Means] = {}
     ids: list[int] = []
 
-    def noted(rows: Any) -> Any:
+    def noted(rows: Iterator[list[Row]]) -> Iterator[list[Row]]:
         for batch in rows:
-            ids.extend(int(content_hash(row["id"])[:15], 16) for row in batch)
+            ids.extend(hashed(row["id"]) for row in batch)
             yield batch
 
-    try:
-        traces = read_traces(shard, on_bad=on_bad, dropped=dropped)
-        count = write_stream(part, noted(tallied(measure_stream(traces, workers=1), totals)))
-    except InputError as error:
-        return _Part(0, {}, [], [], [error.fault, error.remedy, error.file, error.row, error.field])
+    traces = read_traces(Path(shard), on_bad=on_bad, dropped=dropped)
+    write_stream(Path(part), noted(tallied(measure_stream(traces, workers=1), totals)))
     sums = {teacher: [means.total.tolist(), means.count.tolist()] for teacher, means in totals.items()}
-    return _Part(count, sums, ids, [str(error) for error in dropped], [])
+    return {"ids": ids, "totals": sums, "dropped": [str(error) for error in dropped]}
 
 
-def _unpacked(row: Mapping[str, Any]) -> _Part:
-    return _Part(*json.loads(row["said"]))
+class Soundness(NamedTuple):
+    """What `titer.traces.choice.facts_of` is asked for."""
+
+    by: str
+    verified: bool
+    finished: bool
 
 
-def _refuse_doubles(parts: list[_Part], shards: list[Path]) -> None:
-    ids = np.array([one for part in parts for one in part.ids], dtype=np.int64)
-    owner = np.repeat(np.arange(len(parts)), [len(part.ids) for part in parts])
-    _, first, counts = np.unique(ids, return_index=True, return_counts=True)
-    if (counts > 1).any():
-        place = owner[ids == ids[first[counts > 1][0]]]
-        raise InputError(
-            f"an id of {shards[place[0]].name} comes again in {shards[place[-1]].name}",
-            field="id",
-            file=shards[place[-1]],
-            remedy="make the ids unique over all files",
-        )
+def choose_shards(
+    folder: str | Path,
+    out: Path,
+    cluster: str,
+    known: Mapping[str, Problem],
+    sound: Soundness,
+    settings: Mapping[str, Any],
+    on_bad: OnBad,
+    bad: list[InputError],
+) -> tuple[list[Facts], Choice]:
+    """Filter the files of a folder: `kept` and `control` in `out` get a part for each file that has some.
+
+    What is known of each trace is found by the workers, the choice is made here with the `settings` of
+    `titer.traces.choice.choose`, and the workers write the parts. Dropped rows join `bad`. Raises InputError as
+    `filter` does, for an id that stands in two files, and without Ray.
+    """
+    shards = shards_of(Path(folder))
+    asked = [{"shard": str(shard.resolve()), "on_bad": on_bad} for shard in shards]
+    answers = _answers_by_shard(cluster, asked, known) if sound.verified else [{} for _ in shards]
+    how = sound._asdict() | {"prompts": bool(settings["near"] or settings["evaluation"])}
+    found = each_shard(cluster, _look, [one | how | {"known": mine} for one, mine in zip(asked, answers, strict=True)])
+    if sound.verified:
+        refuse_unverifiable((part["gradable"] for part in found), folder)
+    refuse_doubles([[hashed(fact[0]) for fact in part["facts"]] for part in found], shards)
+    bad += [unpacked(fault) for part in found for fault in part["dropped"]]
+    facts = [Facts(*fact) for part in found for fact in part["facts"]]
+    choice = choose(facts, **settings)
+    sizes = [len(part["facts"]) for part in found]
+    writes: list[dict[str, Any]] = [
+        one | {"correct": part["correct"], "parts": {}} for one, part in zip(asked, found, strict=True)
+    ]
+    for name, places in (("kept", choice.kept), ("control", choice.control)):
+        with disk_faults(out):
+            clear_parts(out / name)
+        for i, (shard, chosen) in enumerate(zip(shards, _by_shard(places, sizes), strict=True)):
+            ending = "parquet" if is_parquet(shard) else "jsonl"
+            writes[i]["parts"][str((out / name).resolve() / f"part-{i:05d}.{ending}")] = chosen
+    each_shard(cluster, _write, writes)
+    return facts, choice
 
 
-def _ray_data(cluster: str | None) -> Any:
-    from titer.generate.workers.ray_engine import connected
+def _answers_by_shard(
+    cluster: str, asked: Sequence[Mapping[str, Any]], known: Mapping[str, Problem]
+) -> list[dict[str, Any]]:
+    """For each shard the problems that its traces are graded by: those `known`, and those that a trace of any shard
+    carries itself, the first of each."""
+    carried = each_shard(cluster, _answers, asked)
+    every = {name: asdict(problem) for name, problem in known.items()}
+    for part in carried:
+        every = part["carried"] | every
+    return [{name: every[name] for name in part["problems"] if name in every} for part in carried]
 
-    connected(cluster)
-    import ray.data
 
-    return ray.data
+def _answers(shard: str, on_bad: OnBad) -> dict[str, Any]:
+    """The problems that a shard's traces are of, and those that they carry."""
+    rows = list(read_traces(Path(shard), on_bad=on_bad, dropped=[]))
+    carried = {name: asdict(problem) for name, problem in answers_in(rows, {}).items()}
+    return {"problems": sorted({row.problem_id for row in rows}), "carried": carried}
+
+
+def _look(
+    shard: str, on_bad: OnBad, by: str, verified: bool, finished: bool, prompts: bool, known: dict[str, Any]
+) -> dict[str, Any]:
+    """What is known of each trace of a shard, and which are right; prompts only where they are asked for."""
+    dropped: list[InputError] = []
+    rows: list[Trace] = list(read_traces(Path(shard), on_bad=on_bad, dropped=dropped))
+    problems = {name: Problem(**problem) for name, problem in known.items()}
+    gradable = any(is_gradable(row, problems) for row in rows)
+    if verified:
+        rows = graded(rows, problems)
+    facts = facts_of(rows, by=by, verified=verified, finished=finished)
+    return {
+        "facts": facts if prompts else [fact._replace(prompt="") for fact in facts],
+        "correct": [row.correct for row in rows],
+        "gradable": gradable,
+        "dropped": [packed(error) for error in dropped],
+    }
+
+
+def _write(shard: str, on_bad: OnBad, correct: list[bool | None], parts: dict[str, list[int]]) -> None:
+    rows = read_traces(Path(shard), on_bad=on_bad, dropped=[])
+    traces = [replace(row, correct=right) for row, right in zip(rows, correct, strict=True)]
+    for part, places in parts.items():
+        if places:
+            write_records(Path(part), [traces[place] for place in places])
+
+
+def _by_shard(places: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+    """Places among all traces as places within each shard."""
+    starts = [0, *accumulate(sizes)]
+    return [[place - start for place in places if start <= place < end] for start, end in pairwise(starts)]

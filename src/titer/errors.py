@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ _OBEYED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u206
 def harmless(text: str) -> str:
     """`text` on one line, with a space for each character that a terminal would obey or could not be given."""
     return _OBEYED.sub(" ", text)
+
+
+def escaped(json_text: str) -> str:
+    r"""JSON in which those characters are escaped, as `\u009b`: the same to whoever parses it."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", json_text)
 
 
 class InputError(Exception):
@@ -55,6 +62,26 @@ class InputError(Exception):
         head = ", ".join(place)
         line = f"{head}: {self.fault}; {self.remedy}" if head else f"{self.fault}; {self.remedy}"
         return " ".join(line.split())
+
+
+# what reading a file of another form than it should have raises
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+
+
+@contextmanager
+def reading(file: str | Path, *, remedy: str, by: str = "titer") -> Iterator[None]:
+    """Around what reads a file that `by` wrote: a file of another form, half of one too, is an InputError.
+
+    >>> with reading("choice.json", remedy="remove it"):
+    ...     {}["objective"]
+    Traceback (most recent call last):
+    titer.errors.InputError: choice.json: is not as titer writes it (KeyError: 'objective'); remove it
+    """
+    try:
+        yield
+    except MALFORMED as error:
+        fault = f"is not as {by} writes it ({type(error).__name__}: {str(error)[:100]})"
+        raise InputError(fault, file=file, remedy=remedy) from error
 
 
 def _made_again(fault: str, remedy: str, file: str | None, row: int | None, field: str | None) -> InputError:

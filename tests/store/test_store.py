@@ -92,7 +92,7 @@ def test_refuses_a_folder_that_is_something_else(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no manifest\.json"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(InputError, match="broken manifest"):
+    with pytest.raises(InputError, match="is not as titer writes it"):
         read_manifest(tmp_path)
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from titer.errors import InputError, harmless
+from titer.errors import InputError, escaped, harmless
 from titer.processes import is_main
 
 
@@ -39,7 +39,7 @@ def print_json(value: Any) -> None:
     from titer.cli.plain import plain
 
     if is_main():
-        print(json.dumps(plain(value), ensure_ascii=False))
+        print(escaped(json.dumps(plain(value), ensure_ascii=False)))
 
 
 def print_pairs(pairs: dict[str, Any]) -> None:

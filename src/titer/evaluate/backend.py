@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 
 EXTRA: Final = "pip install 'titer[harness]'"
 LAST_LINES: Final = 3  # of what it printed, in an error
@@ -49,4 +49,7 @@ def has_chat_template(model: str) -> bool:
     if (folder / "chat_template.jinja").exists():
         return (folder / "chat_template.jinja").stat().st_size > 0
     file = folder / "tokenizer_config.json"
-    return file.exists() and bool(json.loads(file.read_text(encoding="utf-8")).get("chat_template"))
+    if not file.exists():
+        return False
+    with reading(file, remedy="mend the model's folder", by="a tokenizer"):
+        return bool(json.loads(file.read_text(encoding="utf-8")).get("chat_template"))

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from titer import __version__
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.records.results import SuiteSummary
 from titer.records.schema import Problem, Rollout
 from titer.rollouts.claim import shown
@@ -54,8 +54,11 @@ def read_harness(path: Path, metrics: Mapping[str, str] | None = None) -> list[H
     which less is better.
     """
     file = _newest(path)
-    found = _loaded(file)
-    asked = metrics or {}
+    with reading(file, remedy=REMEDY, by="lm-eval or lighteval"):
+        return _scores(file, _loaded(file), metrics or {})
+
+
+def _scores(file: Path, found: Mapping[str, Any], asked: Mapping[str, str]) -> list[HarnessScore]:
     counts = found.get("n-samples") or {}
     lower = {
         (task, metric)
@@ -144,7 +147,7 @@ def _newest(path: Path) -> Path:
 def _loaded(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"no JSON: {error}", file=file, remedy=REMEDY) from None
     if not isinstance(found, dict) or not isinstance(found.get("results"), dict):
         raise InputError("has no results", file=file, remedy=REMEDY)
@@ -179,12 +182,12 @@ def _samples(file: Path, task: str, metric: str, kept: str) -> dict[str, float]:
     if not samples.exists():
         return {}
     values: dict[str, list[float]] = {}
-    for number, line in enumerate(samples.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(samples.read_bytes().splitlines(), 1):
         try:
             row = json.loads(line)
             if (row.get("filter", kept) == kept or not kept) and row[metric] is not None:  # None: not graded
                 values.setdefault(str(row["doc_hash"]), []).append(float(row[metric]))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             fault = f"is no sample with a doc_hash and {metric}"
             raise InputError(fault, file=samples, row=number, remedy="log the samples again") from None
     return {name: sum(found) / len(found) for name, found in values.items()}

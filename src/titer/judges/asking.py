@@ -114,7 +114,7 @@ def _cached(path: Path, row: int, line: bytes) -> tuple[str, str]:
     try:
         found = json.loads(line)
         key, answer = found["key"], found["answer"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _no_cache(path, row) from None
     if not (isinstance(key, str) and isinstance(answer, str)):
         raise _no_cache(path, row)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeVar
 
 from titer.errors import InputError
 from titer.recipe import Lora
 
 LAB = Path(__file__).parent.parent / "lab" / "base"
 T = TypeVar("T", "Loaded", "Described")
+NO_CODE: Final[Mapping[str, Any]] = MappingProxyType({"trust_remote_code": False})  # left out, a terminal is asked
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -92,15 +94,15 @@ def add_lora(model: Any, lora: Lora, *, seed: int = 0) -> Any:
 
 
 def _opened(name: str, load: Callable[[str], T]) -> T:
-    from safetensors import SafetensorError
-
     place = locate(name)
     _hush()
     try:
         if not Path(place).exists():
             _refuse_unreachable(place)
         return load(place)
-    except (OSError, ValueError, SafetensorError) as error:
+    except Exception as error:  # of transformers, peft, safetensors and torch, for whatever a folder may hold
+        if isinstance(error, InputError):
+            raise
         reason = _first_line(error)
         raise InputError(f"cannot load model {name!r}: {reason}", field="model", remedy="check the name") from error
 
@@ -137,13 +139,13 @@ def _describe(place: str) -> Described:
 
     if place.endswith(".gguf"):
         folder, file = _gguf(Path(place))
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        return Described(AutoConfig.from_pretrained(folder, gguf_file=file), tokenizer)
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, **NO_CODE)
+        return Described(AutoConfig.from_pretrained(folder, gguf_file=file, **NO_CODE), tokenizer)
     if (Path(place) / "adapter_config.json").exists():
-        return Described(_describe(locate(_base_of(place))).config, AutoTokenizer.from_pretrained(place))
+        return Described(_describe(locate(_base_of(place))).config, AutoTokenizer.from_pretrained(place, **NO_CODE))
     return Described(
-        AutoConfig.from_pretrained(place, trust_remote_code=False),
-        AutoTokenizer.from_pretrained(place, trust_remote_code=False),
+        AutoConfig.from_pretrained(place, **NO_CODE),
+        AutoTokenizer.from_pretrained(place, **NO_CODE),
     )
 
 
@@ -165,10 +167,8 @@ def _load_folder(place: str) -> Loaded:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(
-        place, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
-    )
-    return Loaded(model, AutoTokenizer.from_pretrained(place, trust_remote_code=False))
+    model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, use_safetensors=True, **NO_CODE)
+    return Loaded(model, AutoTokenizer.from_pretrained(place, **NO_CODE))
 
 
 def _load_adapter(place: str) -> Loaded:
@@ -176,9 +176,11 @@ def _load_adapter(place: str) -> Loaded:
     from peft import PeftModel
     from transformers import AutoTokenizer
 
+    if not (Path(place) / "adapter_model.safetensors").exists():
+        raise OSError("the adapters have no adapter_model.safetensors; weights in other formats are not read")
     model = PeftModel.from_pretrained(_load(locate(_base_of(place))).model, place).merge_and_unload()
     model.name_or_path = model.config.name_or_path = place  # what later adapters say that they were trained on
-    return Loaded(model, AutoTokenizer.from_pretrained(place))
+    return Loaded(model, AutoTokenizer.from_pretrained(place, **NO_CODE))
 
 
 def _gguf(path: Path) -> tuple[Path, str]:
@@ -193,8 +195,8 @@ def _load_gguf(path: Path) -> Loaded:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder, file = _gguf(path)
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, **NO_CODE)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32, **NO_CODE)
     # transformers keeps calling the dequantized model quantized, and then refuses to save it
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import load_model
 from titer.pipeline.data import Inputs
@@ -22,7 +22,7 @@ from titer.pipeline.trial import FEWEST, change_in_accuracy, held_out, let_go, s
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Trace
 from titer.records.results import Difference
-from titer.store import write_json, write_table
+from titer.store import STAGE_AGAIN, write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
@@ -61,7 +61,9 @@ def choose_objective(recipe: Recipe, inputs: Inputs, traces: Sequence[Trace], wo
 
 def chosen(folder: Path) -> str:
     """The objective that stands in a finished choice."""
-    return str(json.loads((folder / "choice.json").read_text(encoding="utf-8"))["objective"])
+    file = folder / "choice.json"
+    with reading(file, remedy=STAGE_AGAIN):
+        return str(json.loads(file.read_text(encoding="utf-8"))["objective"])
 
 
 def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[str, Prior]:

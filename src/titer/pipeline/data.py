@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
 from titer.pipeline.decisions import write_decisions
 from titer.recipe import Data, GymData, Recipe
@@ -25,7 +25,7 @@ from titer.records import (
     refuse_overlap,
     write_records,
 )
-from titer.store import file_hash, read_table, write_json, write_table
+from titer.store import STAGE_AGAIN, file_hash, read_table, write_json, write_table
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
@@ -140,10 +140,10 @@ def _decision(dropped: list[InputError]) -> Decision:
 
 def load_inputs(folder: Path) -> Inputs:
     """The tables that `prepare` wrote."""
-    suites = [
-        Suite(row["suite"], row["axis"], list(read_problems(folder / "suites" / f"{row['suite']}.parquet")))
-        for row in read_table(folder / "suites.parquet")
-    ]
+    rows = read_table(folder / "suites.parquet")
+    with reading(folder / "suites.parquet", remedy=STAGE_AGAIN):
+        named = [(str(row["suite"]), str(row["axis"])) for row in rows]
+    suites = [Suite(name, axis, list(read_problems(folder / "suites" / f"{name}.parquet"))) for name, axis in named]
     problems = list(read_problems(folder / "problems.parquet"))
     rehearsal = folder / "rehearsal.parquet"
     return Inputs(
@@ -156,8 +156,9 @@ def load_inputs(folder: Path) -> Inputs:
 
 def read_dropped(folder: Path) -> list[str]:
     """The rows that the data stage dropped, a line each."""
-    lines: list[str] = json.loads((folder / "dropped_rows.json").read_text(encoding="utf-8"))
-    return lines
+    file = folder / "dropped_rows.json"
+    with reading(file, remedy=STAGE_AGAIN):
+        return [str(line) for line in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def problem_of(trace: Trace) -> Problem:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from titer.errors import reading
 from titer.evaluate.allocate import Part, allocate, resolution, tokens_of
 from titer.generate.protocol import Sampling
 from titer.pipeline.data import Suite
@@ -23,7 +24,7 @@ from titer.pipeline.thinking import thinking_of
 from titer.recipe import Evaluate, Recipe
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
-from titer.store import write_json
+from titer.store import STAGE_AGAIN, write_json
 from titer.verify import Grader
 
 
@@ -110,16 +111,22 @@ def evaluate_models(
 def note_pace(file: Path, drawn: Sequence[Rollout], seconds: float) -> None:
     """Add what was freshly drawn, and how long that took, to what stands in the file: a resumed run adds to it."""
     if drawn:
-        had = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"tokens": 0, "seconds": 0.0}
+        had = _pace(file) if file.exists() else {"tokens": 0, "seconds": 0.0}
         tokens = had["tokens"] + sum(rollout.tokens for rollout in drawn)
         write_json(file, {"tokens": tokens, "seconds": had["seconds"] + seconds})
+
+
+def _pace(file: Path) -> dict[str, float]:
+    with reading(file, remedy=STAGE_AGAIN):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {name: found[name] + 0 for name in ("tokens", "seconds")}
 
 
 def budget(settings: Evaluate, pace: Path) -> int | None:
     """The tokens for a checkpoint in between: as set, or as many as the minutes allow at the base's pace."""
     if not settings.minutes:
         return settings.tokens
-    measured: dict[str, float] = json.loads(pace.read_text(encoding="utf-8"))
+    measured = _pace(pace)
     return max(1, round(60 * settings.minutes * measured["tokens"] / max(1e-9, measured["seconds"])))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.models import Loaded, add_lora, load_model
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.pick import HOW, Picked, Pool, at_random, pick
@@ -22,7 +22,7 @@ from titer.pipeline.trial import NOTHING_TO_PLAN, held_out
 from titer.processes import launched
 from titer.recipe import Plan, Recipe, Train
 from titer.records import Decision, Problem, Trace, read_traces, write_records
-from titer.store import write_json, write_table
+from titer.store import STAGE_AGAIN, write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
@@ -83,7 +83,9 @@ def write_plan(work: Path, plan: Planned, asked: Train, kept: int, too_long: int
 
 def read_plan(folder: Path, settings: Train) -> Train:
     """The settings with the budget that a finished plan came to, and nothing left to be planned."""
-    updates = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["updates"]
+    file = folder / "plan.json"
+    with reading(file, remedy=STAGE_AGAIN):
+        updates = json.loads(file.read_text(encoding="utf-8"))["updates"]
     return settings.model_copy(update={"updates": updates, **NOTHING_TO_PLAN})
 
 
@@ -189,7 +191,8 @@ def _tried(
     """What `auto` came to here before, or comes to now; no more often than leaves one update of different traces."""
     file = work / "repetition.json"
     if file.exists():
-        return Repetition(**json.loads(file.read_text(encoding="utf-8")))
+        with reading(file, remedy="remove it, and it is found out again"):
+            return Repetition(**json.loads(file.read_text(encoding="utf-8")))
     found = choose_repetition(pool, settings, model, work=work / "trial", seed=seed, plan=plan, held=held, said=said)
     found = found._replace(times=min(found.times, float(settings.updates or 1)))
     write_json(file, found._asdict())
@@ -210,7 +213,8 @@ def _measured_seconds(pool: Pool, settings: Train, model: str, work: Path, seed:
 
     file = work / "seconds.json"
     if file.exists():
-        return float(json.loads(file.read_text(encoding="utf-8")))
+        with reading(file, remedy="remove it, and it is measured again"):
+            return float(json.loads(file.read_text(encoding="utf-8")))
     base = load_model(model).model
     student = add_lora(base, settings.lora, seed=seed) if settings.lora else base
     seconds = seconds_an_update(

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from titer.dynamics import Judgement, Verdict, judge
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
@@ -36,7 +37,7 @@ from titer.report import (
     pick_pairs,
     render,
 )
-from titer.store import Mirror, read_manifest, read_table, write_json, write_table, write_text
+from titer.store import STAGE_AGAIN, Mirror, read_manifest, read_table, write_json, write_table, write_text
 from titer.traces.cues import BEHAVIOURS, DEFINITIONS
 
 P_BINS: Final = 20  # titer.train.telemetry.BINS: a report needs no torch
@@ -157,14 +158,18 @@ def _objective(asked: str, settled: Path) -> str:
     """The objective as the recipe has it, or what auto came to."""
     if asked != "auto" or not settled.exists():
         return asked
-    return f"{json.loads(settled.read_text(encoding='utf-8'))['objective']} (auto)"
+    with reading(settled, remedy=STAGE_AGAIN):
+        return f"{json.loads(settled.read_text(encoding='utf-8'))['objective']} (auto)"
 
 
 def _decisions(run: Path, manifest: Mapping[str, Any]) -> Iterable[Decision]:
     for stage in manifest["stages"]:
         file = run / stage / "decisions.json"
         if file.exists():
-            yield from (Decision(**row) for row in json.loads(file.read_text(encoding="utf-8")))
+            with reading(file, remedy=STAGE_AGAIN):
+                rows = json.loads(file.read_text(encoding="utf-8"))
+                decisions = [Decision(**{**row, "evidence": {**row["evidence"]}}) for row in rows]
+            yield from decisions
 
 
 def _verdict_decisions(judgement: Judgement | None, differences: Sequence[Difference]) -> Iterable[Decision]:
@@ -219,20 +224,21 @@ def _verdict_decision(verdict: Verdict, differences: Sequence[Difference]) -> De
 
 
 def _training(file: Path) -> list[TrainRow]:
-    return [
-        TrainRow(
-            step=row["step"],
-            epoch=row["epoch"],
-            loss=row["loss"],
-            token_accuracy=row["token_accuracy"],
-            lr=row["learning_rate"],
-            grad_norm=row["grad_norm"],
-            tokens_per_s=row["tokens_per_second"],
-            tokens=_by_kind(row.get("p_histogram", ())),
-            pull=_by_kind(row.get("pull_histogram", ())),
-        )
-        for row in _lines(file)
-    ]
+    with reading(file, remedy=STAGE_AGAIN):
+        return [
+            TrainRow(
+                step=int(row["step"]),
+                epoch=float(row["epoch"]),
+                loss=float(row["loss"]),
+                token_accuracy=float(row["token_accuracy"]),
+                lr=float(row["learning_rate"]),
+                grad_norm=float(row["grad_norm"]),
+                tokens_per_s=float(row["tokens_per_second"]),
+                tokens=_by_kind(row.get("p_histogram", ())),
+                pull=_by_kind(row.get("pull_histogram", ())),
+            )
+            for row in _lines(file)
+        ]
 
 
 def _by_kind(flat: Sequence[float]) -> dict[str, Sequence[float]]:
@@ -242,18 +248,24 @@ def _by_kind(flat: Sequence[float]) -> dict[str, Sequence[float]]:
 
 
 def _probes(file: Path) -> list[ProbeRow]:
-    return [ProbeRow(step=row["step"], token_accuracy=row["token_accuracy"], loss=row["nll"]) for row in _lines(file)]
+    with reading(file, remedy=STAGE_AGAIN):
+        return [
+            ProbeRow(step=int(row["step"]), token_accuracy=float(row["token_accuracy"]), loss=float(row["nll"]))
+            for row in _lines(file)
+        ]
 
 
 def _parts(file: Path) -> list[Part]:
     """What the checkpoints between base and last were asked; nothing where that was everything."""
-    rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    return [Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])}) for row in rows]
+    with reading(file, remedy=STAGE_AGAIN):
+        rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+        return [Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])}) for row in rows]
 
 
 def _endpoint(train: Path, probes: Sequence[ProbeRow]) -> ProbeRow | None:
     file = train / "endpoint.json"
-    fired = json.loads(file.read_text(encoding="utf-8"))["fired"] if file.exists() else None
+    with reading(file, remedy=STAGE_AGAIN):
+        fired = json.loads(file.read_text(encoding="utf-8"))["fired"] if file.exists() else None
     return next((probe for probe in probes if probe.step == fired), None)
 
 
@@ -262,9 +274,9 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 def _curation(folder: Path) -> Curation:
-    dropped: dict[str, int] = {}
-    for row in read_table(folder / "reasons.parquet"):
-        dropped[row["rule"]] = dropped.get(row["rule"], 0) + 1
+    rows = read_table(folder / "reasons.parquet")
+    with reading(folder / "reasons.parquet", remedy=STAGE_AGAIN):
+        dropped = dict(Counter(str(row["rule"]) for row in rows))
     return Curation(kept=sum(1 for _ in read_traces(folder / "kept.parquet")), dropped=dropped)
 
 
@@ -277,7 +289,9 @@ class Curated(NamedTuple):
 
 
 def _curated(folder: Path) -> Curated:
-    reasons = {row["trace_id"]: f"{row['rule']}: {row['reason']}" for row in read_table(folder / "reasons.parquet")}
+    rows = read_table(folder / "reasons.parquet")
+    with reading(folder / "reasons.parquet", remedy=STAGE_AGAIN):
+        reasons = {str(row["trace_id"]): f"{row['rule']}: {row['reason']}" for row in rows}
     dropped = list(read_traces(folder / "dropped.parquet")) if reasons else []
     return Curated(list(read_traces(folder / "kept.parquet")), dropped, reasons)
 
@@ -311,7 +325,7 @@ def _last_step(run: Path, manifest: Mapping[str, Any]) -> int:
     # rounds after the one that was kept have trained, too
     names = [name for name in stages if name.split("-")[0] in ("train", "rl") and _round(name) <= _round(made_by)]
     steps = [
-        max((int(at.name.removeprefix("step-")) for at in (run / name / "checkpoints").glob("step-*")), default=0)
+        max((int(at.name.removeprefix("step-")) for at in (run / name / "checkpoints").glob("step-*[0-9]")), default=0)
         for name in names
     ]
     return max(1, sum(steps))

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from titer.errors import reading
 from titer.measure import SolveRate
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.fine_tune import Going, named
 from titer.records import Decision
 from titer.stages import Entry, gaps, route, shares
-from titer.store import read_table, write_table
+from titer.store import STAGE_AGAIN, read_table, write_table
 
 
 def route_measured(going: Going, number: int = 1) -> list[Entry]:
@@ -30,12 +31,16 @@ def route_measured(going: Going, number: int = 1) -> list[Entry]:
 
 def ledger_of(going: Going, number: int) -> list[Entry]:
     """Where each problem went in a round."""
-    rows = read_table(going.folder.path / named("route", number) / "ledger.parquet")
-    return [Entry(**{**row, "places": tuple(row["places"])}) for row in rows]
+    file = going.folder.path / named("route", number) / "ledger.parquet"
+    rows = read_table(file)
+    with reading(file, remedy=STAGE_AGAIN):
+        return [Entry(**{**row, "places": tuple(row["places"])}) for row in rows]
 
 
 def _write(going: Going, measured: Path, number: int, work: Path) -> None:
-    rates = {row["problem_id"]: SolveRate(**row) for row in read_table(measured / "solve_rates.parquet")}
+    rows = read_table(measured / "solve_rates.parquet")
+    with reading(measured / "solve_rates.parquet", remedy=STAGE_AGAIN):
+        rates = {row["problem_id"]: SolveRate(**row) for row in rows}
     ledger = list(route(rates, going.recipe.route.allocation).values())
     write_table(work / "ledger.parquet", [entry.row for entry in ledger])
     write_decisions(work, [_decision(going, ledger, number)])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.records import Problem
 from titer.store import content_hash, write_json
 
@@ -35,7 +35,8 @@ def claim_problems(out: Path, made_with: Mapping[str, Any], problems: Mapping[st
 
     Raises InputError naming what differs.
     """
-    known = claimed(out).get("problems", {}) if holds_any(out) else {}
+    known = claimed(out).get("problems") if holds_any(out) else {}
+    known = known if isinstance(known, dict) else {}  # else one hash of all: such rollouts are refused
     claim(out, {**made_with, "problems": {**known, **{name: problems[name] for name in problems.keys() & known}}})
     write_json(out.with_suffix(".made.json"), {**made_with, "problems": {**known, **problems}})
 
@@ -43,7 +44,10 @@ def claim_problems(out: Path, made_with: Mapping[str, Any], problems: Mapping[st
 def claimed(out: Path) -> dict[str, Any]:
     """What stands beside `out`; nothing where nothing does."""
     file = out.with_suffix(".made.json")
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+    if not file.exists():
+        return {}
+    with reading(file, remedy="remove it and the rollouts beside it, and they are drawn again"):
+        return {**json.loads(file.read_text(encoding="utf-8"))}
 
 
 def shown(problem: Problem) -> list[Any]:

@@ -3,9 +3,10 @@
 from titer.store.atomic import append_line, publish, write_json, write_text
 from titer.store.mirror import Mirror
 from titer.store.run import Run, content_hash, file_hash, read_manifest, versions
-from titer.store.tables import read_table, write_table
+from titer.store.tables import STAGE_AGAIN, read_table, write_table
 
 __all__ = [
+    "STAGE_AGAIN",
     "Mirror",
     "Run",
     "append_line",

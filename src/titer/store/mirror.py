@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.store.atomic import publish, write_json
 
 MANIFEST = "manifest.json"
@@ -155,7 +155,10 @@ def _is_file(url: str) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+    if not file.exists():
+        return None
+    with reading(file, remedy="remove it, and the same command fetches it again"):
+        return {**json.loads(file.read_text(encoding="utf-8"))}
 
 
 @contextmanager

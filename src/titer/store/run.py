@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.store.atomic import publish, sync_folder, write_json, write_text
 from titer.store.mirror import Mirror
 
@@ -81,7 +81,7 @@ class Run:
         if mirror:
             path.mkdir(parents=True, exist_ok=True)
             mirror.fetch(said)
-        if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists():
+        if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists() and not _is_run(path):
             raise InputError("not a run directory, and not empty", file=path, remedy="give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, mirror)
@@ -106,7 +106,7 @@ class Run:
         """The folder of stage `name` for these inputs, built if it is not there. `said` hears what happens."""
         key, final = content_hash([name, inputs]), self.path / name
         # what the folder says of itself counts: a kill may fall between its publication and the manifest
-        made = json.loads((final / STAGE).read_text(encoding="utf-8")) if (final / STAGE).exists() else {}
+        made = _made_by(final)
         if made.get("key") == key:
             self._record(name, made)
             if self.mirror:
@@ -151,6 +151,25 @@ class Run:
             write_json(self.path / "manifest.json", manifest)
 
 
+def _facts_of(made: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
+    parts = [{**made.get(part, {})} for part in ("inputs", "versions", "machine")]
+    return str(made["key"]), float(made["seconds"]), parts[0]
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder without a manifest is a run's all the same: its stages say what made them."""
+    return (path / "recipe.yaml").exists() and any(path.glob(f"*/{STAGE}"))
+
+
+def _made_by(folder: Path) -> dict[str, Any]:
+    """What a stage's folder says that made it, if it says so. Raises InputError where that is broken."""
+    file = folder / STAGE
+    if not file.exists():
+        return {}
+    with reading(file, remedy="remove its folder, and the stage is run again"):
+        return {**json.loads(file.read_text(encoding="utf-8"))}
+
+
 def _made(key: str, inputs: Mapping[str, Any], began: float) -> dict[str, Any]:
     """What made a stage. `seconds` are those of the attempt that finished it."""
     return {
@@ -168,7 +187,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     if not file.is_file():
         raise InputError("no manifest.json, so not a run directory", file=path, remedy="give the folder of a run")
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise InputError(f"broken manifest: {error}", file=file, remedy="restore it or start a new run") from None
+    with reading(file, remedy="remove it, and `titer run` writes it again from what the stages' folders say"):
+        manifest = {**json.loads(file.read_text(encoding="utf-8"))}
+        # what later readers rely on
+        _ = str(manifest["name"]), *(_facts_of(made) for made in manifest["stages"].values())
+    return manifest

@@ -13,6 +13,8 @@ from typing import Any
 from titer.errors import InputError
 from titer.store.atomic import write_bytes
 
+STAGE_AGAIN = "remove the folder it is in, and its stage is run again"  # the remedy for a damaged file of a stage
+
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows of plain values as one Parquet file, whole or not at all."""
@@ -26,7 +28,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
-    """All rows of a Parquet file. Raises InputError when it is missing or not Parquet."""
+    """All rows of a Parquet file. Raises InputError when it is missing, damaged or not Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -34,5 +36,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         return list(pq.read_table(path).to_pylist())
     except FileNotFoundError:
         raise InputError("no such table", file=path, remedy="run the stage that writes it") from None
-    except pa.ArrowInvalid as error:
-        raise InputError(f"not a Parquet table: {error}", file=path, remedy="run its stage again") from None
+    # of damage Arrow says OSError, a bad encoding is a ValueError
+    except (pa.ArrowException, OSError, ValueError) as error:
+        fault = f"not a Parquet table: {str(error)[:200]}"
+        raise InputError(fault, file=path, remedy=STAGE_AGAIN) from None

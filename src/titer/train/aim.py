@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.objectives import Objective, objective, quantiles
 from titer.recipe import Train
 from titer.store import write_json
@@ -68,8 +68,7 @@ def take_aim(
     check_vocabulary(model, samples)
     cuts: dict[float, float] = {}
     if wanted := [] if f else quantiles(spec):
-        stored = json.loads(file.read_text(encoding="utf-8"))["cuts"] if file.exists() else {}
-        cuts = {float(q): cut for q, cut in stored.items()} or _cuts(wanted, model, tokenizer, samples, seed)
+        cuts = _stored_cuts(file) or _cuts(wanted, model, tokenizer, samples, seed)
     f = f or objective(spec, cuts)
     if "trace_N" in f.needs:
         losses = token_losses(model, tokenizer, samples)
@@ -106,6 +105,13 @@ def termination_weight(samples: Sequence[Sample], structure: Sequence[int], shar
             remedy="leave it out, or mend the chat template",
         )
     return min(MOST_WEIGHT, max(1.0, share * (every - among) / ((1 - share) * among)))
+
+
+def _stored_cuts(file: Path) -> dict[float, float]:
+    if not file.exists():
+        return {}
+    with reading(file, remedy="remove the folder of the training to begin it anew"):
+        return {float(q): float(cut) for q, cut in json.loads(file.read_text(encoding="utf-8"))["cuts"].items()}
 
 
 def _cuts(

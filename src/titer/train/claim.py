@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.objectives import Objective, canonical
 from titer.recipe import Train
 from titer.store import read_table, write_json, write_table
@@ -43,7 +43,10 @@ def claim_folder(
     if f:
         ours["objective"] = f.name
     file, table = out / "training.json", out / "samples.parquet"
-    theirs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else ours
+    theirs = ours
+    if file.exists():
+        with reading(file, remedy="give another output folder, or remove this one"):
+            theirs = {**json.loads(file.read_text(encoding="utf-8"))}
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
         what = f"{', '.join(changed)} differ"
         if "traces" in changed and table.exists():

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -23,9 +24,11 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from titer.errors import InputError
+from titer.errors import MALFORMED, InputError, reading
+from titer.records.rows import json_object
 from titer.store import publish, write_json, write_text
 from titer.train.endpoint import Stop
+from titer.train.safely import SafePlanner, refuse_foreign
 
 # it says at every save and load of one process that there is only one
 logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
@@ -53,13 +56,13 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log; a last line torn by a crash is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
+    """The rows of a log; a last line torn by a crash is left out. Raises InputError for other rows than a log's."""
+    with reading(path, remedy="remove the folder of the training to begin it anew"):
+        *lines, last = path.read_text(encoding="utf-8").split("\n")
+        rows = [json.loads(line) for line in lines if line]
+        # without its newline a row is one that was being written; "{}" would be whole, but no row
+        rows += [row] if (row := json_object(last)) and "step" in row else []
+        _ = [row["step"] + 0 for row in rows]
     return rows
 
 
@@ -83,13 +86,18 @@ def checkpoint_path(out: Path, step: int) -> Path:
 
 def kept_checkpoints(out: Path) -> dict[int, Path]:
     """The checkpoints of a training, by update."""
-    return {int(path.name.removeprefix("step-")): path for path in sorted((out / "checkpoints").glob("step-*"))}
+    found = [(path.name.removeprefix("step-"), path) for path in sorted((out / "checkpoints").glob("step-*"))]
+    return {int(step): path for step, path in found if step.isdecimal()}  # others are copies that somebody made
 
 
 def read_stop(out: Path) -> Stop | None:
     """The stop that an earlier process came to."""
     file = out / "endpoint.json"
-    return Stop(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+    if not file.exists():
+        return None
+    with reading(file, remedy="remove the folder of the training to begin it anew"):
+        stop = Stop(**json.loads(file.read_text(encoding="utf-8")))
+        return stop._replace(fired=int(stop.fired), end=int(stop.end))
 
 
 def write_stop(accelerator: Accelerator, out: Path, stop: Stop | None) -> None:
@@ -102,7 +110,8 @@ def read_probes(out: Path, *, before: int) -> list[tuple[int, float]]:
     """Update and token accuracy of the probes that the state to resume from has behind it."""
     file = out / "probe.jsonl"
     rows = read_log(file) if file.exists() else []
-    return [(row["step"], row["token_accuracy"]) for row in rows if row["step"] < before]
+    with reading(file, remedy="remove the folder of the training to begin it anew"):
+        return [(row["step"], float(row["token_accuracy"])) for row in rows if row["step"] < before]
 
 
 def save_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any], out: Path, step: int) -> None:
@@ -141,20 +150,21 @@ def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
             return int(known["step"])
         model, optimizer = get_state_dict(scorer, plain := _plain(optimizers))
         state: dict[str, Any] = {"model": model, "optimizer": optimizer}
-        _quietly(load, state, folder)
+        refuse_foreign(folder)
+        _quietly(load, state, folder, planner=SafePlanner())
         set_state_dict(scorer, plain, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError) as error:
+        mine = folder / f"random-{accelerator.process_index}.pt"
+        if mine.exists() and known.get("processes") == accelerator.num_processes:
+            _set_random_state(torch.load(mine, weights_only=True))
+        else:
+            torch.manual_seed(seed + 1_000_003 * (int(known["step"]) + 1) + accelerator.process_index)
+        return int(known["step"])
+    except (*MALFORMED, OSError, EOFError, RuntimeError, AssertionError, UnpicklingError) as error:
         raise InputError(
             f"the state cannot be read: {' '.join(str(error).split())[:200]}",
             file=folder,
             remedy="remove it to begin anew, or go on with the versions and settings that wrote it",
         ) from error
-    mine = folder / f"random-{accelerator.process_index}.pt"
-    if mine.exists() and known.get("processes") == accelerator.num_processes:
-        _set_random_state(torch.load(mine, weights_only=True))
-    else:
-        torch.manual_seed(seed + 1_000_003 * (int(known["step"]) + 1) + accelerator.process_index)
-    return int(known["step"])
 
 
 def _plain(optimizers: Sequence[Any]) -> list[Any]:
@@ -162,13 +172,13 @@ def _plain(optimizers: Sequence[Any]) -> list[Any]:
     return [getattr(one, "optimizer", one) for one in optimizers]
 
 
-def _quietly(what: Any, state: Mapping[str, Any], folder: Path) -> None:
+def _quietly(what: Any, state: Mapping[str, Any], folder: Path, **how: Any) -> None:
     """Save or load; with one process and no group it warns that it assumes so. What a process met with, a full disk
     say, is raised as it was there."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         try:
-            what(state, checkpoint_id=str(folder))
+            what(state, checkpoint_id=str(folder), **how)
         except CheckpointException as error:
             raise next(iter(error.failures.values()))[0] from error
 

@@ -7,10 +7,10 @@ result.places      # {"mastered": 31, "sft": 120, "rl": 84, "bridge": 36}
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from titer.errors import InputError
-from titer.measure import SolveRate
+from titer.errors import InputError, reading
+from titer.measure import Band, SolveRate
 from titer.recipe import Route
 from titer.records import Problem, write_records
 from titer.stages import PLACES, gaps, rehearsed, sent_to, shares
@@ -82,7 +82,16 @@ def read_rates(file: Path) -> dict[str, SolveRate]:
     rows = read_table(file)
     if rows and set(rows[0]) != set(SolveRate._fields):
         raise InputError("holds no solve rates of this version", file=file, remedy="run titer measure again")
-    return {row["problem_id"]: SolveRate(**row) for row in rows}
+    with reading(file, remedy="run titer measure again"):
+        return {str(row["problem_id"]): _rate(row) for row in rows}
+
+
+def _rate(row: dict[str, Any]) -> SolveRate:
+    """A row's solve rate. Raises ValueError or TypeError for one that is none."""
+    rate = SolveRate(**row)
+    if rate.band not in get_args(Band) or not 0 <= rate.correct <= rate.graded:
+        raise ValueError(f"{rate.correct} of {rate.graded} right, band {rate.band!r}")
+    return rate._replace(rho=float(rate.rho), low=float(rate.low), high=float(rate.high), surety=float(rate.surety))
 
 
 def _write(file: Path, problems: list[Problem]) -> None:

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from titer.errors import reading
 from titer.evaluate import change_in_pass, told
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.fine_tune import Going, Model, named
 from titer.pipeline.trial import change_in_accuracy, sample_arm
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.records.results import Interval
-from titer.store import write_json
+from titer.store import STAGE_AGAIN, write_json
 
 FIRST = "judge-0"  # the base's own rollouts
 
@@ -59,8 +60,10 @@ def judge_round(going: Going, held: Sequence[Problem], model: Model, before: str
         lambda work: _judge(going, held, model, before, number, work),
         said=going.said,
     )
-    row = json.loads((folder / "judged.json").read_text(encoding="utf-8"))
-    return Judged(**{**row, "pass_1": Interval(*row["pass_1"]), "pass_k": Interval(*row["pass_k"])})
+    file = folder / "judged.json"
+    with reading(file, remedy=STAGE_AGAIN):
+        row = json.loads(file.read_text(encoding="utf-8"))
+        return Judged(**{**row, "pass_1": Interval(*row["pass_1"]), "pass_k": Interval(*row["pass_k"])})
 
 
 def is_kept(pass_1: Interval, pass_k: Interval, entropy: float | None, least: float) -> bool:

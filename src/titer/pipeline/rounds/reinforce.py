@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from titer.errors import reading
 from titer.pipeline.criticizing import criticize
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.fine_tune import Going, Model, made_by, named
@@ -15,6 +16,7 @@ from titer.pipeline.rl import train_rl
 from titer.pipeline.routing import ledger_of
 from titer.records import Decision, Problem, Rollout, read_rollouts, read_traces
 from titer.stages import sent_to
+from titer.store import STAGE_AGAIN
 
 SAID = 5  # faults that are said; faults.json has all
 
@@ -117,6 +119,7 @@ def _criticize(going: Going, curated: str, model: Model, number: int, work: Path
 
 def never_solved(rl: Path) -> tuple[set[str], list[Rollout]]:
     """The problems that an RL stage never solved, and its rollouts of them."""
-    never = set(json.loads((rl / "result.json").read_text(encoding="utf-8"))["never_solved"])
+    with reading(rl / "result.json", remedy=STAGE_AGAIN):
+        never = set(json.loads((rl / "result.json").read_text(encoding="utf-8"))["never_solved"])
     file = rl / "failures.jsonl"
     return never, [one for one in read_rollouts(file) if one.problem_id in never] if never and file.exists() else []

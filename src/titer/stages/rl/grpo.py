@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.models import Loaded, load_model
 from titer.processes import launched
 from titer.recipe import Rl
@@ -297,7 +297,10 @@ def _claim(out: Path, problems: Sequence[Problem], settings: Rl, seed: int, iden
         )
     )
     file = out / "training.json"
-    theirs = json.loads(file.read_text(encoding="utf-8")) if file.exists() else ours
+    theirs = ours
+    if file.exists():
+        with reading(file, remedy="give another output folder, or remove this one"):
+            theirs = {**json.loads(file.read_text(encoding="utf-8"))}
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
         raise InputError(
             f"another training stands here ({', '.join(changed)} differ)",
@@ -312,7 +315,8 @@ def _finished(out: Path) -> Trained | None:
     file = out / "result.json"
     if not file.exists():
         return None
-    done = Trained(**json.loads(file.read_text(encoding="utf-8")))
+    with reading(file, remedy="remove it, and RL goes on from its last saved state"):
+        done = Trained(**json.loads(file.read_text(encoding="utf-8")))
     return done._replace(checkpoint=str(out / "checkpoints" / done.checkpoint))
 
 

@@ -183,10 +183,9 @@ def _pieces(requests: Iterator[Request], rows: int) -> Iterator[_Piece]:
 
 
 def _next_of(waiting: deque[_Piece], pieces: Iterator[_Piece]) -> Iterator[_Piece]:
-    """Those that wait first."""
-    while waiting:
-        yield waiting.popleft()
-    yield from pieces
+    """Those that wait first. Whoever stops here may go on later: `yield from` would end `pieces` with this."""
+    while piece := waiting.popleft() if waiting else next(pieces, None):
+        yield piece
 
 
 def _given_up(piece: _Piece, why: str) -> Iterator[Completion]:

@@ -137,7 +137,7 @@ class Trials:
         without_shrinking()
         place = self.out.with_suffix(".tests.json")
         if self._forked(lambda: survey(session.items, place), seconds=3600.0):
-            raise SystemExit("the tests fail without a mutant")
+            raise SystemExit(f"without a mutant, too, this fails: {place.read_text()}")
         tests, modules = json.loads(place.read_text())
         for module in modules:  # so that no fork has to
             with contextlib.suppress(Exception):
@@ -202,6 +202,7 @@ def survey(items: Sequence[pytest.Item], place: Path) -> bool:
         state()._stats.clear()
         begun, loaded = time.process_time(), len(sys.modules)
         if fails(item, after):
+            place.write_text(item.nodeid)
             return True
         took = time.process_time() - begun
         # the first test of its kind imports much that no fork will import again

@@ -41,6 +41,20 @@ def test_intervals_are_those_of_the_posterior() -> None:
     rate = solve_rates(rollouts("p", [0.0] * 8))["p"]
     assert (rate.low, rate.high) == pytest.approx((1 - 0.975 ** (1 / 9), 1 - 0.025 ** (1 / 9)))
     assert rate.band == "hard" and rate.surety == pytest.approx(1 - 0.75**9)
+    # and 4 of 4 from Beta(2, 1): Beta(6, 1)
+    rate = solve_rates(rollouts("q", [1.0] * 4), spread=Spread(2.0, 1.0))["q"]
+    assert (rate.low, rate.high) == pytest.approx((0.025 ** (1 / 6), 0.975 ** (1 / 6)))
+    assert (rate.problem_id, rate.correct, rate.graded) == ("q", 4, 4)
+
+
+def test_a_spread_is_fitted_from_twenty_problems_on() -> None:
+    counts = [Count(4 * (i % 2), 4, 4) for i in range(20)]
+    assert fit_spread(counts[:19]) == Spread() != fit_spread(counts) and fit_spread([]) == Spread()
+
+
+def test_the_last_step_ends_at_the_most() -> None:
+    drawn = {"p": rollouts("p", scores(2, 4))}
+    assert still_in_doubt(drawn, Rule(step=3, most=5, price=0.0)) == {"p": 1}
 
 
 def test_the_spread_is_fitted_to_all_problems() -> None:
@@ -55,6 +69,10 @@ def test_hard_pools_make_few_wrong_answers_mean_more() -> None:
     hard = [one for i in range(40) for one in rollouts(f"h{i}", scores(0, 4))]
     alone, among = (solve_rates(rollouts("p", scores(0, 4)) + rest)["p"] for rest in ([], hard))
     assert among.surety > alone.surety and among.high < alone.high
+
+
+def test_one_problem_is_all_of_its_band() -> None:
+    assert band_shares(solve_rates(rollouts("p", [1.0] * 200)).values()) == {"simple": 1.0, "medium": 0.0, "hard": 0.0}
 
 
 def test_bands_have_shares() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from titer.measure import Prior, TokenSums, after_trial, choose, prior, priors
+from titer.measure.chooser import spoken
 from titer.records.results import Call, Interval
 
 
@@ -38,6 +39,15 @@ def test_groups_are_named_where_there_are_several() -> None:
     assert list(found) == ["all", "teacher unnamed", "teacher a", "teacher b"]
     assert found["teacher b"].mean_p.mid == pytest.approx(0.4) and math.isnan(found["teacher b"].mean_p.low)
     assert found["all"] == priors(sums)["all"]
+    assert list(priors(sums[:2])) == ["all", "teacher a", "teacher b"]
+
+
+def test_the_seed_is_all_that_is_drawn_by() -> None:
+    sums = [one(i, 10 + i, i / 40, teacher="ab"[i % 2]) for i in range(40)]
+    found = priors(sums, seed=7)
+    assert found["all"] == prior(sums, seed=7) != prior(sums, seed=8)
+    assert found["teacher a"] == prior(sums[::2], seed=7) != prior(sums[::2], seed=8)
+    assert prior(sums) == prior(sums, seed=0) == priors(sums)["all"]
 
 
 def at(low: float, mid: float, high: float) -> Prior:
@@ -75,3 +85,26 @@ def test_the_cut_offs_can_be_moved() -> None:
 )
 def test_a_trial_must_tell(call: Call, objective: str) -> None:
     assert after_trial(call).objective == objective
+
+
+def test_a_mean_on_the_lower_cut_off_is_between() -> None:
+    assert choose(at(0.4, 0.45, 0.5)).objective is None
+
+
+def test_every_choice_says_its_rule() -> None:
+    said = [choose(at(*interval), candidate=name).rule for interval in BOTH_ENDS for name in ("p", "power:2")]
+    assert said == [
+        "mean p of the base is above 0.9 with its whole interval: strong, so −p",
+        "mean p of the base is above 0.9 with its whole interval: strong, so power:2",
+        *["mean p of the base is below 0.5 with its whole interval: weak, so −log p"] * 2,
+        *["mean p of the base is not surely above 0.9 nor below 0.5: between"] * 2,
+    ]
+    assert [after_trial(call).rule for call in ("better", "worse", "cannot tell")] == [
+        "between, and in the trial −p was above −log p: its interval excludes zero",
+        "between, and in the trial −log p was above −p: its interval excludes zero",
+        "between, and the trial cannot tell −p from −log p: −log p",
+    ]
+    assert spoken("nll") == "−log p"
+
+
+BOTH_ENDS = ((0.91, 0.95, 0.97), (0.1, 0.2, 0.3), (0.6, 0.7, 0.8))

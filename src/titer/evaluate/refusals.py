@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple, Protocol, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from titer.judges import Asking, quoted
 from titer.verify.refusal import REFUSALS, Refusal, intends_refusal, label_refusal
@@ -48,14 +48,6 @@ class Answer(NamedTuple):
     response: str
     reasoning: str = ""
     truncated: bool = False
-
-
-class RefusalJudge(Protocol):
-    """Says of each answer whether it refuses."""
-
-    def label(self, answers: Sequence[Answer]) -> list[RefusalLabel | None]:
-        """One of LABELS for every answer, or None where there is no readable verdict."""
-        ...
 
 
 class RuleJudge:

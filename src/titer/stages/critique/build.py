@@ -20,7 +20,6 @@ from titer.stages.first_error import first_false
 from titer.stages.prefixes import Place, rates_from
 
 Locator = Literal["arithmetic", "rollouts", "judge"]
-LOCATORS: tuple[Locator, ...] = ("arithmetic", "rollouts", "judge")
 
 
 class Settings(NamedTuple):

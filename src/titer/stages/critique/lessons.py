@@ -16,7 +16,6 @@ from titer.records import Rollout, Trace
 from titer.stages.critique.locate import Attempt, Located, numbered
 
 Lesson = Literal["diagnose", "repair", "renew"]
-LESSONS: tuple[Lesson, ...] = ("diagnose", "repair", "renew")
 
 DIAGNOSE = """\
 {problem}

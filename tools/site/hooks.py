@@ -18,8 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def on_config(config: Any) -> Any:
-    """The made pages take their places in the navigation."""
-    config.nav = [_filled(entry) for entry in config.nav]
+    """The made pages take their places in the navigation; pages that it does not name come before the last."""
+    *named, last = config.nav
+    left = [file.name for file in sorted(Path(config.docs_dir).glob("*.md")) if file.name not in str(config.nav)]
+    config.nav = [*map(_filled, named), *left, last]
     return config
 
 

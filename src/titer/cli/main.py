@@ -220,12 +220,16 @@ def _print_prior(found: Any, as_json: bool) -> None:
 
 @app.command()
 def reproduce(
-    name: Annotated[str, typer.Argument(help="The finding: branching, continuum, repetition, stages or recovery.")],
+    name: Annotated[
+        str, typer.Argument(help="The finding: branching, continuum, repetition, stages, recovery; or all of them.")
+    ],
     seeds: Annotated[int, typer.Option(help="Repetitions, each with its own problems and samples.")] = 5,
     jobs: Annotated[int | None, typer.Option(help="Processes at a time; by default as many as cores.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the jobs, by default runs/reproduce-NAME; a second call goes on there."),
+        typer.Option(
+            help="Folder of the jobs, by default runs/reproduce-NAME; a second call goes on there. Of all: of these."
+        ),
     ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Print the finished table that comes with titer, and stop.")
@@ -234,12 +238,17 @@ def reproduce(
 ) -> None:
     """Try a paper's finding in the lab: each claim with the difference found, its interval and a verdict.
 
-    Example: `titer reproduce branching --seeds 5 --jobs 2`
+    Example: `titer reproduce branching --seeds 5 --jobs 2`, `titer reproduce all --show`
     """
     from titer import reproduce as room
 
     try:
-        table = room.stored(name) if show else room.reproduce(name, seeds=seeds, jobs=jobs, out=out, said=say)
+        if name == "all":
+            table = (
+                room.stored_all() if show else room.reproduce_all(seeds=seeds, jobs=jobs, out=out or "runs", said=say)
+            )
+        else:
+            table = room.stored(name) if show else room.reproduce(name, seeds=seeds, jobs=jobs, out=out, said=say)
     except room.JobError as error:
         say(f"titer: {error}")
         raise typer.Exit(1) from None

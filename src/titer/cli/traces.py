@@ -67,7 +67,7 @@ def filter_(
     seed: Seed = 0,
     cluster: Annotated[
         str | None,
-        typer.Option(help="Filter a folder's files on a Ray cluster: auto, an address, or local; kept is a folder too."),
+        typer.Option(help="Filter a folder's files on a Ray cluster: auto, an address, or local; kept is a folder."),
     ] = None,
     on_bad: OnBad = "stop",
     as_json: Json = False,

@@ -126,7 +126,7 @@ def run_jobs(experiment: Experiment, jobs: Sequence[Job], *, parallel: int, said
                 took.append(time.monotonic() - began)
                 left = sum(took) / len(took) * (len(waiting) + len(running) / 2) / parallel
                 done = len(jobs) - len(waiting) - len(running)
-                said(f"{done}/{len(jobs)} {job.folder.name}: {took[-1]:.0f} s; about {_spoken(left)} left")
+                said(f"{done}/{len(jobs)} {job.folder.name}: {took[-1]:.0f} s; about {spoken(left)} left")
             time.sleep(POLL_SECONDS)
     finally:
         for process, _ in running.values():
@@ -164,5 +164,8 @@ def _refuse_failure(job: Job, status: int) -> None:
     raise JobError(f"{job.folder.name} failed with status {status}: {reason[:200]}; its log is {job.log}")
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
+    """A duration in words."""
+    if seconds >= 7200:
+        return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -19,14 +19,31 @@ def show(table: Mapping[str, Any], console: Console) -> None:
     for one in table.get("maps", ()):
         console.print(f"{one['title']} ({one['row']} down, {one['column']} across)", markup=False)
         console.print(heat_map(one), "")
-    shown = Table(title=f"reproduce {table['name']}", show_lines=True)
+    for letter, claims in _by_finding(table).items():
+        name = claims[0]["command"].removeprefix("titer ") if letter else f"reproduce {table['name']}"
+        console.print(_claims(f"{letter} · {name}" if letter else name, claims))
+    for letter, found in table.get("verdicts", {}).items():
+        said = ", ".join(f"{count} {word}" for word, count in sorted(found.items()))
+        console.print(f"{letter}: {said} ({_by_finding(table)[letter][0]['command']})", markup=False)
+    console.print(f"{table['rule']}.\nIntervals: {table['intervals']}.", markup=False)
+
+
+def _by_finding(table: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The claims of each finding; those of a single one under ""."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for claim in table["claims"]:
+        found.setdefault(claim.get("finding", ""), []).append(claim)
+    return found
+
+
+def _claims(title: str, claims: Sequence[Mapping[str, Any]]) -> Table:
+    shown = Table(title=title, show_lines=True)
     for column in ("claim", "paper", "lab", "interval", "seeds", "verdict"):
         shown.add_column(column, overflow="fold")
-    for claim in table["claims"]:
+    for claim in claims:
         cells = {**claim, "interval": _ends(claim["interval"]), "seeds": str(claim["seeds"])}
         shown.add_row(*(escape(cells[str(column.header)]) for column in shown.columns))
-    console.print(shown)
-    console.print(f"{table['rule']}.\nIntervals: {table['intervals']}.", markup=False)
+    return shown
 
 
 def heat_map(one: Mapping[str, Any]) -> Table:

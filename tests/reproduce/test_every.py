@@ -1,0 +1,64 @@
+"""All findings as one table, and how long they would take."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from titer.reproduce import NAMES, every, reproduce_all, stored, stored_all
+from titer.reproduce.experiment import find
+
+
+def test_one_table_has_every_claim_of_the_five_with_its_command() -> None:
+    table = stored_all()
+    assert sorted(every.FINDINGS.values()) == sorted(NAMES)
+    assert [claim["finding"] for claim in table["claims"]] == sorted(claim["finding"] for claim in table["claims"])
+    for letter, name in every.FINDINGS.items():
+        claims = [claim for claim in table["claims"] if claim["finding"] == letter]
+        bare = [{key: claim[key] for key in claim if key not in ("finding", "command")} for claim in claims]
+        assert bare == stored(name)["claims"] and {claim["command"] for claim in claims} == {f"titer reproduce {name}"}
+        assert sum(table["verdicts"][letter].values()) == len(claims)
+
+
+def test_all_are_run_where_one_alone_would_be_and_the_expected_time_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def reproduce(name: str, *, seeds: int, jobs: int | None, out: Path, said: Any) -> dict[str, Any]:
+        asked.append((name, seeds, jobs, out))
+        return stored(name)
+
+    monkeypatch.setattr(every, "reproduce", reproduce)
+    said: list[str] = []
+    assert reproduce_all(seeds=2, jobs=2, out=tmp_path, said=said.append) == stored_all()
+    assert asked == [(name, 2, 2, tmp_path / f"reproduce-{name}") for name in every.FINDINGS.values()]
+    # two of five seeds on two cores: a fifth of what the stored tables' five took on one, but for the three of one
+    hours = sum(stored(name)["seconds"] / (3 if name == "repetition" else 5) for name in NAMES) / 3600
+    assert said[0].startswith("expected: ") and float(said[0].split()[1]) == pytest.approx(hours, rel=0.05)
+
+
+def test_what_is_finished_is_not_expected_again(tmp_path: Path) -> None:
+    whole = every._expected("branching", tmp_path, 1)
+    for arm in find("branching").arms[:3]:
+        (tmp_path / f"{arm}-seed-0").mkdir()
+        (tmp_path / f"{arm}-seed-0" / "result.json").write_text("{}")
+    arms = stored("branching")["arms"]
+    done = sum(arms[arm]["seconds"]["mean"][1] for arm in find("branching").arms[:3])
+    assert every._expected("branching", tmp_path, 1) == pytest.approx(whole - done)
+
+
+def test_the_command_line_shows_them() -> None:
+    command = [sys.executable, "-m", "titer.cli.main", "reproduce", "all", "--show"]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    ).stdout
+    assert "E · reproduce continuum" in shown and "(titer reproduce branching)" in shown
+    table = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert table["name"] == "all" and len(table["claims"]) == len(stored_all()["claims"])

@@ -136,9 +136,10 @@ class Trials:
         """Try all mutants, and write what became of them."""
         without_shrinking()
         place = self.out.with_suffix(".tests.json")
-        if self._forked(lambda: survey(session.items, place), seconds=3600.0):
-            raise SystemExit(f"without a mutant, too, this fails: {place.read_text()}")
+        self._forked(lambda: survey(session.items, place), seconds=3600.0)
         tests, modules = json.loads(place.read_text())
+        failing = [item.nodeid for item, (seconds, _) in zip(session.items, tests, strict=True) if seconds == math.inf]
+        print("left out, for they fail without a mutant too:", ", ".join(failing) or "none")
         for module in modules:  # so that no fork has to
             with contextlib.suppress(Exception):
                 importlib.import_module(module)
@@ -194,19 +195,17 @@ def without_shrinking() -> None:
 
 
 def survey(items: Sequence[pytest.Item], place: Path) -> bool:
-    """Which functions each test reaches, how long it takes, and the modules imported on the way, written to `place`;
-    whether any fails."""
+    """Which functions each test reaches, how long it takes (inf: it fails, as one does that looks at what a room
+    imports), and the modules imported on the way, written to `place`."""
     os.environ["MUTANT_UNDER_TEST"] = "stats"
     found, known = [], set(sys.modules)
     for item, after in zip(items, [*items[1:], None], strict=True):
         state()._stats.clear()
         begun, loaded = time.process_time(), len(sys.modules)
-        if fails(item, after):
-            place.write_text(item.nodeid)
-            return True
-        took = time.process_time() - begun
+        failed = fails(item, after)
         # the first test of its kind imports much that no fork will import again
-        found.append((took if len(sys.modules) == loaded else 0.0, sorted(state()._stats)))
+        took = time.process_time() - begun if len(sys.modules) == loaded else 0.0
+        found.append((math.inf if failed else took, sorted(state()._stats)))
     new = [name for name in sys.modules if name not in known and not name.startswith(("titer", "test"))]
     place.write_text(json.dumps([found, new]))
     return False

@@ -56,6 +56,7 @@ def test_a_gain_is_better_and_its_mirror_worse() -> None:
     base, other = rollouts("b", draw(rng, rates)), rollouts("o", draw(rng, rates + 0.3))
     gain, loss = found(compare(base, other)), found(compare(other, base))
     assert (gain.better, loss.better) == ("better", "worse")
+    assert (gain.base, gain.other, loss.base, loss.other) == ("b", "o", "o", "b")
     assert gain.change.low < 0.3 < gain.change.high
     assert gain.change.mid == pytest.approx(gain.other_value - gain.base_value)
     assert gain.change.mid == pytest.approx(-loss.change.mid)

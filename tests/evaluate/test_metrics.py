@@ -56,17 +56,18 @@ def test_tally_keeps_models_and_suites_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "names"),
+    ("bad", "field", "names"),
     [
-        ([rollout("a", 0, 1.0), rollout("a", 0, 0.0)], "a#0 of model 'm' appears twice"),
-        ([rollout("a", 0, 0.5)], "score 0.5"),
-        ([rollout("a", 0, float("nan"))], "score nan"),
-        ([rollout("a", 0, 1.0, parsed=False)], "graded right without an answer"),
+        ([rollout("a", 0, 1.0), rollout("a", 0, 0.0)], "sample", "a#0 of model 'm' appears twice"),
+        ([rollout("a", 0, 0.5)], "score", "score 0.5"),
+        ([rollout("a", 0, float("nan"))], "score", "score nan"),
+        ([rollout("a", 0, 1.0, parsed=False)], "parsed", "graded right without an answer"),
     ],
 )
-def test_unsound_rollouts_are_refused(bad: list[Rollout], names: str) -> None:
-    with pytest.raises(InputError, match=names):
+def test_unsound_rollouts_are_refused(bad: list[Rollout], field: str, names: str) -> None:
+    with pytest.raises(InputError, match=names) as caught:
         tally(bad)
+    assert caught.value.field == field
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -94,6 +95,7 @@ def test_summary_of_a_small_suite_by_hand() -> None:
         *(rollout("b", j, 0.0, parsed=j < 2, finish_reason="length", tokens=20) for j in range(4)),
     ]
     (summary,) = summarise(rows)
+    assert (summary.model, summary.suite, summary.axis) == ("m", "s", rows[0].axis)
     assert (summary.problems, summary.samples, summary.samples_per_problem) == (2, 8, 4)
     assert summary.accuracy.mid == 0.5
     assert summary.pass_at == {1: 0.5, 2: 0.5, 4: 0.5}
@@ -101,6 +103,11 @@ def test_summary_of_a_small_suite_by_hand() -> None:
     assert summary.parsed.mid == 0.75
     assert summary.accuracy_given_parsed.mid == pytest.approx(2 / 3)
     assert summary.tokens.mid == 15
+
+
+def test_two_problems_have_an_interval() -> None:
+    (summary,) = summarise([rollout("a", 0, 1.0), rollout("b", 0, 0.0)])
+    assert summary.accuracy == (0.0, 0.5, 1.0)
 
 
 def test_an_ungraded_rollout_is_listed_and_never_wrong() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from titer.dynamics import AxisCurves, Curve, curve_of_rates, curve_of_scores, judge, read_axis
+from titer.dynamics import AxisCurves, Curve, back_at, curve_of_rates, curve_of_scores, judge, read_axis
 from titer.errors import InputError
 from titer.records.results import Label
 
@@ -221,7 +221,8 @@ def test_a_withheld_axis_has_no_label() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.7]), withheld="40% of the rollouts could not be graded")})
     (verdict,) = judgement.axes
     assert (verdict.label, verdict.rule) == ("cannot tell", "40% of the rollouts could not be graded")
-    assert judgement.call == "cannot tell"
+    assert verdict.withheld == verdict.rule
+    assert (judgement.call, judgement.reason) == ("cannot tell", "every verdict is withheld")
 
 
 @pytest.mark.parametrize(
@@ -262,6 +263,8 @@ def test_what_is_below_the_base_says_where_and_since_when() -> None:
     unknown = read_axis(curve([0.5, 0.3, 0.32, 0.35, 0.38, 0.37], problems=60))
     assert (unknown.label, unknown.trough, unknown.fell) == ("cannot tell", 1, 10)
     assert "climb" in unknown.rule
+    lost = read_axis(curve([0.5, 0.6, 0.7, 0.4]))
+    assert (lost.label, lost.trough, lost.fell) == ("degraded", 3, 40)
     assert read_axis(curve([0.5, 0.4, 0.3])).trough == 2
     assert read_axis(curve([0.5, 0.3, 0.7, 0.6])).trough == 1  # below its best now, and once below the base
 
@@ -357,6 +360,7 @@ def test_a_verdict_carries_its_numbers() -> None:
     judgement = judge({"general": AxisCurves(accuracy, still(1.0, accuracy), tokens, parts={"refuses": half})})
     (general,) = judgement.axes
     assert (general.base_value, general.value, general.step) == (pytest.approx(0.5), pytest.approx(0.6), 20)
+    assert (general.problems, general.terminated) == (200, still(1.0, accuracy).change(2))
     assert general.tokens == tokens.change(2) and general.parts == {"refuses": half.change(2)}
     assert general.label == "recovered" and general.back is None
 
@@ -394,3 +398,42 @@ def test_where_the_base_is_best_over_all_axes_none_is_to_be_taken() -> None:
 def test_length_of_one_problem_tells_nothing() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.5]), curve([50, 90], problems=1))})
     assert judgement.axes[0].length == "cannot tell"
+
+
+def test_errors_that_are_known_are_taken() -> None:
+    known = curve_of_scores((0, 20), (0.5, 0.6), problems=100, errors=(0.01, 0.02))
+    assert np.diag(known.cov_TT) == pytest.approx([1e-4, 4e-4]) and known.freedom == 99
+    assert np.diag(curve_of_scores((0, 20), (0.5, 0.6), problems=100).cov_TT) == pytest.approx([2.5e-3, 2.4e-3])
+
+
+def test_the_error_of_two_strata_is_that_of_their_halves() -> None:
+    rates_PT = np.random.default_rng(6).uniform(size=(50, 2))
+    both = curve_of_rates((0, 10), rates_PT, [*["one"] * 30, *["other"] * 20])
+    parts = [curve_of_rates((0, 10), part) for part in (rates_PT[:30], rates_PT[30:])]
+    assert both.cov_TT == pytest.approx(sum(part.cov_TT for part in parts) / 4) and both.freedom == 48
+
+
+def test_rates_that_do_not_fit_the_checkpoints_are_refused() -> None:
+    with pytest.raises(InputError, match=r"rates of shape \(5, 3\) for 2 checkpoints"):
+        curve_of_rates((0, 10), np.zeros((5, 3)))
+
+
+def test_a_fall_of_one_axis_alone_is_none_of_four_together() -> None:
+    open_, level = axis(curve([0.5, 0.478])), axis(curve([0.5, 0.5]))
+    alone = judge({"in_domain": open_})
+    four = judge({"in_domain": open_, "out_of_domain": level, "general": level, "safety": level})
+    assert alone.call == "too early to judge" and alone.axes[0] == four.axes[0]
+    assert four.call == "cannot tell" and four.reason.startswith("in-domain: below the base")
+
+
+def test_what_does_not_climb_is_never_back() -> None:
+    dipped = curve([0.5, 0.2, 0.3, 0.4])
+    assert back_at(dipped, 2) is not None
+    assert back_at(dipped, 3) is None and back_at(dipped, 0) is None
+    assert back_at(curve([0.5, 0.4, 0.3, 0.2]), 1) is None
+
+
+def test_the_last_checkpoint_needs_no_naming() -> None:
+    lost, won = axis(curve([0.5, 0.3, 0.3, 0.3, 0.3, 0.3])), axis(curve([0.1, 0.3, 0.5, 0.6, 0.7, 0.9]))
+    judgement = judge({"in_domain": lost, "general": won})
+    assert (judgement.call, judgement.take) == ("done", None)

@@ -138,3 +138,54 @@ def test_hashes_see_content_and_nothing_else(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "one") != file_hash(tmp_path / "two")
     with pytest.raises(InputError, match="no such file"):
         file_hash(tmp_path / "three")
+
+
+def test_a_clock_that_is_set_back_changes_no_duration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, hours = open_run(tmp_path / "run"), iter(range(1_000_000, 0, -3600))
+    monkeypatch.setattr("time.time", lambda: float(next(hours)))
+    run.stage("data", {"x": 1}, lambda work: (work / "content").write_text("a") and None)
+    assert 0 <= run.manifest["stages"]["data"]["seconds"] < 60
+    assert (run.stage("data", {"x": 1}, lambda work: pytest.fail("run again")) / "content").read_text() == "a"
+
+
+def test_a_lost_manifest_is_written_again_from_the_stages(tmp_path: Path) -> None:
+    run, calls = open_run(tmp_path / "run"), list[int]()
+
+    def ask() -> None:
+        open_run(run.path).stage("data", {"x": 1}, lambda work: calls.append(1))
+
+    ask()
+    before = read_manifest(run.path)
+    (run.path / "manifest.json").unlink()
+    ask()
+    assert read_manifest(run.path) == before and calls == [1]
+    (run.path / "manifest.json").unlink()
+    (run.path / "data" / "stage.json").unlink()
+    with pytest.raises(InputError, match="not a run directory, and not empty"):
+        open_run(run.path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": "n", "stages": {"data": 7}}', "[" * 100_000])
+def test_a_broken_manifest_or_stage_is_one_line(tmp_path: Path, text: str) -> None:
+    run = open_run(tmp_path / "run")
+    folder = run.stage("data", {"x": 1}, lambda work: None)
+    (folder / "stage.json").write_text("[" if text.endswith("}") else text)
+    with pytest.raises(InputError, match="stage.json: .* as titer writes it .*the stage is run again") as caught:
+        run.stage("data", {"x": 1}, lambda work: None)
+    (run.path / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match="manifest.json: .* as titer writes it") as other:
+        read_manifest(run.path)
+    assert "\n" not in str(caught.value) + str(other.value)
+
+
+@pytest.mark.parametrize("damage", ["half", "turned", "empty", "text"])
+def test_a_damaged_table_is_one_line(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(path, [{"a": "x" * n, "b": n} for n in range(200)])
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) // 4, len(data) - 200, 7):
+        data[place] ^= 0xFF
+    path.write_bytes({"half": data[: len(data) // 2], "turned": data, "empty": b"", "text": b"PAR1PAR1"}[damage])
+    with pytest.raises(InputError, match="not a Parquet table: .*its stage is run again") as caught:
+        read_table(path)
+    assert "\n" not in str(caught.value)

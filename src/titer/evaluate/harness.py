@@ -178,9 +178,10 @@ def _score(file: Path, task: str, row: Mapping[str, Any], asked: str, counts: Ma
 def _samples(file: Path, task: str, metric: str, kept: str) -> dict[str, float]:
     """The metric of each document, of the filter that the score is of; nothing where no samples were logged."""
     date = file.stem.removeprefix("results_")
-    samples = file.with_name(f"samples_{task}_{date}.jsonl")
-    if not samples.exists():
+    name = f"samples_{task}_{date}.jsonl"
+    if name not in {beside.name for beside in file.parent.iterdir()}:  # a task's name may be no file's
         return {}
+    samples = file.with_name(name)
     values: dict[str, list[float]] = {}
     for number, line in enumerate(samples.read_bytes().splitlines(), 1):
         try:

@@ -40,7 +40,7 @@ _WITH_NUMBER: Final[Mapping[str, Callable[[float], Objective]]] = {
 _ALIASES: Final[Mapping[str, str]] = {"dft": "p"}
 NAMES: Final = (*_PLAIN, *_WITH_NUMBER, "quantile", "profit", "talr", *_ALIASES)
 
-_NUMBER = r"\d*\.?\d+(?:e[-+]?\d+)?"
+_NUMBER = r"(?:\d++(?:\.\d++)?|\.\d++)(?:e[-+]?\d++)?"  # possessive: a long row of digits is read once
 _PART = re.compile(
     rf"(?:(?P<factor>{_NUMBER})\*)?(?P<name>[a-z]\w*)(?::(?P<number>-?{_NUMBER}))?"
     rf"(?P<bounds>(?:@[pq](?:>=|<=)-?{_NUMBER}){{0,2}})"

@@ -116,9 +116,9 @@ class Run:
         work = self.path / "work" / f"{name}-{key[:12]}"
         work.mkdir(parents=True, exist_ok=True)
         said(f"{name}: running")
-        began = time.time()
+        began, clock = time.time(), time.monotonic()
         build(work)
-        made = _made(key, inputs, began)
+        made = _made(key, inputs, began, time.monotonic() - clock)
         write_json(work / STAGE, made)
         publish(work, final)
         self._record(name, made)
@@ -170,13 +170,13 @@ def _made_by(folder: Path) -> dict[str, Any]:
         return {**json.loads(file.read_text(encoding="utf-8"))}
 
 
-def _made(key: str, inputs: Mapping[str, Any], began: float) -> dict[str, Any]:
-    """What made a stage. `seconds` are those of the attempt that finished it."""
+def _made(key: str, inputs: Mapping[str, Any], began: float, seconds: float) -> dict[str, Any]:
+    """What made a stage. `seconds` are those of the attempt that finished it, by a clock that nobody sets back."""
     return {
         "key": key,
         "inputs": json.loads(json.dumps(inputs, default=str)),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-        "seconds": round(time.time() - began, 2),
+        "seconds": round(seconds, 2),
         "versions": versions(),
         "machine": {"platform": platform.platform(), "python": sys.version.split()[0]},
     }

@@ -9,13 +9,15 @@ group.live, group.failed               # False, True
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from titer.errors import reading
 from titer.records import Problem
+from titer.records.formats import is_whole
 from titer.store import append_line, write_text
 
 
@@ -80,14 +82,19 @@ class GroupLog:
 
 
 def read_groups(path: Path) -> list[Group]:
-    """The groups of a file; a last line torn by a crash is left out."""
-    groups = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            groups.append(Group(**json.loads(line)))
-        except (ValueError, TypeError):
-            break
-    return groups
+    """The groups of a file; a last line torn by a crash is left out. Raises InputError for other lines than groups'."""
+    *lines, last = path.read_bytes().split(b"\n")
+    whole = lines + [last] * is_whole(last)
+    with reading(path, remedy="remove the folder of the training to begin it anew"):
+        return [_group(json.loads(line)) for line in whole if line]
+
+
+def _group(row: Mapping[str, Any]) -> Group:
+    """A row's group. Raises TypeError or ValueError for one that is none."""
+    group = Group(**{**row, "problem_id": str(row["problem_id"])})
+    if any(not isinstance(value, int) for name, value in row.items() if name != "problem_id"):
+        raise ValueError("a count that is no whole number")
+    return group
 
 
 def barren(groups: Sequence[Group]) -> int:

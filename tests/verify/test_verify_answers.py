@@ -75,6 +75,7 @@ def test_last_tagged(text: str, inside: str | None) -> None:
         ("**42.**", "7", "42"),
         ("2**3", "8", "2**3"),
         ("It rains.", "It snows.", "It rains."),
+        ("It rains.", "It snows. ", "It rains."),
         ("1 2\n3 4\nDone.", "1 1\n1 1", "1 2\n3 4"),
         ("", "7", ""),
     ],

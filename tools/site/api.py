@@ -44,8 +44,9 @@ def file(room: str) -> str:
 
 
 def page(room: str) -> str:
-    """The room's own docstring, then each public name's."""
-    names = [f"{room}.{name}" for name in public(room)] + BESIDES.get(room, [])
+    """The room's own docstring, then each public name's, functions first."""
+    ordered = sorted(public(room), key=lambda name: not name[0].islower())
+    names = [f"{room}.{name}" for name in ordered] + BESIDES.get(room, [])
     shown = ("members: []", "show_root_heading: false", "show_root_toc_entry: false")
     head = f"# {room}\n\n::: {room}\n    options:\n" + "".join(f"      {option}\n" for option in shown)
     return head + "".join(f"\n::: {name}\n" for name in names)

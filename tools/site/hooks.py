@@ -53,7 +53,7 @@ def _linked(table: str) -> str:
 
 def _filled(entry: Any) -> Any:
     if entry == {"Verbs": "verbs.md"}:
-        return {"Verbs": ["verbs.md", *({verb.name: f"verbs/{verb.file}.md"} for verb in verbs.verbs())]}
+        return {"Verbs": [{"Overview": "verbs.md"}, *({verb.name: f"verbs/{verb.file}.md"} for verb in verbs.verbs())]}
     if entry == {"Python": "api"}:
         return {"Python": [{room: f"api/{api.file(room)}.md"} for room in api.ROOMS]}
     return entry

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from titer.dynamics import AxisCurves, Curve, back_at, curve_of_rates, curve_of_scores, judge, read_axis
+from titer.dynamics.curve import ALPHA
 from titer.errors import InputError
 from titer.records.results import Label
 
@@ -204,7 +205,7 @@ def test_overfitting_names_the_checkpoint_to_take() -> None:
 
 def test_done() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.7, 0.7])), "general": axis(curve([0.5, 0.3, 0.5]))})
-    assert judgement.call == "done"
+    assert (judgement.call, judgement.reason) == ("done", "in-domain is settled, and no axis dips")
     assert not judgement.cost
 
 
@@ -325,6 +326,7 @@ def test_a_group_of_which_one_problem_was_asked_joins_the_largest() -> None:
     groups = [*["a"] * 20, *["b"] * 20, *["few"] * 2]
     joined = curve_of_rates((0, 10, 20), rates_PT, asked_of_P=groups)
     told = curve_of_rates((0, 10, 20), rates_PT, asked_of_P=[*["a"] * 20, *["b"] * 20, *["a"] * 2])
+    assert joined.freedom == 39
     assert joined.mean_T == pytest.approx(told.mean_T) and joined.cov_TT == pytest.approx(told.cov_TT)
 
 
@@ -437,3 +439,30 @@ def test_the_last_checkpoint_needs_no_naming() -> None:
     lost, won = axis(curve([0.5, 0.3, 0.3, 0.3, 0.3, 0.3])), axis(curve([0.1, 0.3, 0.5, 0.6, 0.7, 0.9]))
     judgement = judge({"in_domain": lost, "general": won})
     assert (judgement.call, judgement.take) == ("done", None)
+
+
+def half(like: Curve, later: int, earlier: int = 0, *, tests: int = 1, alpha: float = ALPHA / 3) -> float:
+    """Half of an interval, which does not depend on the means."""
+    low, _, high = like.change(later, earlier, tests=tests, alpha=alpha)
+    return (high - low) / 2
+
+
+@pytest.mark.parametrize(("times", "clear"), [(0.99, False), (1.01, True)])
+def test_differences_that_are_picked_are_widened_together(times: float, clear: bool) -> None:
+    level = curve([0.5] * 5)
+    fall = times * half(level, 1, tests=3)
+    assert (read_axis(curve([0.5, 0.5 - fall, 0.5, 0.5, 0.5])).trough is not None) == clear
+    slip = times * half(level, 4, 2, tests=3)
+    assert (read_axis(curve([0.5, 0.55, 0.6, 0.55, 0.6 - slip])).rule == "below its own best checkpoint") == clear
+    for count in (2, 3):
+        base = curve([50] * count)
+        growth = 5 + times * half(base, count - 1, tests=count - 1, alpha=ALPHA)
+        found = judge({"general": axis(curve([0.5] * count), curve([*[50] * (count - 1), 50 + growth]))})
+        assert (found.axes[0].length == "surging") == clear
+
+
+def test_less_than_half_of_a_fall_made_good_is_no_recovery() -> None:
+    few = half(curve([0.5, 0.5, 0.5], problems=30), 2)
+    reading = read_axis(curve([0.5, 0.5 - 2.4 * few, 0.5 - 0.9 * few], problems=30))
+    assert (reading.label, reading.trough) == ("cannot tell", 1)
+    assert read_axis(curve([0.5, 0.5 - 4 * few, 0.5 - 0.9 * few], problems=30)).label == "recovered"

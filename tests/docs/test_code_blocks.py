@@ -53,6 +53,7 @@ SMALLER = {
     "titer sft lab traces.jsonl updates=400 repetition=8": ["updates=8", "batch_size=1", "probe_samples=0"],
     "titer sft": ["updates=2", "batch_size=2", "probe_samples=0"],
     "titer eval": ["--set", "samples=1", "--set", "max_tokens=24"],
+    "titer traces measure": ["--workers", "1"],
     "titer bridge": ["samples=1", "max_tokens=24"],
 }
 SMALL_RUN = [

@@ -62,6 +62,13 @@ def test_a_gain_is_better_and_its_mirror_worse() -> None:
     assert gain.change.mid == pytest.approx(-loss.change.mid)
 
 
+def test_the_seed_is_all_that_is_drawn_by() -> None:
+    rng = np.random.default_rng(1)
+    base, other = (rollouts(name, draw(rng, rng.uniform(size=40))) for name in "bo")
+    one, again, another = (found(compare(base, other, **seed)) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    assert one == again != another
+
+
 def test_pairing_tells_what_unpaired_noise_would_hide() -> None:
     """Half the problems are never solved, half nearly always; the other model gains .1 on each."""
     hard = np.repeat([[False] * 10, [True] * 9 + [False]], 20, axis=0)

@@ -151,7 +151,7 @@ def test_the_verb_prints_json_or_tables_of_eighty_columns(
         main()
     printed = capsys.readouterr().out
     assert (tmp_path / "compare.html").exists() and printed.endswith("report: compare.html\n")
-    assert "train.epochs" in printed and "▲ " in printed and "cannot tell" in printed
+    assert "train.epochs" in printed and "▲ +" in printed and "○ cannot tell" in printed
     assert max(map(len, printed.splitlines()[2:])) <= 80
     monkeypatch.setattr("sys.argv", ["titer", "report", *map(str, pair), "--json", "--out", "other.html"])
     with pytest.raises(SystemExit):

@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_sample import degenerate_report, hostile_report, sample_report, trace_pairs
+from report_sample import degenerate_report, hostile_report, sample_report, sample_two_runs, trace_pairs
 
-from titer.report import ReportData
+from titer.report import ReportData, TwoRuns
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +26,8 @@ def hostile(sample: ReportData) -> ReportData:
 @pytest.fixture(scope="session")
 def degenerate() -> ReportData:
     return degenerate_report()
+
+
+@pytest.fixture(scope="session")
+def two() -> TwoRuns:
+    return sample_two_runs()

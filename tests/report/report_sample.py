@@ -12,22 +12,26 @@ from titer.dynamics.verdict import judge
 from titer.evaluate.compare import compare
 from titer.evaluate.metrics import summarise
 from titer.pipeline.judging import axis_curves
+from titer.records.results import Interval
 from titer.records.schema import Decision, Rollout, Trace
 from titer.report.data import (
     Curation,
+    DecisionChange,
     FeatureRow,
     Manifest,
     ProbeRow,
     ReadStep,
+    RecipeChange,
     ReportData,
     StageRow,
     TeacherComparison,
     TracePair,
     TraceToRead,
     TrainRow,
+    TwoRuns,
 )
 from titer.report.moves import moves
-from titer.report.pick import pick_pairs
+from titer.report.pick import pick_moved, pick_pairs
 
 STEPS = (0, 10, 20, 40, 80, 160, 320)
 # Suite → axis, accuracy when read per step, share of completions that end per step, mean tokens per step.
@@ -299,6 +303,24 @@ def sample_report() -> ReportData:
             device="cpu, 2 cores",
             recipe="model: lab\ntrain:\n  objective: -p\n  epochs: 8\n  lr: 2.0e-4\ncurate:\n  keep: 0.9\n",
         ),
+    )
+
+
+def sample_two_runs() -> TwoRuns:
+    """Two runs of which B was trained longer: most got better, safety worse."""
+    a, b = simulated(20, "A"), simulated(320, "B")
+    moved = moves({0: a, 1: b})
+    return TwoRuns(
+        a="runs/first",
+        b="runs/second",
+        recipe=[RecipeChange("train.epochs", 1.0, 8.0), RecipeChange("curate.by", "lines", None)],
+        decisions=[DecisionChange("budget", DECISIONS[3].question, DECISIONS[3], None)],
+        suites=summarise([*a, *b], resamples=500),
+        differences=compare(a, b, resamples=500),
+        parts={"safety": {"answers look-alikes": Interval(-0.1, -0.05, 0.0)}},
+        moves=moved,
+        pairs=pick_moved(a, b, moved, answers={}),
+        notes=["countdown was sampled otherwise (temperature 0.6 in A, 1 in B)"],
     )
 
 

@@ -13,12 +13,14 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from titer.report import ReportData, render
+from titer.report import ReportData, TwoRuns, render, render_two_runs
 
 PATIENCE = 60  # seconds until a silent browser counts as stuck
 
@@ -111,14 +113,22 @@ class Browser:
         assert "exceptionDetails" not in reply, reply["exceptionDetails"]
         return reply["result"].get("value")
 
-    def open(self, page: Path, *, width: int = 1280, scheme: str = "light") -> None:
+    def open(self, page: Path, *, width: int = 1280, scheme: str = "light", fragment: str = "") -> None:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page.as_uri() + fragment)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
+        self.until("'listed' in document.documentElement.dataset")
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def until(self, script: str) -> None:
+        """Wait until a script comes to something true."""
+        deadline = time.monotonic() + PATIENCE
+        while not self.run(script):
+            assert time.monotonic() < deadline, f"never true: {script}"
+            time.sleep(0.01)
 
     def press(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
@@ -313,3 +323,126 @@ def test_the_whole_page_makes_a_picture(browser: Browser, page: Path, tmp_path: 
     width, height = int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
     assert (width, height) == (400, browser.run("document.documentElement.scrollHeight"))
     assert len(picture) > 150_000  # an empty page of this size packs into a tenth of that
+
+
+@pytest.fixture(scope="module")
+def long_page(sample: ReportData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 traces, of which a few stand in the page and all in its archive."""
+    items = [
+        replace(item, trace=replace(item.trace, problem_id=f"p{n}", reasoning="x", teacher=f"{item.trace.teacher} é"))
+        for n in range(300)
+        for item in [sample.traces[n % len(sample.traces)]]
+    ]
+    path = tmp_path_factory.mktemp("report") / "long.html"
+    path.write_text(render(ReportData(title="long", traces=items)), encoding="utf-8")
+    return path
+
+
+LISTED = "document.querySelectorAll('#traces .list a').length"
+TIDY = "outerHTML.replace(/\\s*\\n\\s*/g, '').replace(/ (hidden|tabindex)=\"[^\"]*\"/g, '')"
+
+
+def test_all_traces_are_listed_read_and_found(browser: Browser, long_page: Path) -> None:
+    browser.open(long_page)
+    assert browser.run(LISTED) == 300
+    assert browser.run("document.querySelector('#traces .found').textContent") == "300 listed"
+    assert browser.run(SHOWN) == ["traces-1"]
+    browser.run("document.querySelectorAll('#traces .list a')[298].click()")
+    assert browser.run(SHOWN) == ["traces-299"]
+    assert browser.run("document.querySelector('#traces-299 h3').textContent") == "p298"
+    browser.run("document.querySelector('#traces input').focus()")
+    browser.call("Input.insertText", text="P25")
+    assert browser.run("document.querySelector('#traces .found').textContent") == "11 of 300 found"
+    assert browser.run(SHOWN) == ["traces-26"]
+    assert browser.complaints() == []
+
+
+def test_an_article_of_the_archive_is_laid_out_as_those_of_the_page(browser: Browser, long_page: Path) -> None:
+    browser.open(long_page)
+    for place in (26, 51):  # kept and dropped, with and without abandoned lines
+        browser.run(f"document.querySelectorAll('#traces .list a')[{place - 1}].click()")
+        ours = str(browser.run(f"document.getElementById('traces-{place}').{TIDY}"))
+        browser.run(f"document.getElementById('traces-{place}').remove()")
+        browser.run(f"document.querySelectorAll('#traces .list a')[{place - 1}].click()")
+        assert browser.run(f"document.getElementById('traces-{place}').{TIDY}") == ours
+
+
+def test_next_and_previous_walk_through_what_was_found(browser: Browser, long_page: Path) -> None:
+    press = "document.querySelectorAll('#traces [data-turn]')[{}].click()"
+    disabled = "[...document.querySelectorAll('#traces [data-turn]')].map(turn => turn.disabled)"
+    browser.open(long_page)
+    assert browser.run(disabled) == [True, False]
+    browser.run(press.format(1))
+    assert browser.run(SHOWN) == ["traces-2"] and browser.run(disabled) == [False, False]
+    browser.run("document.querySelector('#traces input').focus()")
+    browser.call("Input.insertText", text="p29")
+    assert browser.run(SHOWN) == ["traces-30"]
+    browser.run(press.format(1))
+    assert browser.run(SHOWN) == ["traces-291"]
+    browser.run(press.format(0))
+    assert browser.run(SHOWN) == ["traces-30"] and browser.run(disabled) == [True, False]
+
+
+def test_a_link_to_an_article_of_the_archive_opens_it(browser: Browser, long_page: Path) -> None:
+    browser.call("Page.navigate", url="about:blank")
+    browser.open(long_page, fragment="#traces-299")
+    assert browser.run(SHOWN) == ["traces-299"]
+
+
+@pytest.fixture(scope="module")
+def two_page(two: TwoRuns, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "compare.html"
+    path.write_text(render_two_runs(two), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_two_runs_fit_every_width(browser: Browser, two_page: Path, width: int, scheme: str) -> None:
+    browser.open(two_page, width=width, scheme=scheme)
+    browser.run("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    assert browser.run("document.documentElement.scrollWidth") == width
+    assert browser.run(CHARTS) == {"differences": 2, "parts": 3}
+    assert browser.complaints() == [] and browser.requests() == [two_page.as_uri()]
+
+
+def test_on_a_phone_a_row_of_scores_folds_into_names_and_values(browser: Browser, two_page: Path) -> None:
+    inside = (
+        "[...document.querySelectorAll('#scores .scores td')].every(cell => {"
+        " const box = cell.getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth })"
+    )
+    label = "getComputedStyle(document.querySelector('#scores .scores td:nth-of-type(2)'), '::before').content"
+    browser.open(two_page, width=390)
+    assert browser.run(inside) is True and browser.run(label) == '"accuracy"'
+    browser.open(two_page)
+    assert browser.run(label) == "none"
+
+
+def test_a_gained_problem_shows_the_rollouts_of_both(browser: Browser, two_page: Path) -> None:
+    browser.open(two_page)
+    shown = "[...document.querySelectorAll('#rollouts article')].filter(a => !a.hidden)[0]"
+    assert str(browser.run(f"{shown}.querySelector('.meta').textContent")).startswith("gained · solved ")
+    assert browser.run(f"[...{shown}.querySelectorAll('.side h4')].map(h => h.textContent)") == ["A", "B"]
+    marks = f"[...{shown}.querySelectorAll('.side .meta')].map(m => m.textContent.split(' · ')[0])"
+    assert browser.run(marks) == ["✗ wrong", "✓ right"]
+    evidence = "document.querySelector('#decisions details dl').checkVisibility()"
+    assert browser.run(evidence) is False
+    browser.run("document.querySelector('#decisions details summary').click()")
+    assert browser.run(evidence) is True
+    assert browser.complaints() == []
+
+
+def test_every_control_has_a_name_and_shows_its_focus(browser: Browser, page: Path, two_page: Path) -> None:
+    nameless = (
+        "[...document.querySelectorAll('a, button, input, summary, [tabindex=\"0\"]')].filter(e =>"
+        " !(e.textContent.trim() || e.getAttribute('aria-label') || e.closest('label'))).length"
+    )
+    levels = "[...document.querySelectorAll('h1, h2, h3, h4')].map(h => Number(h.tagName[1]))"
+    for path in (page, two_page):
+        browser.open(path)
+        assert browser.run(nameless) == 0
+        found = browser.run(levels)
+        assert isinstance(found, list) and found[0] == 1 and found.count(1) == 1
+        assert all(after - before <= 1 for before, after in pairwise(found))
+        browser.press("Tab")
+        assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -2,24 +2,30 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import random
 import re
 import zlib
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_sample import ATTACKS, BEHAVIOURS, teacher_comparison
 
+import titer.report
 from titer.records.results import Interval
 from titer.report import ReadStep, ReportData, render, render_comparison
 from titer.report.articles import MOST_ARCHIVED, MOST_ITEMS, cut
 from titer.report.page import safe_json, whisker
 from titer.report.reader import LONGEST_TEXT, MOST_STEPS
 
+CSS = (Path(titer.report.__file__).parent / "static" / "page.css").read_text(encoding="utf-8")
 VOID = {"meta", "input", "line", "br"}
 
 
@@ -234,3 +240,44 @@ def test_unknown_intervals_are_dashes_and_not_nan(degenerate: ReportData) -> Non
 def test_whisker_places_zero_in_the_middle() -> None:
     assert whisker(Interval(-0.2, 0.0, 0.2), 0.2) == (50, 4, 50, 96)
     assert whisker(Interval(float("nan"), 0.5, float("nan")), 0.5) is None
+
+
+CVD = {  # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB
+    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+}
+
+
+def palette(scheme: str) -> dict[str, tuple[float, ...]]:
+    """The page's colours of a scheme, as linear RGB."""
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in CSS.split("prefers-color-scheme: dark", 1)
+    )
+    chosen = light if scheme == "light" else dark
+    names = ("blue", "red", "green", "purple", "orange")
+    return {name: tuple(_linear(int(chosen[name][i : i + 2], 16) / 255) for i in (1, 3, 5)) for name in names}
+
+
+def _linear(share: float) -> float:
+    return share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
+
+
+def _lab(rgb: tuple[float, ...]) -> tuple[float, float, float]:
+    """CIELAB under D65."""
+    to_xyz = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+    linear = [sum(a * b for a, b in zip(row, rgb, strict=True)) for row in to_xyz]
+    shares = [value / white for value, white in zip(linear, (0.9505, 1.0, 1.089), strict=True)]
+    x, y, z = (share ** (1 / 3) if share > 0.008856 else 7.787 * share + 4 / 29 for share in shares)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("eyes", CVD)
+def test_colours_are_told_apart_by_colour_blind_eyes(scheme: str, eyes: str) -> None:
+    def seen(rgb: tuple[float, ...]) -> tuple[float, float, float]:
+        rows = (sum(a * b for a, b in zip(row, rgb, strict=True)) for row in CVD[eyes])
+        return _lab(tuple(min(max(share, 0.0), 1.0) for share in rows))
+
+    labs = {name: seen(rgb) for name, rgb in palette(scheme).items()}
+    near = {pair: math.dist(labs[pair[0]], labs[pair[1]]) for pair in combinations(labs, 2)}
+    assert min(near.values()) > 10, near  # about five times what is just told apart side by side

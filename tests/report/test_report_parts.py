@@ -11,7 +11,7 @@ from report_sample import ATTACKS, simulated, teacher_comparison, trace_pairs
 from rich.console import Console
 
 from titer.records.results import Interval
-from titer.report import ReadStep, ReportData, pick_pairs, show, show_comparison, show_steps
+from titer.report import ReadStep, ReportData, TwoRuns, pick_pairs, show, show_comparison, show_steps, show_two_runs
 from titer.report import numbers as n
 from titer.report.reader import bare, fitting, opening, runs
 
@@ -63,9 +63,9 @@ def test_picking_skips_what_was_not_graded_or_not_shared() -> None:
     assert pick_pairs(base, simulated(320, "trained", problems=2), answers={}) == []
 
 
-def printed(data: ReportData) -> str:
+def printed(data: ReportData, width: int = 200) -> str:
     out = io.StringIO()
-    show(data, Console(file=out, width=200, force_terminal=False))
+    show(data, Console(file=out, width=width, force_terminal=False))
     return out.getvalue()
 
 
@@ -76,6 +76,34 @@ def test_the_terminal_shows_the_same_numbers(sample: ReportData) -> None:
     for suite in sample.suites:
         assert n.percent(suite.accuracy.mid) in text
     assert "Which loss?" in text and "train.objective" in text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_cuts_no_word_and_no_number(sample: ReportData, width: int) -> None:
+    text = printed(sample, width)
+    assert max(map(len, text.splitlines())) <= width
+    shown = " ".join(text.split())
+    for verdict in sample.verdicts:
+        assert f"{verdict.label} {n.points(verdict.accuracy)}" in shown and verdict.rule in shown
+    for decision in sample.decisions:
+        assert f"{decision.question} {decision.choice}" in shown and f"override with {decision.setting}" in shown
+    if width == 80:
+        for suite in sample.suites:
+            assert f"{n.percent(suite.accuracy.mid)} ({n.percent_range(suite.accuracy)})" in shown
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_two_runs_fit_a_narrow_terminal(two: TwoRuns, width: int) -> None:
+    out = io.StringIO()
+    show_two_runs(two, Console(file=out, width=width, force_terminal=False))
+    assert max(map(len, out.getvalue().splitlines())) <= width
+    assert "\x1b" not in out.getvalue()
+    shown = " ".join(out.getvalue().split())
+    assert "train.epochs 1 8" in shown and "! countdown was sampled otherwise" in shown
+    if width == 80:
+        for difference in two.differences:
+            if difference.measure == "accuracy" and difference.level == "axis":
+                assert f"{n.CALL_MARKS[difference.better]} {n.change(difference)}" in shown
 
 
 def test_the_terminal_obeys_nothing_in_the_data(hostile: ReportData) -> None:

@@ -97,7 +97,7 @@ def doctor(
 def report(
     run: Annotated[str, typer.Argument(help="A run directory, or its address.", metavar="RUN")],
     other: Annotated[
-        str | None, typer.Argument(help="A second run, to hold against the first.", metavar="[OTHER]")
+        str | None, typer.Argument(help="A second run, to hold against the first.", metavar="OTHER")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The page of two runs, by default compare.html in the current folder.")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rich.console import Console, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -39,12 +40,12 @@ def show(data: ReportData, console: Console) -> None:
         console.print(table)
 
 
-def _tables(data: ReportData) -> Iterator[Table | Text]:
+def _tables(data: ReportData) -> Iterator[Table | Text | Group]:
     if data.judgement:
         yield judgement_text(data.judgement)
         yield verdict_table(data.judgement.axes)
     if data.decisions:
-        yield decision_table(data.decisions)
+        yield decision_list(data.decisions)
     if data.suites:
         yield score_table(data.suites, data.differences)
 
@@ -58,51 +59,57 @@ def judgement_text(judgement: Judgement) -> Text:
     return _text(" ".join(lines))
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row per axis: label, change against the base with its interval, rule."""
-    table = _table("What came out", ["axis", "verdict", "change in accuracy, points", "rule"])
+def verdict_table(verdicts: Sequence[Verdict]) -> Group:
+    """An axis: its label and change against the base with the interval; below it the rule, over the whole width."""
+    table = _table("What came out", ["axis", "verdict", "change in accuracy, points"])
+    rows: list[Table | Text | Padding] = []
     for v in verdicts:
         mark = numbers.LABEL_MARKS[v.label]
+        table.add_row(_text(title(v.axis)), f"{mark} {v.label}", _change(numbers.points(v.accuracy)))
         parts = (f"{part} {numbers.points(change)}" for part, change in v.parts.items())
         rule = "; ".join([v.rule, *parts, f"length {v.length}"])
-        points = _change(numbers.points(v.accuracy))
-        table.add_row(_text(title(v.axis)), f"{mark} {v.label}", points, _text(rule))
-    return table
+        rows.append(_below(f"{title(v.axis)}: {rule}"))
+    return Group(table, Text(), *rows)
 
 
-def decision_table(decisions: Sequence[Decision]) -> Table:
-    """One row per decision: question, choice, rule, evidence, the setting that overrides it."""
-    table = _table("What was decided", ["stage", "question", "choice", "rule and evidence", "override with"])
+def decision_list(decisions: Sequence[Decision]) -> Group:
+    """A decision: question and choice; below them its rule, evidence and the setting that overrides it."""
+    rows: list[Text | Padding] = [Text("What was decided", style="bold italic")]
     for d in decisions:
+        rows.append(Text.assemble(_text(f"{d.stage}: {d.question} "), (harmless(d.choice), "bold")))
         evidence = f"{d.rule} ({numbers.plain(d.evidence)})" if d.evidence else d.rule
-        table.add_row(*(_text(cell) for cell in (d.stage, d.question, d.choice, evidence, d.setting)))
-    return table
+        rows.append(_below(f"{evidence}; override with {d.setting}" if d.setting else evidence))
+    return Group(*rows)
 
 
-def score_table(suites: Sequence[SuiteSummary], differences: Sequence[Difference]) -> Table:
-    """One row per suite and model, with 95 % intervals."""
-    table = _table(
-        "Scores", ["suite", "model", "problems", "accuracy", "difference", "pass@k", "ends", "parsed", "tokens"]
-    )
+def _below(text: str) -> Padding:
+    return Padding(Text(harmless(text), style="dim"), (0, 0, 0, 2))
+
+
+def score_table(suites: Sequence[SuiteSummary], differences: Sequence[Difference]) -> Group:
+    """A line a suite and model with 95 % intervals, and in a second table what the accuracy is made of."""
+    accuracy = _table("Scores", ["suite", "model", "accuracy", "difference, points"])
+    made_of = _table("Beside the scores", ["suite", "model", "problems", "pass@k", "ends", "parsed", "tokens"])
     for row in score_rows(suites, differences):
-        table.add_row(*_cells(row))
-    return table
+        name = [_text(title(row.summary.suite) if row.first else ""), _text(row.summary.model)]
+        accuracy.add_row(*name, *_accuracy_cells(row))
+        made_of.add_row(*name, *_made_of_cells(row.summary))
+    return Group(accuracy, made_of)
 
 
-def _cells(row: ScoreRow) -> list[Text]:
+def _accuracy_cells(row: ScoreRow) -> list[Text]:
     s, d = row.summary, row.difference
     style = _STYLES.get(d.better, "") if d else ""
     difference = Text(f"{numbers.CALL_MARKS[d.better]} {numbers.change(d)}", style=style) if d else Text("")
+    return [_text(f"{numbers.percent(s.accuracy.mid)} ({numbers.percent_range(s.accuracy)})"), difference]
+
+
+def _made_of_cells(s: SuiteSummary) -> list[Text]:
     return [
-        _text(title(s.suite) if row.first else ""),
-        _text(s.model),
         _text(f"{s.problems:,} × {numbers.number(s.samples_per_problem)}"),
-        _text(f"{numbers.percent(s.accuracy.mid)} ({numbers.percent_range(s.accuracy)})"),
-        difference,
         _text(numbers.passes(s)),
-        _text(numbers.percent(s.terminated.mid)),
-        _text(numbers.percent(s.parsed.mid)),
-        _text(numbers.mean_tokens(s.tokens.mid)),
+        *(_change(cell) for cell in (numbers.percent(s.terminated.mid), numbers.percent(s.parsed.mid))),
+        _change(numbers.mean_tokens(s.tokens.mid)),
     ]
 
 
@@ -177,10 +184,14 @@ def show_two_runs(found: TwoRuns, console: Console) -> None:
         if not rows:
             console.print(_text(f"{heading}: {none}"))
             continue
-        table = _table(heading, columns)
+        console.print(_text(heading), style="bold italic")  # as a title it would be as narrow as its table
+        table = _table("", columns)
         for row in rows:
             table.add_row(*row)
         console.print(table)
+    console.print(
+        _text("▲ better, ▼ worse, ↦ longer, ↤ shorter: the 95 % interval excludes zero. ○ cannot tell."), style="dim"
+    )
 
 
 def _two_runs(found: TwoRuns) -> Iterator[tuple[str, list[str], list[list[Text]], str]]:
@@ -204,7 +215,7 @@ def _two_runs(found: TwoRuns) -> Iterator[tuple[str, list[str], list[list[Text]]
     yield "Problems gained and lost", ["axis", "problems", "gained", "lost"], moved, "not compared"
 
 
-_LENGTHS: Final[Mapping[Measure, str]] = {"terminated": "ends by itself, points", "tokens": "tokens"}
+_LENGTHS: Final[Mapping[Measure, str]] = {"terminated": "ends, points", "tokens": "tokens"}
 
 
 def _change_cells(row: ChangeRow, measure: Measure) -> list[Text]:
@@ -212,13 +223,11 @@ def _change_cells(row: ChangeRow, measure: Measure) -> list[Text]:
     d = row.of[measure]
     written = numbers.mean_tokens if measure == "tokens" else numbers.percent
     style = _STYLES.get(d.better, "")
-    changes = [Text(f"{numbers.CALL_MARKS[d.better]} {numbers.change(d)} {d.better}", style=style)]
+    changes = [Text(f"{numbers.CALL_MARKS[d.better]} {numbers.change(d)}", style=style, no_wrap=True)]
     if measure == "accuracy":
         changes += [_text(f"{part} {numbers.points(change)}") for part, change in row.parts.items()]
     second = f"{d.problems:,}" if measure == "accuracy" else _LENGTHS[measure]
     name = title(row.name) if row.level == "axis" else f"· {title(row.name)}"
-    if measure == "accuracy" and row.suite and row.suite != row.name:
-        name = f"{name}: {title(row.suite)}"
     shown = [name, second, written(d.base_value), written(d.other_value)]
     return [*(_text(cell) for cell in shown), Text("\n").join(changes)]
 
@@ -255,7 +264,7 @@ def transition_table(heading: str, shares: Mapping[str, Mapping[str, float]]) ->
 
 
 def _table(heading: str, columns: Sequence[str]) -> Table:
-    table = Table(title=heading, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=heading or None, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, header_style="dim", overflow="fold")
     return table

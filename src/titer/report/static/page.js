@@ -193,11 +193,27 @@
     search.parentElement.hidden = false;
     search.addEventListener("input", filter);
     open(asked() || links[0]);
-    // after the first paint, which it must not hold up
-    if (archive) requestAnimationFrame(() => setTimeout(listAll));
+    return archive && listAll;
   }
 
-  for (const reader of document.querySelectorAll("[data-reader]")) makeReader(reader);
-  dark.addEventListener("change", drawAll);
-  drawAll();
+  // What takes long waits for the first paint.
+  const painted = new Promise((done) => {
+    new PerformanceObserver(done).observe({ type: "paint", buffered: true });
+    addEventListener("beforeprint", done);
+  });
+
+  function runPlotly() {
+    const text = document.getElementById("plotly");
+    text.replaceWith(made("script", {}, text.textContent)); // the policy knows it by its hash
+  }
+
+  const lists = [...document.querySelectorAll("[data-reader]")].map(makeReader).filter(Boolean);
+  painted.then(async () => {
+    runPlotly();
+    drawAll();
+    dark.addEventListener("change", drawAll);
+    document.documentElement.dataset.drawn = "";
+    for (const listAll of lists) await listAll();
+    document.documentElement.dataset.listed = "";
+  });
 })();

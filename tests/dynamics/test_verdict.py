@@ -288,6 +288,7 @@ def test_level_with_the_base_but_not_with_the_checkpoint_before_is_open() -> Non
 def test_two_problems_have_an_interval() -> None:
     change = curve([0.5, 0.6], problems=2).change(1)
     assert np.isfinite(change.low) and change.low <= 0
+    assert read_axis(curve([0.5, 0.6], problems=2)).rule == "the intervals leave it open"
 
 
 def test_a_stratum_of_one_problem_leaves_all_unknown() -> None:
@@ -327,6 +328,8 @@ def test_a_group_of_which_one_problem_was_asked_joins_the_largest() -> None:
     joined = curve_of_rates((0, 10, 20), rates_PT, asked_of_P=groups)
     told = curve_of_rates((0, 10, 20), rates_PT, asked_of_P=[*["a"] * 20, *["b"] * 20, *["a"] * 2])
     assert joined.freedom == 39
+    two_asked = np.insert(rates_PT, 40, 0.5, axis=0)
+    assert curve_of_rates((0, 10, 20), two_asked, asked_of_P=[*groups, "few"]).freedom == 39  # three groups
     assert joined.mean_T == pytest.approx(told.mean_T) and joined.cov_TT == pytest.approx(told.cov_TT)
 
 

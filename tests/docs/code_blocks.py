@@ -117,10 +117,9 @@ def _functions() -> Iterator[tuple[Any, str]]:
     import titer.verbs
     import titer.verbs.traces
 
-    for owner in (titer.verbs, titer.verbs.traces):
+    for owner in (titer.verbs, titer.verbs.traces, titer.reproduce):
         yield from ((owner, name) for name in owner.__all__ if inspect.isfunction(getattr(owner, name)))
     yield titer.pipeline.two_runs, "two_runs"
-    yield from ((titer.reproduce, "reproduce"), (titer.reproduce, "stored"))
     yield from ((titer.lab, "make"), (titer.lab.build, "build"))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import zstandard
 
@@ -166,6 +167,32 @@ def test_a_cut_archive_is_an_error_even_when_bad_rows_are_dropped(
     error = fault_of(read_problems, path, on_bad="drop", dropped=dropped)
     assert "cannot be read beyond row" in error.fault
     assert dropped == []
+
+
+@pytest.mark.parametrize(("ending", "compress"), [("", bytes), (".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_a_line_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, ending: str, compress: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("titer.records.formats.LONGEST_LINE", 1 << 20)
+    path = tmp_path / f"p.jsonl{ending}"
+    path.write_bytes(compress(GOOD + b'{"prompt": "' + b"a" * (1 << 20) + b'", "answer": "7"}\n'))
+    assert "cannot be read beyond row 1: line 2 is longer than 1 MiB" in fault_of(read_problems, path).fault
+
+
+def test_a_dataset_folder_whose_offsets_lead_astray_is_one_line(tmp_path: Path) -> None:
+    """Read as it is, such a file ends the process."""
+    prompts = ["a" * 40, "b" * 40, "c" * 40]
+    table = pa.table({"prompt": prompts, "answer": ["7", "8", "9"]})
+    with pa.OSFile(str(tmp_path / "data.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table)
+    (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
+    assert len(list(read_problems(tmp_path))) == 3
+    path = tmp_path / "data.arrow"
+    offsets = b"".join(n.to_bytes(4, "little") for n in (0, 40, 80, 120))
+    data = path.read_bytes()
+    assert data.count(offsets) == 1
+    path.write_bytes(data.replace(offsets, offsets[:4] + b"\xff\xff\xff\x5a" + offsets[8:]))
+    assert "cannot be read at all" in fault_of(read_problems, tmp_path).fault
 
 
 def test_a_json_array_is_told_apart(tmp_path: Path) -> None:

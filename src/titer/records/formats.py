@@ -25,6 +25,7 @@ READ_ENDINGS = f"{ENDINGS}, .csv"
 _JSON_NAME = re.compile(r"\.(?:jsonl|json|ndjson)(?:\.(?:gz|zst))?$", re.IGNORECASE)
 _SPLIT_NAME = re.compile(r"(?:train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
 _ROWS_AT_ONCE = 64
+LONGEST_LINE = 64 << 20  # bytes; ours
 
 
 class Row(NamedTuple):
@@ -180,7 +181,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines with their numbers in the file, as an editor shows them; blank ones are no rows."""
     with _opened(path) as stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE + 1), b""), start=1):
+            if len(line) > LONGEST_LINE:  # a small archive may hold one that fills the memory
+                raise ValueError(f"line {number} is longer than {LONGEST_LINE >> 20} MiB")
             if not line.isspace():
                 yield number, line
 
@@ -216,6 +219,9 @@ def _dataset_rows(folder: Path) -> Iterator[dict[str, Any]]:
     for shard in _dataset_shards(folder):
         with pa.OSFile(str(shard)) as file, pa.ipc.open_stream(file) as stream:
             for batch in stream:
+                batch.validate(
+                    full=True
+                )  # the bytes are taken as they are; an offset that leads astray ends the process
                 for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
                     yield from map(_plain, batch.slice(start, _ROWS_AT_ONCE).to_pylist())
 

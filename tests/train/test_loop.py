@@ -131,6 +131,14 @@ def test_stops_at_a_loss_that_is_not_finite(tmp_path: Path) -> None:
     assert torch.equal(model.model.embed_tokens.weight, before)  # no step was taken
 
 
+def test_refuses_deepspeed_whose_engine_would_step_behind_every_micro_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(InputError, match="use fsdp2"):
+        train(tiny_model(), TOKENIZER, lab_samples(4), Train(updates=1, batch_size=4), out=tmp_path, progress=False)
+
+
 def test_refuses_fewer_samples_an_update_than_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_module.Accelerator, "num_processes", property(lambda _: 8))
     with pytest.raises(InputError, match="4 samples an update for 8 processes"):

@@ -24,7 +24,6 @@ EXTRAS: Final = {
     "IFEval": ("if_verifiable", "pip install 'titer[ifeval]'"),
     "lm-eval": ("lm_eval", "pip install 'titer[harness]'"),
     "S3": ("s3fs", "pip install 's3fs'"),
-    "DeepSpeed": ("deepspeed", "pip install deepspeed"),
 }
 
 

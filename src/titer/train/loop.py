@@ -28,7 +28,7 @@ from torch import Tensor
 
 from titer.errors import InputError
 from titer.objectives import Objective, objective, of_function
-from titer.processes import without_accelerator
+from titer.processes import refuse_deepspeed, without_accelerator
 from titer.recipe import Train
 from titer.train.aim import take_aim
 from titer.train.batches import SampleOrder, micro_batches, to_device
@@ -97,6 +97,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     installed, and what `take_aim` refuses.
     """
     require_tracker(settings)
+    refuse_deepspeed()
     f = f if f is None or isinstance(f, Objective) else of_function(f.__name__, f)
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(
@@ -261,7 +262,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
 def passes_of_all(accelerator: Accelerator, mine: int) -> int:
     """Forward passes that this process takes part in: where weights are sharded every pass gathers them from all
     processes, so that those with fewer micro-batches than others repeat one that counts nothing."""
-    if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
+    if accelerator.distributed_type != DistributedType.FSDP:
         return mine
     return max(int(count) for count in gather_object([mine]))
 

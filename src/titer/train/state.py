@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate.utils import broadcast_object_list
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -121,12 +121,9 @@ def save_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
     accelerator.wait_for_everyone()
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:  # it keeps its own parts of both
-        accelerator.save_state(str(work))
-    else:
-        model, optimizer = get_state_dict(scorer, _plain(optimizers))
-        _quietly(save, {"model": model, "optimizer": optimizer}, work)
-        torch.save(_random_state(), work / f"random-{accelerator.process_index}.pt")
+    model, optimizer = get_state_dict(scorer, _plain(optimizers))
+    _quietly(save, {"model": model, "optimizer": optimizer}, work)
+    torch.save(_random_state(), work / f"random-{accelerator.process_index}.pt")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         write_json(work / "step.json", {"step": step, "processes": accelerator.num_processes})
@@ -145,9 +142,6 @@ def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
         return 0
     try:
         known = json.loads((folder / "step.json").read_text(encoding="utf-8"))
-        if accelerator.distributed_type == DistributedType.DEEPSPEED:
-            accelerator.load_state(str(folder))
-            return int(known["step"])
         model, optimizer = get_state_dict(scorer, plain := _plain(optimizers))
         state: dict[str, Any] = {"model": model, "optimizer": optimizer}
         refuse_foreign(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from run_fuzz import inputs
 from titer.errors import InputError
 from titer.judges.asking import _open_cache
 from titer.objectives import objective
+from titer.records import Problem
 from titer.rollouts.claim import claim_problems
+from titer.verify import validate_problem
 
 SLOW = {"answers, math", "meta of problems"}  # of which one input costs more than all of another's
 
@@ -49,3 +52,10 @@ def test_rollouts_of_which_nobody_can_tell_what_made_them_are_refused(tmp_path: 
     (tmp_path / "r.made.json").write_text(made)
     with pytest.raises(InputError, match="r.made.json: is not as titer writes it|holds rollouts made otherwise"):
         claim_problems(tmp_path / "r.jsonl", {"model": "m"}, {"a": "h"})
+
+
+@pytest.mark.parametrize("name", [{}, [], 7, None])
+def test_an_instruction_that_is_no_name_is_one_line(name: object) -> None:
+    problem = Problem(id="i", prompt="?", answer="follow", verifier="ifeval")
+    with pytest.raises(InputError, match="no instruction"):
+        validate_problem(replace(problem, meta={"instruction_id_list": [name], "kwargs": [{}]}))

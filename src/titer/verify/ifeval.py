@@ -48,7 +48,7 @@ def validate_ifeval(problem: Problem) -> None:
     if importlib.util.find_spec("if_verifiable") is None:
         raise InputError("the verifier ifeval is not installed", field="verifier", remedy=EXTRA)
     for name, given in zip(names, kwargs, strict=True):
-        if name not in _registry():
+        if not isinstance(name, str) or name not in _registry():
             fault = f"problem {problem.id!r}: no instruction {str(name)[:60]!r}"
             raise InputError(fault, field="meta.instruction_id_list", remedy="use IFEval's names")
         if name in _NEEDS and not _has_data(_NEEDS[name]):

@@ -5,9 +5,9 @@ from titer.traces import curate, read_steps, measure_texts
 for step in read_steps(trace.reasoning): print(step.behaviour, step.text)
 """
 
+from titer.traces.choice import RANKINGS
 from titer.traces.compare import Comparison, FeatureDifference, compare
 from titer.traces.cues import BEHAVIOURS
-from titer.traces.choice import RANKINGS
 from titer.traces.curate import Curation, Dropped, curate
 from titer.traces.features import DESCRIPTIONS, FEATURES, measure_texts
 from titer.traces.probes import delete_steps

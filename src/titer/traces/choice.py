@@ -269,9 +269,7 @@ def _crowded(ranked: Sequence[str], most: int | None) -> list[bool]:
     return crowded
 
 
-def _control(
-    facts: Sequence[Facts], sound: Sequence[int], count: int, per_problem: int | None, seed: int
-) -> list[int]:
+def _control(facts: Sequence[Facts], sound: Sequence[int], count: int, per_problem: int | None, seed: int) -> list[int]:
     """Places drawn at random under the same bound per problem; which ones, the order of the traces does not decide."""
     drawn = sorted(sound, key=lambda i: facts[i].id)
     random.Random(f"control:{seed}").shuffle(drawn)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 from typing import Any, TypeVar
 
-from titer.errors import InputError
-
 T = TypeVar("T")
 
 
@@ -38,17 +36,6 @@ def launched() -> int:
 def is_main() -> bool:
     """Whether this process speaks and writes for all of them."""
     return int(os.environ.get("RANK") or 0) == 0
-
-
-def refuse_deepspeed() -> None:
-    """Raises InputError under a launcher that is configured for DeepSpeed: its engine takes the optimizer's step behind
-    every backward pass, and an update of titer has as many as its traces need."""
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
-        raise InputError(
-            "DeepSpeed, whose engine steps behind every backward pass",
-            field="train.launch",
-            remedy="use fsdp2, which shards the same",
-        )
 
 
 def agreed(value: T) -> T:

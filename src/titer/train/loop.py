@@ -11,6 +11,7 @@ were learned before the budget was spent, and `state/`, from which the same call
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from titer.errors import InputError
 from titer.objectives import Objective, objective, of_function
-from titer.processes import refuse_deepspeed, without_accelerator
+from titer.processes import without_accelerator
 from titer.recipe import Train
 from titer.train.aim import take_aim
 from titer.train.batches import SampleOrder, micro_batches, to_device
@@ -257,6 +258,17 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     if accelerator.is_main_process:
         shutil.rmtree(out / "state", ignore_errors=True)
     return Result(kept_checkpoints(out), checkpoint_path(out, end), end)
+
+
+def refuse_deepspeed() -> None:
+    """Raises InputError under a launcher that is configured for DeepSpeed: its engine takes the optimizer's step behind
+    every backward pass, and an update of titer has as many as its traces need."""
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+        raise InputError(
+            "DeepSpeed, whose engine steps behind every backward pass",
+            field="train.launch",
+            remedy="use fsdp2, which shards the same",
+        )
 
 
 def passes_of_all(accelerator: Accelerator, mine: int) -> int:

@@ -189,9 +189,7 @@ def show_two_runs(found: TwoRuns, console: Console) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    console.print(
-        _text("▲ better, ▼ worse, ↦ longer, ↤ shorter: the 95 % interval excludes zero. ○ cannot tell."), style="dim"
-    )
+    console.print(_text("▲ better, ▼ worse, ↦ longer, ↤ shorter by the 95 % interval; ○ cannot tell"), style="dim")
 
 
 def _two_runs(found: TwoRuns) -> Iterator[tuple[str, list[str], list[list[Text]], str]]:

@@ -20,7 +20,7 @@ from titer.recipe import Lora, Train
 
 HEAP: Final = 1.6
 """On CPU the C library's heap cannot give back all that lies between activations: measured with glibc 2.36, which takes
-so many times what they need (1.0 where it is told to give back at once, which makes training a third slower)."""
+so many times what they need (1.0 where it is told to give back at once, which makes training half as slow again)."""
 CHUNK: Final = 96  # tokens of which logits exist at once, at most
 
 

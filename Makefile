@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test docs figures smollm2 test-vllm test-ray test-s3 clean
+.PHONY: quickstart test docs figures smollm2 test-vllm test-ray test-s3 test-deepspeed clean
 
 # one thread: the lab model is too small to gain from more, and the numbers then depend on fewer things
 quickstart: $(VENV)/installed
@@ -37,6 +37,12 @@ test-ray: $(VENV)/installed-dev
 test-s3: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet -e '.[s3]' 'moto[server,s3]>=5,<6'
 	$(BIN)/python -m pytest tests/with_s3
+
+# without its kernels, which are for GPUs; it compiles a small one for CPU when it is first used
+test-deepspeed: $(VENV)/installed-dev
+	$(BIN)/pip install --quiet setuptools wheel hjson ninja py-cpuinfo msgpack einops
+	DS_BUILD_OPS=0 DS_ACCELERATOR=cpu $(BIN)/pip install --quiet --no-build-isolation --no-deps 'deepspeed>=0.19,<0.20'
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/with_deepspeed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -15,10 +15,11 @@ T = TypeVar("T")
 
 def without_accelerator() -> bool:
     """Whether this process computes on CPU. accelerate has to be told: launched by `torchrun` on a machine without an
-    accelerator it would take every process for the only one."""
+    accelerator it would take every process for the only one. Under DeepSpeed, which knows its device, it may not."""
     import torch
 
-    return not torch.accelerator.is_available()
+    zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
+    return not zero and not torch.accelerator.is_available()
 
 
 def this_process() -> Any:

@@ -63,6 +63,6 @@ def test_a_process_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command[:3] == ["accelerate", "launch", "--config_file"] and command[-2:] == ["--num_processes", "8"]
 
 
-@pytest.mark.parametrize(("name", "kind"), [("ddp", "MULTI_GPU"), ("fsdp2", "FSDP")])
+@pytest.mark.parametrize(("name", "kind"), [("ddp", "MULTI_GPU"), ("fsdp2", "FSDP"), ("zero2", "DEEPSPEED")])
 def test_accelerate_takes_the_configurations(name: str, kind: str) -> None:
     assert load_config_from_file(str(configuration(name))).distributed_type == kind

@@ -131,11 +131,10 @@ def test_stops_at_a_loss_that_is_not_finite(tmp_path: Path) -> None:
     assert torch.equal(model.model.embed_tokens.weight, before)  # no step was taken
 
 
-def test_refuses_deepspeed_whose_engine_would_step_behind_every_micro_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_deepspeed_where_it_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(InputError, match="use fsdp2"):
+    monkeypatch.setattr("accelerate.utils.is_deepspeed_available", lambda: False)
+    with pytest.raises(InputError, match="pip install deepspeed, or use fsdp2"):
         train(tiny_model(), TOKENIZER, lab_samples(4), Train(updates=1, batch_size=4), out=tmp_path, progress=False)
 
 

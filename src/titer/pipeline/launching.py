@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.recipe import Recipe, dump_recipe, load_recipe
+from titer.recipe.schema import OURS
 from titer.records import Trace, read_traces, write_records
 from titer.store import write_text
 
@@ -70,9 +71,9 @@ def given(work: Path) -> Launched:
 
 
 def command_of(launcher: str) -> list[str]:
-    """The command up to and without the script. Raises InputError for ddp and fsdp2 on a machine without devices."""
+    """The command up to and without the script. Raises InputError for one of OURS on a machine without devices."""
     words = launcher.split()
-    if words not in (["ddp"], ["fsdp2"]):
+    if launcher not in OURS:
         return words
     import torch
 

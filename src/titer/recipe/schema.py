@@ -16,6 +16,8 @@ from titer.recipe.data import Data
 from titer.recipe.generate import Generate
 from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
+OURS = ("ddp", "fsdp2", "zero2")  # accelerate's configurations that come with titer
+
 
 def _folder_name(name: str) -> str:
     """Refuses what would lead out of `runs/` or name nothing."""
@@ -27,8 +29,9 @@ def _folder_name(name: str) -> str:
 def _launcher(command: str) -> str:
     """Refuses what starts anything else than processes that train."""
     words = command.split()
-    if words and words[0] != "torchrun" and words[:2] != ["accelerate", "launch"] and command not in ("ddp", "fsdp2"):
-        raise PydanticCustomError("launch", "no launcher: ddp, fsdp2, or a command of torchrun or accelerate launch")
+    if words and words[0] != "torchrun" and words[:2] != ["accelerate", "launch"] and command not in OURS:
+        what = f"{', '.join(OURS)}, or a command of torchrun or accelerate launch"
+        raise PydanticCustomError("launch", "no launcher: {what}", {"what": what})
     return command
 
 
@@ -159,9 +162,10 @@ class Train(Block):
     save_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Least time between two saved states to resume from."""
     launch: Annotated[str, AfterValidator(_launcher)] = ""
-    """What starts the processes that train: nothing (this one alone does), ddp or fsdp2 (one for each device, each with
-    the whole model or with its share of it), or a command such as `torchrun --nproc_per_node 2` or
-    `accelerate launch --config_file zero.yaml`. In a run; `titer sft` is itself put behind such a command."""
+    """What starts the processes that train: nothing (this one alone does), ddp, fsdp2 or zero2 (one a device, with
+    the whole model, its share of it, or its share of the optimizer by DeepSpeed), or a command such as
+    `torchrun --nproc_per_node 2` or `accelerate launch --config_file zero3.yaml`. In a run; `titer sft` is itself put
+    behind such a command."""
     tracker: Literal["none", "tensorboard", "wandb", "trackio", "mlflow"] = "none"
     """Where else the log goes, through accelerate."""
 

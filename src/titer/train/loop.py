@@ -11,7 +11,6 @@ were learned before the budget was spent, and `state/`, from which the same call
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +62,7 @@ from titer.train.state import (
 )
 from titer.train.telemetry import Telemetry
 from titer.train.trackers import require_tracker, tracked_settings
+from titer.train.zero import WHOLE, backward, is_zero, require_deepspeed, settle
 
 
 class Result(NamedTuple):
@@ -98,7 +98,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     installed, and what `take_aim` refuses.
     """
     require_tracker(settings)
-    refuse_deepspeed()
+    require_deepspeed()
     f = f if f is None or isinstance(f, Objective) else of_function(f.__name__, f)
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(
@@ -107,6 +107,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
         log_with=_tracker(settings),
         project_dir=out,
     )
+    stage = settle(accelerator, settings)
     set_seed(seed)
     rank, world = accelerator.process_index, accelerator.num_processes
     if settings.batch_size < world:
@@ -144,8 +145,10 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()
-    scorer, *optimizers = accelerator.prepare(Scorer(model, base=base), *make_optimizers(model, settings))
-    del model  # from here on it is the scorer's
+    student = Scorer(model, base=base)
+    student.whole_logits |= stage >= WHOLE  # the head's weights are whole inside the model's own forward alone
+    scorer, *optimizers = accelerator.prepare(student, *make_optimizers(model, settings))
+    del model, student  # from here on they are the scorer's
     if settings.tracker != "none":
         accelerator.init_trackers("titer", config=tracked_settings(settings))
     first = load_state(accelerator, scorer, optimizers, out, seed)
@@ -213,7 +216,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             # DDP and FSDP take the mean over processes where the sum is wanted
             factor = world / total if i < len(mine) else 0.0
             scores = scorer(micro, f, aim.token_weights(micro.targets_N), factor)
-            accelerator.backward(scores.loss)
+            backward(accelerator, scorer, scores.loss, last=i == passes - 1)
             if i < len(mine):
                 telemetry.add(scores, micro.kinds_N)
         found = telemetry.reduced(accelerator, total)
@@ -229,6 +232,8 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
             share = total / found["effective_tokens"]
             scale_gradients(scorer, share)
             found["loss"] *= share
+        if is_zero(accelerator):
+            scorer.step()  # clips and steps; the two calls below then only ask for the norm
         norm = accelerator.clip_grad_norm_(scorer.parameters(), settings.clip)
         if not math.isfinite(norm):
             raise _no_number(found, float(norm), step, update)
@@ -260,21 +265,10 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     return Result(kept_checkpoints(out), checkpoint_path(out, end), end)
 
 
-def refuse_deepspeed() -> None:
-    """Raises InputError under a launcher that is configured for DeepSpeed: its engine takes the optimizer's step behind
-    every backward pass, and an update of titer has as many as its traces need."""
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
-        raise InputError(
-            "DeepSpeed, whose engine steps behind every backward pass",
-            field="train.launch",
-            remedy="use fsdp2, which shards the same",
-        )
-
-
 def passes_of_all(accelerator: Accelerator, mine: int) -> int:
     """Forward passes that this process takes part in: where weights are sharded every pass gathers them from all
     processes, so that those with fewer micro-batches than others repeat one that counts nothing."""
-    if accelerator.distributed_type != DistributedType.FSDP:
+    if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         return mine
     return max(int(count) for count in gather_object([mine]))
 

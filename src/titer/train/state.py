@@ -29,6 +29,7 @@ from titer.records.rows import json_object
 from titer.store import publish, write_json, write_text
 from titer.train.endpoint import Stop
 from titer.train.safely import SafePlanner, refuse_foreign
+from titer.train.zero import is_zero, load_engine, save_engine
 
 # it says at every save and load of one process that there is only one
 logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
@@ -69,7 +70,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 def save_checkpoint(accelerator: Accelerator, scorer: Any, tokenizer: Any, path: Path) -> None:
     """Write model and tokenizer in Hugging Face format, whole or not at all; adapters as peft writes them."""
     accelerator.wait_for_everyone()
-    state = {name.removeprefix("model."): weight for name, weight in accelerator.get_state_dict(scorer).items()}
+    weights = accelerator.get_state_dict(scorer) or {}  # where they are sharded, the main process alone has them
+    state = {name.removeprefix("model."): weight for name, weight in weights.items()}
     if not accelerator.is_main_process:
         return
     work = path.with_name(f".{path.name}.tmp")
@@ -121,8 +123,11 @@ def save_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
     accelerator.wait_for_everyone()
-    model, optimizer = get_state_dict(scorer, _plain(optimizers))
-    _quietly(save, {"model": model, "optimizer": optimizer}, work)
+    if is_zero(accelerator):
+        save_engine(scorer, work)
+    else:
+        model, optimizer = get_state_dict(scorer, _plain(optimizers))
+        _quietly(save, {"model": model, "optimizer": optimizer}, work)
     torch.save(_random_state(), work / f"random-{accelerator.process_index}.pt")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
@@ -142,11 +147,14 @@ def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
         return 0
     try:
         known = json.loads((folder / "step.json").read_text(encoding="utf-8"))
-        model, optimizer = get_state_dict(scorer, plain := _plain(optimizers))
-        state: dict[str, Any] = {"model": model, "optimizer": optimizer}
-        refuse_foreign(folder)
-        _quietly(load, state, folder, planner=SafePlanner())
-        set_state_dict(scorer, plain, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+        if is_zero(accelerator):
+            load_engine(scorer, folder, saved_by=int(known["processes"]), processes=accelerator.num_processes)
+        else:
+            model, optimizer = get_state_dict(scorer, plain := _plain(optimizers))
+            state: dict[str, Any] = {"model": model, "optimizer": optimizer}
+            refuse_foreign(folder)
+            _quietly(load, state, folder, planner=SafePlanner())
+            set_state_dict(scorer, plain, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
         mine = folder / f"random-{accelerator.process_index}.pt"
         if mine.exists() and known.get("processes") == accelerator.num_processes:
             _set_random_state(torch.load(mine, weights_only=True))

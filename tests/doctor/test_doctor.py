@@ -23,8 +23,12 @@ def settings(**given: Any) -> Train:
 def test_the_predicted_peak_is_within_15_percent_of_the_measured_one() -> None:
     """The middle of three: what the C library's heap keeps changes from run to run."""
     predicted = predict("lab", settings(), length=256)
-    measured = sorted(measured_peak("lab", settings(), length=256) for _ in range(3))[1]
-    assert predicted.total == pytest.approx(measured, rel=0.15)
+    near = 0
+    for _ in range(3):
+        near += predicted.total == pytest.approx(measured_peak("lab", settings(), length=256), rel=0.15)
+        if near == 2:
+            break  # whatever the third is
+    assert near == 2
     assert predicted.weights == predicted.gradients == predicted.optimizer / 2
 
 

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,53 +129,14 @@ def test_the_report_is_made_from_the_directory_alone(finished: Path) -> None:
 
 
 def test_killed_five_times_it_ends_with_the_same_tables(finished: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "mini.yaml"
+    recipe, script = tmp_path / "mini.yaml", Path(__file__).with_name("killed_run.py")
     recipe.write_text(yaml.safe_dump(MINI))
-    out = tmp_path / "killed"
-    command = [sys.executable, "-m", "titer.cli.main", "run", str(recipe), "--out", str(out), "--json"]
-    rng = random.Random(5)
-    # five random moments of the run, each further on than the one before: in the sampling before training, in its
-    # first and its second and third epoch (of 3 updates each), and in the evaluation
-    moments: list[Callable[[], bool]] = [
-        partial(has_written, out, "measure", "rollouts.jsonl", rng.randint(8, 16)),
-        partial(has_saved, out, rng.randint(1, 3)),
-        partial(has_saved, out, rng.randint(4, 5)),
-        partial(has_saved, out, rng.randint(6, 7)),
-        partial(has_written, out, "evaluate", "*/*.jsonl", rng.randint(8, 12)),
-    ]
-    for moment in moments:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=quiet())
-        wait_until(moment, process)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-    subprocess.run(command, check=True, capture_output=True, env=quiet())
-    assert tables(out) == tables(finished)
-
-
-def quiet() -> dict[str, str]:
-    return {**os.environ, "HF_HUB_OFFLINE": "1"}
-
-
-def wait_until(moment: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 180
-    while not moment():
-        assert process.poll() is None, "it ended before the moment came"
-        assert time.monotonic() < deadline, "the moment never came"
-        time.sleep(0.005)
-
-
-def has_written(out: Path, stage: str, pattern: str, lines: int) -> bool:
-    """Whether a stage's files hold that many rollouts by now."""
-    files = (out / "work").glob(f"{stage}-*/{pattern}")
-    return sum(len(file.read_bytes().splitlines()) for file in files) >= lines
-
-
-def has_saved(out: Path, step: int) -> bool:
-    """Whether training would go on from that update or a later one by now."""
-    for file in (out / "work").glob("train-*/state/step.json"):
-        with suppress(FileNotFoundError):  # the state is being replaced
-            return int(json.loads(file.read_text())["step"]) >= step
-    return False
+    done = subprocess.run(
+        [sys.executable, str(script), str(recipe), str(tmp_path / "killed")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert tables(tmp_path / "killed") == tables(finished)
 
 
 PROBLEM = Problem(id="p1", prompt="What is 1 + 1?", answer="2", verifier="exact")

@@ -158,7 +158,7 @@ def test_run_and_report(tmp_path: Path) -> None:
         "data.lab={problems: {countdown3: 10}, suites: {countdown3: 4}}", "measure.problems=2", "measure.samples=2",
         "train.updates=2", "train.epochs=1", "evaluate.samples=1", "evaluate.max_tokens=48",
     ]  # fmt: skip
-    summary = json.loads(titer("run", "quickstart", *small, "--out", out, "--json").stdout)
+    summary = json.loads(titer("run", "sft", *small, "--out", out, "--json").stdout)
     assert {"base", "trained", "difference"} <= set(summary["in_domain"]) and summary["seconds"] > 0
     (out / "report.html").unlink()
     text = titer("report", out).stdout

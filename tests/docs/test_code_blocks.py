@@ -79,7 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         assert call("lab make --problems 12 --evaluation 3 --out lab-data".split())[0] == 0
-        code, said = call(["run", "quickstart", *SMALL_RUN, "--out", "run"])
+        code, said = call(["run", "sft", *SMALL_RUN, "--out", "run"])
         assert code == 0, said
     _own_files(folder / "lab-data", folder / "files")
     yield {"folder": folder}

@@ -65,7 +65,7 @@ def test_what_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         sys.modules["titer.verbs.doctor"], "inspect", lambda _: machine._replace(engines=gone, disk=1_000)
     )
-    found = doctor(load_recipe("quickstart", ["generate.engine=ray"]), length=64)
+    found = doctor(load_recipe("sft", ["generate.engine=ray"]), length=64)
     assert any("engine ray is not installed: pip install 'titer[ray]'" in fault for fault in found.faults)
     assert any("free on disk" in fault for fault in found.faults)
 
@@ -74,12 +74,12 @@ def test_too_large_a_training_is_a_fault_with_ways_out(monkeypatch: pytest.Monke
     machine = inspect(tmp_path)
     small = [machine.devices[0]._replace(memory=10_000_000)]
     monkeypatch.setattr(sys.modules["titer.verbs.doctor"], "inspect", lambda _: machine._replace(devices=small))
-    (fault,) = doctor(load_recipe("quickstart"), length=64).faults
+    (fault,) = doctor(load_recipe("sft"), length=64).faults
     assert "lower train.micro_tokens" in fault
 
 
 def test_expected_times_are_what_a_recipe_asks_for_over_the_pace(tmp_path: Any) -> None:
-    recipe = load_recipe("quickstart", ["train.updates=100", "train.batch_size=10"])
+    recipe = load_recipe("sft", ["train.updates=100", "train.batch_size=10"])
     prepare(recipe, tmp_path)
     inputs = load_inputs(tmp_path)
     stages = {one.name: one.seconds for one in expected(recipe, inputs, Pace(1000.0, 500.0, 50.0, 25.0))}
@@ -91,8 +91,19 @@ def test_expected_times_are_what_a_recipe_asks_for_over_the_pace(tmp_path: Any) 
     assert more["evaluate"] == pytest.approx(stages["evaluate"] / 2 * 6)  # 0, 10, 20, 40, 80, 100
 
 
+def test_rounds_take_their_time_too(tmp_path: Any) -> None:
+    small = ["data.lab.problems={countdown3: 80}", "rl.updates=10", "rl.prompts=4", "rl.samples=8", "stages.held=50"]
+    recipe = load_recipe("quickstart", small)
+    assert recipe.stages.rounds == 2 and recipe.stages.samples == 4
+    prepare(recipe, tmp_path)
+    stages = {one.name: one for one in expected(recipe, load_inputs(tmp_path), Pace(1000.0, 500.0, 50.0, 25.0))}
+    assert stages["train"].seconds == 2 * 150 * 16 * 50 / 1000
+    assert stages["rl"].seconds == pytest.approx(2 * 10 * 32 * (25 / 500 + 25 / 1000))
+    assert stages["judge"].seconds == pytest.approx(3 * 20 * 4 * 25 / 500)  # at most a quarter of the problems is held
+
+
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="give at least 2"):
-        doctor(load_recipe("quickstart"), length=1)
+        doctor(load_recipe("sft"), length=1)
     with pytest.raises(InputError, match="no model at 'nowhere'"):
-        doctor(load_recipe("quickstart", ["model=nowhere"]))
+        doctor(load_recipe("sft", ["model=nowhere"]))

@@ -20,7 +20,7 @@ TORCHRUN = "torchrun --standalone --nproc_per_node 2"
 
 def recipe(launch: str = "") -> Recipe:
     settings = Train(updates=3, batch_size=6, objective="nll", precision="fp32", launch=launch)
-    return load_recipe("quickstart").model_copy(update={"train": settings})
+    return load_recipe("sft").model_copy(update={"train": settings})
 
 
 def test_two_launched_processes_leave_what_one_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def test_what_a_launched_training_refuses_ends_the_run_in_one_line(
 def test_other_commands_are_no_launchers() -> None:
     for command in ("rm -rf /", "accelerate config", "ddp please"):
         with pytest.raises(InputError, match="no launcher"):
-            load_recipe("quickstart", [f"train.launch={command}"])
+            load_recipe("sft", [f"train.launch={command}"])
 
 
 def test_a_process_for_each_device(monkeypatch: pytest.MonkeyPatch) -> None:

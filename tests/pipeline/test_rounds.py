@@ -36,7 +36,7 @@ SMALL = [
 
 
 def recipe(*settings: str) -> Recipe:
-    return load_recipe("quickstart", [*SMALL, *settings])
+    return load_recipe("sft", [*SMALL, *settings])
 
 
 @pytest.fixture(scope="module")

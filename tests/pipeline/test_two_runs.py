@@ -103,8 +103,8 @@ def test_gained_and_lost_problems_come_with_a_rollout_of_both(pair: tuple[Path, 
 
 
 def test_recipes_differ_key_by_key() -> None:
-    a = load_recipe("quickstart")
-    b = load_recipe("quickstart", ["name=other", "train.epochs=5", "data.lab.problems={countdown3: 7}"])
+    a = load_recipe("sft")
+    b = load_recipe("sft", ["name=other", "train.epochs=5", "data.lab.problems={countdown3: 7}"])
     assert [tuple(one) for one in recipe_changes(a, b)] == [
         ("data.lab.problems.countdown3", 3600, 7),
         ("data.lab.problems.countdown4", 1400, None),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 from titer.errors import InputError, escaped, harmless
@@ -43,9 +45,13 @@ def print_json(value: Any) -> None:
 
 
 def print_pairs(pairs: dict[str, Any]) -> None:
-    """Names and values, a line each."""
+    """Names and values, a line each; on a terminal a long value goes on below itself."""
     if not is_main():
         return
     width = max(len(name) for name in pairs)
+    room = shutil.get_terminal_size().columns - width - 2 if sys.stdout.isatty() else 0
     for name, value in pairs.items():
-        print(harmless(f"{name.replace('_', ' '):<{width}}  {value}"))
+        text = harmless(str(value))
+        # paths and commands stay in one piece, to be copied
+        lines = textwrap.wrap(text, max(room, 20), break_long_words=False, break_on_hyphens=False) if room else [text]
+        print(harmless(f"{name.replace('_', ' '):<{width}}  ") + f"\n{'':<{width}}  ".join(lines or [""]))

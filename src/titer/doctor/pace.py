@@ -50,7 +50,7 @@ def probe(recipe: Recipe, inputs: Inputs) -> Pace:
 
 
 def expected(recipe: Recipe, inputs: Inputs, pace: Pace) -> list[StageTime]:
-    """The stages that take long, each without starting up. Rounds, trials and the bridge are not counted.
+    """The stages that take long, each without starting up. Trials, the bridge and critique are not counted.
 
     A model's solve rates take about half of the rollouts that they may: sampling stops where a band is sure.
     """
@@ -60,11 +60,30 @@ def expected(recipe: Recipe, inputs: Inputs, pace: Pace) -> list[StageTime]:
     asked = sum(len(suite.problems) * settings_of(recipe, suite.name).samples for suite in inputs.suites)
     models = 2 if recipe.evaluate.checkpoints == "last" else 1 + _grid(updates)
     rollout = pace.rollout_tokens / pace.sampled
+    rounds = max(1, recipe.stages.rounds)
+    times = "" if rounds == 1 else f"{rounds} × "
+    trained = rounds * updates * batch * pace.trace_tokens / pace.trained
     return [
-        StageTime("measure", measured * rollout, f"{measured:,.0f} rollouts"),
-        StageTime("train", updates * batch * pace.trace_tokens / pace.trained, f"{updates:,} updates of {batch}"),
+        StageTime("measure", rounds * measured * rollout, f"{times}{measured:,.0f} rollouts"),
+        StageTime("train", trained, f"{times}{updates:,} updates of {batch}"),
+        *_of_rounds(recipe, inputs, pace),
         StageTime("evaluate", models * asked * rollout, f"{models} models, {asked:,} rollouts each"),
     ]
+
+
+def _of_rounds(recipe: Recipe, inputs: Inputs, pace: Pace) -> list[StageTime]:
+    """What only rounds do. RL's rollouts are taken to be as long as an evaluation's, and none to be drawn again."""
+    rounds, rl = recipe.stages.rounds, recipe.rl
+    if not rounds:
+        return []
+    held = min(recipe.stages.held, len(inputs.problems) // 4) * recipe.stages.samples
+    rollout = pace.rollout_tokens / pace.sampled
+    stages = [StageTime("judge", (rounds + 1) * held * rollout, f"{rounds + 1} models, {held:,} rollouts each")]
+    if recipe.stages.rl:
+        drawn = rl.prompts * rl.samples
+        seconds = rounds * rl.updates * drawn * (rollout + pace.rollout_tokens / pace.trained)
+        stages.insert(0, StageTime("rl", seconds, f"{rounds} × {rl.updates:,} updates of {drawn} rollouts"))
+    return stages
 
 
 def _updates(recipe: Recipe, inputs: Inputs, pace: Pace) -> int:

@@ -54,6 +54,14 @@ def test_rollouts_come_in_the_order_of_the_problems_with_their_grades(tmp_path: 
     assert list(read_rollouts(tmp_path / "r.jsonl")) == rollouts
 
 
+def test_a_slow_chunk_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("titer.rollouts.draw.SILENT", 0.0)
+    heard: list[Progress] = []
+    run(Adder(), tmp_path / "r.jsonl", said=heard.append)
+    assert [one.done for one in heard] == [*range(1, 9), 8, *range(9, 17), 16, *range(17, 21), 20]
+    assert heard[0] == Progress(1, 20, 0, 0) and heard[9] == Progress(9, 20, 4, 8)
+
+
 def test_goes_on_after_the_last_whole_chunk(tmp_path: Path) -> None:
     whole = run(Adder(), tmp_path / "whole.jsonl")
     out = tmp_path / "cut.jsonl"

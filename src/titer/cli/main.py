@@ -49,9 +49,7 @@ def several(context: typer.Context) -> None:
 
 @app.command()
 def run(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or quickstart, sft, smollm2.")
-    ] = "quickstart",
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or quickstart, sft, smollm2.")] = "quickstart",
     overrides: Settings = None,
     out: Annotated[
         str | None, typer.Option(help="Run directory, or an address such as s3://bucket/run; by default runs/NAME.")
@@ -74,9 +72,7 @@ def run(
 
 @app.command()
 def doctor(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or quickstart, sft, smollm2.")
-    ] = "quickstart",
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or quickstart, sft, smollm2.")] = "quickstart",
     overrides: Settings = None,
     length: Annotated[int, typer.Option(help="Tokens of a sample for which memory is predicted.")] = 512,
     measure: Annotated[bool, typer.Option("--measure", help="Train for two updates, and measure the memory.")] = False,

@@ -87,7 +87,12 @@ def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
 
 def spoken(said: Said, what: str) -> Callable[[Progress], None]:
     """Progress of a collection as lines."""
-    return lambda p: said(f"{what}: {_how_far(p)} rollouts, {p.right / max(1, p.graded):.1%} right")
+
+    def line(p: Progress) -> str:
+        right = f", {p.right / p.graded:.1%} right" if p.graded else ""  # none is graded before its chunk is whole
+        return f"{what}: {_how_far(p)} rollouts{right}"
+
+    return lambda p: said(line(p))
 
 
 def _how_far(progress: Progress) -> str:

@@ -71,8 +71,12 @@ def collect(
         if done:
             done -= len(part)
             continue
-        asked = asked_of(part)
-        fresh = draw(generator, asked, sampling, grader, suite=suite, axis=axis)
+        so_far = progress_of(rollouts, samples * len(problems))
+
+        def heard(count: int, so_far: Progress = so_far) -> None:
+            said(so_far._replace(done=so_far.done + count))
+
+        fresh = draw(generator, asked_of(part), sampling, grader, suite=suite, axis=axis, heard=heard)
         append_rollouts(out, fresh)
         rollouts += fresh
         said(progress_of(rollouts, samples * len(problems)))

@@ -5,13 +5,16 @@ rollouts = draw(generator, [Asked(problem, first=0, n=4)], sampling, grader)
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Generator, Request, Sampling
 from titer.records import Problem, Rollout
 from titer.verify import Grade, Grader
+
+SILENT: Final = 30.0  # seconds after which it is said how much of a chunk is there
 
 
 class Asked(NamedTuple):
@@ -38,11 +41,24 @@ class Progress(NamedTuple):
 
 
 def draw(
-    generator: Generator, asked: Sequence[Asked], sampling: Sampling, grader: Grader, *, suite: str = "", axis: str = ""
+    generator: Generator,
+    asked: Sequence[Asked],
+    sampling: Sampling,
+    grader: Grader,
+    *,
+    suite: str = "",
+    axis: str = "",
+    heard: Callable[[int], None] = lambda _: None,
 ) -> list[Rollout]:
-    """A graded rollout of every sample, in the order in which they are asked for."""
+    """A graded rollout of every sample, in the order in which they are asked for. `heard` gets the number of those that
+    are there, now and then where it takes long."""
     requests = [Request(one.problem.id, one.problem.prompt, one.n, one.first, one.prefix) for one in asked]
-    completions = {(c.request_id, c.sample): c for c in generator.stream(requests, sampling)}
+    completions, last = dict[tuple[str, int], Completion](), time.monotonic()
+    for one in generator.stream(requests, sampling):
+        completions[one.request_id, one.sample] = one
+        if time.monotonic() - last >= SILENT:
+            heard(len(completions))
+            last = time.monotonic()
     pairs = [(one.problem, completions[key]) for one in asked for key in one.keys]
     grades = grader.grade([(problem, completion.response) for problem, completion in pairs])
     return [

@@ -53,7 +53,12 @@ def collect_in_rounds(
     while wanted := more(taken):
         asked = [Asked(p, len(taken[p.id]), wanted[p.id], prefixes.get(p.id, "")) for p in problems if wanted.get(p.id)]
         for part in _cut(asked, chunk):
-            _fill(kept, part, generator, sampling, grader, out)
+            so_far = progress_of([rollout for some in taken.values() for rollout in some], None)
+
+            def heard(count: int, so_far: Progress = so_far) -> None:
+                said(so_far._replace(done=so_far.done + count))
+
+            _fill(kept, part, generator, sampling, grader, out, heard)
             for key in _keys(part):
                 taken[key[0]].append(kept[key])
             said(progress_of([rollout for some in taken.values() for rollout in some], None))
@@ -70,12 +75,18 @@ def _kept(out: Path) -> dict[Key, Rollout]:
 
 
 def _fill(
-    kept: dict[Key, Rollout], part: Sequence[Asked], generator: Generator, sampling: Sampling, grader: Grader, out: Path
+    kept: dict[Key, Rollout],
+    part: Sequence[Asked],
+    generator: Generator,
+    sampling: Sampling,
+    grader: Grader,
+    out: Path,
+    heard: Callable[[int], None],
 ) -> None:
     """Draw what is missing of a chunk. A chunk is written in one append; where a crash has torn that, its whole lines
     stay."""
     if missing := list(still_to_draw(part, kept)):
-        drawn = draw(generator, missing, sampling, grader)
+        drawn = draw(generator, missing, sampling, grader, heard=heard)
         fresh = {_key(rollout): rollout for rollout in drawn if _key(rollout) not in kept}
         append_rollouts(out, fresh.values())
         kept.update(fresh)

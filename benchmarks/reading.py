@@ -10,8 +10,6 @@ import argparse
 import json
 import multiprocessing
 import random
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from titer.processes import highest
 from titer.records import Trace, join_thinking, read_traces, write_records
 
 TEXT = "so wait let me check the sum again 3 + 4 = 7 and then multiply both sides by x^2 which gives"
@@ -59,18 +58,12 @@ def write_chat(path: Path, megabytes: int) -> None:
             file.write(json.dumps({"id": trace.id, "messages": talk}) + "\n")
 
 
-def peak_mb() -> float:
-    """Peak resident memory of this process so far, in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
 def measure(path: Path) -> Reading:
     """Read the file once, keeping nothing."""
-    before, start = peak_mb(), time.perf_counter()
+    before, start = highest() / 1e6, time.perf_counter()
     rows = sum(1 for _ in read_traces(path))
     seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
-    growth = peak_mb() - before
+    growth = highest() / 1e6 - before
     return Reading(path.name.partition(".")[2], megabytes, rows, seconds, megabytes / seconds, growth)
 
 

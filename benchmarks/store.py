@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from titer.processes import highest
 from titer.records import Rollout, Trace, append_rollouts, read_rollouts, read_traces, write_records
 
 TEXT = "First, 12 + 7 = 19. Then 19 * 3 = 57, which is too large. Let me try 12 * 7 = 84 instead. " * 3
@@ -59,8 +59,7 @@ def through(kind: str, count: int, folder: Path) -> dict[str, float]:
     read = read_rollouts if kind == "rollouts" else read_traces
     rows = sum(1 for _ in read(file))
     done = time.monotonic()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"rows": rows, "write": written - began, "read": done - written, "peak": peak}
+    return {"rows": rows, "write": written - began, "read": done - written, "peak": highest()}
 
 
 def measured(kind: str, count: int) -> dict[str, float]:

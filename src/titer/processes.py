@@ -1,4 +1,5 @@
-"""The processes that train together, under `torchrun` or `accelerate launch`; one where there is no launcher.
+"""The processes that train together, under `torchrun` or `accelerate launch`; one where there is no launcher. And what
+a process has held.
 
 if is_main():
     write_json(...)
@@ -8,6 +9,9 @@ objective = agreed(objective)        # the main process's word
 from __future__ import annotations
 
 import os
+import resource
+import sys
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -50,3 +54,14 @@ def agreed(value: T) -> T:
     values = [value]
     broadcast_object_list(values)
     return values[0]
+
+
+def highest() -> int:
+    """Bytes that it held at most. On Linux the kernel's mark of this program alone: `ru_maxrss` also holds what the
+    process that started this one held when it did."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (mark,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(mark) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

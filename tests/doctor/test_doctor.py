@@ -34,7 +34,7 @@ def test_the_predicted_peak_is_within_15_percent_of_the_measured_one() -> None:
 
 def test_what_its_parent_holds_is_no_part_of_a_program_s_peak() -> None:
     ballast = bytearray(500_000_000)
-    code = "from titer.doctor.peak import highest; print(highest())"
+    code = "from titer.processes import highest; print(highest())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(ballast) == 500_000_000 and int(done.stdout) < 490_000_000
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from titer.models import add_lora, load_model
+from titer.processes import highest
 from titer.recipe import Train
 from titer.train import Sample, train
 
@@ -53,17 +53,6 @@ def resident() -> int:
     import psutil  # type: ignore[import-untyped]  # accelerate brings it
 
     return int(psutil.Process().memory_info().rss)
-
-
-def highest() -> int:
-    """Bytes that it held at most. On Linux the kernel's mark of this program alone: `ru_maxrss` also holds what the
-    process that started this one held when it did."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        (mark,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(mark) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ test-deepspeed: $(VENV)/installed-dev
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet '$(TORCH)'
-	$(BIN)/pip install --quiet -e .
+	$(BIN)/pip install --quiet -e '.[rl]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -53,7 +53,7 @@ def test_two_rounds(whole: Path) -> None:
     stages = list(read_manifest(whole)["stages"])
     assert [name for name in stages if name not in ("data", "curate", "evaluate")] == [
         "judge-0", "measure", "route", "lesson", "train", "rl", "critique", "ledger", "judge",
-        "measure-2", "route-2", "lesson-2", "train-2", "rl-2", "ledger-2", "judge-2",
+        "measure-2", "route-2", "lesson-2", "train-2", "rl-2", "critique-2", "ledger-2", "judge-2",
     ]  # fmt: skip
     held = {one.problem_id for one in read_rollouts(whole / "judge-0" / "rollouts.parquet")}
     assert len(held) == 6
@@ -156,6 +156,13 @@ def test_interrupted_in_every_stage_it_comes_to_the_same(
     assert not {"rl", "critique"} & set(read_manifest(tmp_path)["stages"])
     assert json.loads((tmp_path / "judge" / "judged.json").read_text())["entropy"] is None
     assert not any(row["rl_groups"] for row in read_table(tmp_path / "ledger" / "ledger.parquet"))
+
+
+def test_without_trl_nothing_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install 'titer\[rl\]'"):
+        run(recipe("stages.rounds=1"), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 UP, DOWN, FLAT = Interval(0.1, 0.2, 0.3), Interval(-0.3, -0.2, -0.1), Interval(-0.1, 0.0, 0.1)

@@ -196,7 +196,8 @@ class Stages(Block):
     rl: bool = True
     """RL on the problems that the router sends there."""
     critique: bool = True
-    """Lessons of what RL never solved, for the next round's SFT."""
+    """Lessons of what RL never solved, for the next round's SFT; those of the last round stay in
+    `critique/lessons.jsonl`, and a call with more rounds learns from them."""
     held: Annotated[int, Field(gt=0)] = 100
     """Training problems kept out of every round to compare the rounds on; at most a quarter of all."""
     samples: Annotated[int, Field(gt=1)] = 8

@@ -25,6 +25,7 @@ from titer.pipeline.routing import route_measured
 from titer.recipe import Recipe
 from titer.records import Problem
 from titer.stages import gaps
+from titer.stages.rl import require_trl
 
 STAGES = ("measure", "route", "lesson", "choose", "plan", "train", "rl", "critique", "judge", "ledger")
 ALSO_WITHOUT = ("measure", "route", "choose", "plan", "train")  # what a run without rounds has too
@@ -48,6 +49,8 @@ def check_rounds(recipe: Recipe) -> None:
         )
     if recipe.evaluate.checkpoints == "grid":
         raise InputError("grid, and rounds", field="evaluate.checkpoints", remedy="use last, or stages.rounds=0")
+    if recipe.stages.rl:
+        require_trl()  # now, not when the stages before it have been computed
 
 
 def run_rounds(going: Going, curated: str, base: Model) -> Model:
@@ -96,7 +99,7 @@ def run_round(going: Going, curated: str, model: Model, number: int) -> Model:
         model = reinforce(going, model, number)
     else:
         going.folder.leave_out(named("rl", number))
-    if settings.rl and settings.critique and number < settings.rounds:
+    if settings.rl and settings.critique:
         take_apart(going, curated, model, number)
     else:
         going.folder.leave_out(named("critique", number))

@@ -79,7 +79,7 @@ def grpo(
     and `checkpoints/`. Raises InputError without problems, without TRL, in several processes, and when another training
     stands in `out`.
     """
-    _require_trl()
+    require_trl()
     _refuse_processes()
     if not problems:
         raise InputError("no problem to learn from", field="rl", remedy="give problems of the middle band")
@@ -366,7 +366,8 @@ def _refuse_processes() -> None:
         )
 
 
-def _require_trl() -> None:
+def require_trl() -> None:
+    """Raises InputError where TRL is not installed."""
     import importlib.util
 
     if importlib.util.find_spec("trl") is None:

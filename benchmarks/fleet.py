@@ -6,7 +6,7 @@ Real servers of a model (titer's lab model by default) on this machine. First th
 will be alive at some time, in rollouts a second; then the run, in which the first server is killed after ten seconds
 and the second is stopped (SIGSTOP) from the fifteenth on for a minute, while the third stands behind a proxy that
 answers three calls in ten with status 500. Every rollout must arrive, once. `of_capacity` is what arrived, over what
-the servers that were alive at each moment could have given.
+the servers that were alive at each moment could have given; `a_second` the rate of each ten seconds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from titer.generate import Request, Sampling, ServerGenerator
 from titer.lab.tasks import items
@@ -157,7 +160,7 @@ def could_have(until: float, able: dict[str, float]) -> float:
     return sum(max(0.0, min(end, until) - begin) * able[which] for begin, end, which in parts)
 
 
-def trial(fleet: Sequence[Server], proxy: str, count: int, able: dict[str, float]) -> dict[str, float]:
+def trial(fleet: Sequence[Server], proxy: str, count: int, able: dict[str, float]) -> dict[str, Any]:
     """The run; what arrived, how often twice or failed, and its share of the capacity."""
     generator = ServerGenerator(
         [fleet[0].url, fleet[1].url, proxy], NAME, concurrency=16, timeout=120.0, max_retries=20
@@ -172,7 +175,10 @@ def trial(fleet: Sequence[Server], proxy: str, count: int, able: dict[str, float
         timer.start()
     began = time.monotonic()
     sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=TOKENS)
-    arrived = [((one.request_id, one.sample), one.finish_reason) for one in generator.stream(requests(count), sampling)]
+    arrived, at = [], []
+    for one in generator.stream(requests(count), sampling):
+        arrived.append(((one.request_id, one.sample), one.finish_reason))
+        at.append(time.monotonic() - began)
     seconds = time.monotonic() - began
     for timer in timers:
         timer.cancel()
@@ -185,6 +191,7 @@ def trial(fleet: Sequence[Server], proxy: str, count: int, able: dict[str, float
         "failed": sum(reason == "error" for _, reason in arrived),
         "seconds": round(seconds, 1),
         "of_capacity": round(len(keys) / could_have(seconds, able), 3),
+        "a_second": [round(n / 10, 1) for n in np.bincount(np.array(at, int) // 10)],
     }
 
 

@@ -3,4 +3,4 @@
 The verbs are in `titer.verbs`; each room is a package of its own.
 """
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"

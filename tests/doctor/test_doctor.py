@@ -92,14 +92,21 @@ def test_expected_times_are_what_a_recipe_asks_for_over_the_pace(tmp_path: Any) 
 
 
 def test_rounds_take_their_time_too(tmp_path: Any) -> None:
-    small = ["data.lab.problems={countdown3: 80}", "rl.updates=10", "rl.prompts=4", "rl.samples=8", "stages.held=50"]
+    small = [
+        "data.lab.problems={countdown3: 80}",
+        "rl.updates=10",
+        "rl.prompts=4",
+        "rl.samples=8",
+        "stages.held=50",
+        "stages.rounds=2",
+    ]
     recipe = load_recipe("quickstart", small)
-    assert recipe.stages.rounds == 2 and recipe.stages.samples == 4
+    assert recipe.train.updates == 140 and recipe.stages.samples == 8
     prepare(recipe, tmp_path)
     stages = {one.name: one for one in expected(recipe, load_inputs(tmp_path), Pace(1000.0, 500.0, 50.0, 25.0))}
-    assert stages["train"].seconds == 2 * 150 * 16 * 50 / 1000
+    assert stages["train"].seconds == 2 * 140 * 32 * 50 / 1000
     assert stages["rl"].seconds == pytest.approx(2 * 10 * 32 * (25 / 500 + 25 / 1000))
-    assert stages["judge"].seconds == pytest.approx(3 * 20 * 4 * 25 / 500)  # at most a quarter of the problems is held
+    assert stages["judge"].seconds == pytest.approx(3 * 20 * 8 * 25 / 500)  # at most a quarter of the problems is held
 
 
 def test_bad_input_is_refused() -> None:

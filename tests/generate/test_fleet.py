@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 import time
@@ -158,6 +159,32 @@ def test_addresses_and_who_gave_a_rollout() -> None:
     with pytest.raises(InputError, match="'nowhere' is no address"):
         ServerGenerator("http://a/v1,nowhere", "m")
     assert model_identity("m", "http://a/v1,http://b/v1") == model_identity("m", "http://c/v1,http://a/v1")
+
+
+def test_a_server_that_fails_three_calls_in_ten_does_not_rest() -> None:
+    rng, flaky = random.Random(0), Endpoint("a", None)  # type: ignore[arg-type]
+    fleet = Fleet([flaky, Endpoint("b", None)], concurrency=3)  # type: ignore[arg-type]
+    for _ in range(3000):
+        flaky.calls += 1
+        fleet.give_back(flaky, 0, failed=rng.random() < 0.3)
+        assert flaky.takes(time.monotonic(), 3)
+
+
+def test_what_one_server_fails_another_is_asked_even_if_it_has_more_to_do() -> None:
+    ill, well = Endpoint("a", None), Endpoint("b", None, outstanding=900)  # type: ignore[arg-type]
+    fleet = Fleet([ill, well], concurrency=1)
+    assert asyncio.run(fleet.take(10, patience=1.0)) is ill
+    fleet.give_back(ill, 10, failed=True)
+    assert asyncio.run(fleet.take(10, patience=1.0, failed={ill})) is well
+    # both have failed it: whichever is free
+    assert asyncio.run(fleet.take(10, patience=1.0, failed={ill, well})) is ill
+
+
+def test_a_server_that_always_fails_costs_no_rollout_at_one_call_a_time() -> None:
+    with serving(lambda *_: FAILURE) as (ill, seen), serving(slowly(0.005)) as (well, _):
+        asked = [Request(f"p{i}", f"prompt {i}", 2) for i in range(30)]
+        done = list(ServerGenerator([ill, well], "m", concurrency=1, max_retries=1).stream(asked, Sampling()))
+    assert each_once(done, 30) and len(seen.bodies) >= module.FAILURES
 
 
 def test_a_server_that_has_rested_gets_one_call_until_it_succeeds() -> None:

@@ -12,7 +12,7 @@ event loop, so that nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-FAILURES: Final = 3
-"""In a row, after which a server that still answers, if only with errors, rests. One that cannot be reached rests at
+FAILURES: Final = 8
+"""In a row, after which a server that still answers, if only with errors, rests. One that fails three calls in ten at
+random fails three in a row every fifty calls, and eight every twenty thousand; one that cannot be reached rests at
 once."""
 REST: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds of the first, second, … rest in a row."""
@@ -55,12 +56,13 @@ class Fleet:
         self._concurrency = concurrency
         self._answered_at = monotonic()
 
-    async def take(self, tokens: int, *, patience: float) -> Endpoint | None:
-        """The server for a call of so many tokens, as soon as one takes any; None when none of them has answered
-        anything for `patience` seconds."""
+    async def take(self, tokens: int, *, patience: float, failed: Container[Endpoint] = ()) -> Endpoint | None:
+        """The server for a call of so many tokens, as soon as one takes any; one that has `failed` the call only where
+        all others rest. None when none of them has answered anything for `patience` seconds."""
         while True:
             now = monotonic()
-            free = [one for one in self.endpoints if one.takes(now, self._concurrency)]
+            others = [one for one in self.endpoints if one not in failed and one.rests_until <= now]
+            free = [one for one in others or self.endpoints if one.takes(now, self._concurrency)]
             if free:
                 chosen = min(free, key=lambda one: one.outstanding)
                 chosen.outstanding += tokens

@@ -242,11 +242,12 @@ class _FleetSession:
         import openai
 
         tokens = self._sampling.max_tokens + len(call.request.prompt) // _CHARACTERS_A_TOKEN
-        note = "no server answers"
+        note, asked = "no server answers", set[Endpoint]()
         for _ in range(self._retries + 1):
-            endpoint = await self._fleet.take(tokens, patience=self._patience)
+            endpoint = await self._fleet.take(tokens, patience=self._patience, failed=asked)
             if endpoint is None:
                 break
+            asked.add(endpoint)
             failed, gone = True, False
             try:
                 reply = await _ask(endpoint.client, self._model, call, self._sampling)

@@ -156,10 +156,11 @@ def train_model(
             "token accuracy there": round(stop.token_accuracy, 4),
             "its rise an epoch": round(stop.slope * len(samples) / recipe.train.batch_size, 5),
         }
+    updates = "1 update" if result.updates == 1 else f"{result.updates} updates"
     decision = Decision(
         stage="train",
         question="How long, and with which objective?",
-        choice=f"{result.updates} updates of {recipe.train.batch_size} traces, objective {recipe.train.objective}",
+        choice=f"{updates} of {recipe.train.batch_size} traces, objective {recipe.train.objective}",
         rule=ENDPOINT_RULE if stop else "as the recipe says",
         evidence=evidence,
         setting="train",

@@ -175,9 +175,18 @@ def test_what_one_server_fails_another_is_asked_even_if_it_has_more_to_do() -> N
     fleet = Fleet([ill, well], concurrency=1)
     assert asyncio.run(fleet.take(10, patience=1.0)) is ill
     fleet.give_back(ill, 10, failed=True)
-    assert asyncio.run(fleet.take(10, patience=1.0, failed={ill})) is well
+    assert asyncio.run(fleet.take(10, patience=1.0, failed={ill}, times=1)) is well
     # both have failed it: whichever is free
-    assert asyncio.run(fleet.take(10, patience=1.0, failed={ill, well})) is ill
+    assert asyncio.run(fleet.take(10, patience=1.0, failed={ill, well}, times=2)) is ill
+
+
+def test_another_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    flaky, hung = Endpoint("a", None), Endpoint("b", None, calls=2)  # type: ignore[arg-type]
+    fleet = Fleet([flaky, hung], concurrency=2)
+    monkeypatch.setattr(module, "REST", (0.2, 0.4))
+    began = time.monotonic()
+    assert asyncio.run(fleet.take(10, patience=9.0, failed={flaky}, times=1)) is flaky
+    assert 0.2 <= time.monotonic() - began < 5.0
 
 
 def test_a_server_that_always_fails_costs_no_rollout_at_one_call_a_time() -> None:

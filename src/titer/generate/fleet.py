@@ -56,13 +56,19 @@ class Fleet:
         self._concurrency = concurrency
         self._answered_at = monotonic()
 
-    async def take(self, tokens: int, *, patience: float, failed: Container[Endpoint] = ()) -> Endpoint | None:
-        """The server for a call of so many tokens, as soon as one takes any; one that has `failed` the call only where
-        all others rest. None when none of them has answered anything for `patience` seconds."""
+    async def take(
+        self, tokens: int, *, patience: float, failed: Container[Endpoint] = (), times: int = 0
+    ) -> Endpoint | None:
+        """The server for a call of so many tokens, as soon as one takes any. Servers that have `failed` the call, so
+        many `times` in all, are taken again only where the others rest, or take none for as long as a rest: what they
+        owe may hang. None when no server has answered anything for `patience` seconds."""
+        began, wait = monotonic(), REST[min(times, len(REST)) - 1] if times else 0.0
         while True:
             now = monotonic()
+            able = [one for one in self.endpoints if one.takes(now, self._concurrency)]
             others = [one for one in self.endpoints if one not in failed and one.rests_until <= now]
-            free = [one for one in others or self.endpoints if one.takes(now, self._concurrency)]
+            waits = bool(others) and now - began < wait
+            free = [one for one in able if one not in failed] or ([] if waits else able)
             if free:
                 chosen = min(free, key=lambda one: one.outstanding)
                 chosen.outstanding += tokens

@@ -243,8 +243,8 @@ class _FleetSession:
 
         tokens = self._sampling.max_tokens + len(call.request.prompt) // _CHARACTERS_A_TOKEN
         note, asked = "no server answers", set[Endpoint]()
-        for _ in range(self._retries + 1):
-            endpoint = await self._fleet.take(tokens, patience=self._patience, failed=asked)
+        for times in range(self._retries + 1):
+            endpoint = await self._fleet.take(tokens, patience=self._patience, failed=asked, times=times)
             if endpoint is None:
                 break
             asked.add(endpoint)

@@ -7,9 +7,9 @@ BIN := $(VENV)/bin
 
 .PHONY: quickstart test docs figures smollm2 test-vllm test-ray test-s3 test-deepspeed clean
 
-# one thread: the lab model is too small to gain from more, and the numbers then depend on fewer things
+# two threads, which every machine has: the numbers then depend on fewer things
 quickstart: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/titer run quickstart
+	OMP_NUM_THREADS=2 $(BIN)/titer run quickstart
 
 test: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

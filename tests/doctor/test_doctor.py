@@ -101,10 +101,10 @@ def test_rounds_take_their_time_too(tmp_path: Any) -> None:
         "stages.rounds=2",
     ]
     recipe = load_recipe("quickstart", small)
-    assert recipe.train.updates == 140 and recipe.stages.samples == 8
+    assert recipe.train.updates == 250 and recipe.stages.samples == 8
     prepare(recipe, tmp_path)
     stages = {one.name: one for one in expected(recipe, load_inputs(tmp_path), Pace(1000.0, 500.0, 50.0, 25.0))}
-    assert stages["train"].seconds == 2 * 140 * 32 * 50 / 1000
+    assert stages["train"].seconds == 2 * 250 * 32 * 50 / 1000
     assert stages["rl"].seconds == pytest.approx(2 * 10 * 32 * (25 / 500 + 25 / 1000))
     assert stages["judge"].seconds == pytest.approx(3 * 20 * 8 * 25 / 500)  # at most a quarter of the problems is held
 

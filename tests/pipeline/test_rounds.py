@@ -94,8 +94,14 @@ def test_a_round_with_nothing_to_teach_goes_on(tmp_path: Path) -> None:
     assert "round 1: no trace to fine-tune on" in said and "train" not in read_manifest(tmp_path)["stages"]
     # another allocation samples nothing again
     said.clear()
-    run(recipe("stages.rounds=1", "stages.critique=false", "stages.rl=false"), out=tmp_path, said=said.append)
+    barren = ("bridge.kinds=[pruned]", "bridge.otherwise=nothing")  # the convergent teacher's traces have no dead line
+    run(recipe("stages.rounds=1", "stages.critique=false", "stages.rl=false", *barren), out=tmp_path, said=said.append)
     assert "measure: unchanged, kept" in said and "route: running" in said
+    # and that no hard trace was bridged is said, there and among the decisions
+    assert any("could be bridged" in line for line in said)
+    (decision,) = json.loads((tmp_path / "lesson" / "decisions.json").read_text())
+    assert decision["evidence"]["of these bridged, or taken as they are"] == 0
+    assert decision["evidence"]["of hard problems"] > 0 and "no candidate" in decision["evidence"]["bridge"]
 
 
 @pytest.mark.parametrize(

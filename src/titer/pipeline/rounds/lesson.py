@@ -88,6 +88,10 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
             f"{kind}: candidates accepted": f"{one['accepted']:.0%} of {one['candidates']:g}"
             for kind, one in acceptance(found.candidates).items()
         }
+        if not found.candidates:
+            evidence["bridge"] = "no candidate: from no beginning did the model finish right (does it know the format?)"
+        if not bridged:
+            said(f"round {number}: none of the {len(parts.hard)} traces of hard problems could be bridged")
     lessons = list(read_traces(critique / "lessons.jsonl")) if critique and _any(critique / "lessons.jsonl") else []
     # a fresh trace of a critique may be the teacher's own, which is there already
     kept = without_repeats([*parts.routed, *parts.rehearsed, *parts.unmeasured, *bridged, *lessons, *rehearsing])
@@ -97,7 +101,7 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
         "rehearsed": len(parts.rehearsed),
         "of problems that were not measured": len(parts.unmeasured),
         "of hard problems": len(parts.hard),
-        "of these bridged, or taken as they are": len(bridged),
+        **({"of these bridged, or taken as they are": len(bridged)} if parts.hard else {}),
         "lessons of the last round's critique": len(lessons),
         "of the rehearsal set": len(rehearsing),
     }
@@ -106,7 +110,7 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
         question=f"What does SFT learn from in round {number}?",
         choice=f"{len(kept)} traces",
         rule=f"allocation {recipe.route.allocation}; the likeliest accepted candidate in place of a hard trace (ours)",
-        evidence={**{name: count for name, count in counts.items() if count}, **evidence},
+        evidence={**{name: count for name, count in counts.items() if count or "bridged" in name}, **evidence},
         setting="stages",
     )
     write_decisions(work, [decision])

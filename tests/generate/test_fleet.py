@@ -192,7 +192,7 @@ def test_another_server_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyP
 def test_a_server_that_always_fails_costs_no_rollout_at_one_call_a_time() -> None:
     with serving(lambda *_: FAILURE) as (ill, seen), serving(slowly(0.005)) as (well, _):
         asked = [Request(f"p{i}", f"prompt {i}", 2) for i in range(30)]
-        done = list(ServerGenerator([ill, well], "m", concurrency=1, max_retries=1).stream(asked, Sampling()))
+        done = list(ServerGenerator([ill, well], "m", concurrency=1).stream(asked, Sampling()))
     assert each_once(done, 30) and len(seen.bodies) >= module.FAILURES
 
 

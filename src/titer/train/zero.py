@@ -1,9 +1,8 @@
-"""DeepSpeed's ZeRO behind the training loop. Its engine counts the passes of an update, clips and takes the steps; the
-loop tells it which pass is the last, for an update has as many as its traces need.
+"""DeepSpeed's ZeRO behind the training loop. Its engine averages, clips and steps, and is told which pass of an update
+is the last: an update has as many as its traces need.
 
-    engine = settle(accelerator, settings)      # what the launcher's configuration says, or nothing
-    backward(accelerator, scorer, loss, last=True)
-    take_step(scorer, engine)
+    stage = settle(accelerator, settings)               # of ZeRO; 0 where the launcher has no DeepSpeed
+    backward(accelerator, scorer, loss, last=False)     # and so on; the engine steps when the loop says `scorer.step()`
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def settle(accelerator: Accelerator, settings: Train) -> int:
         )
     # the loop marks passes and sums them; a number of its own would divide once more
     config.update(gradient_accumulation_steps=1, gradient_clipping=settings.clip)
-    # these three it must have, and they must agree; what they say goes into a line of its log alone
+    # these two it must have, and they must agree; what they say goes into a line of its log alone
     config.update(train_micro_batch_size_per_gpu=1, train_batch_size=accelerator.num_processes)
     config["zero_optimization"]["stage3_gather_16bit_weights_on_model_save"] = True  # checkpoints are whole models
     return int(plugin.zero_stage)

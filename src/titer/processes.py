@@ -22,8 +22,12 @@ def without_accelerator() -> bool:
     accelerator it would take every process for the only one. Under DeepSpeed, which knows its device, it may not."""
     import torch
 
-    zero = os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
-    return not zero and not torch.accelerator.is_available()
+    return not under_deepspeed() and not torch.accelerator.is_available()
+
+
+def under_deepspeed() -> bool:
+    """Whether the launcher is configured for DeepSpeed."""
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"
 
 
 def this_process() -> Any:

@@ -7,7 +7,6 @@ is the last: an update has as many as its traces need.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from accelerate.utils import DistributedType
 from torch import Tensor
 
 from titer.errors import InputError
+from titer.processes import under_deepspeed
 from titer.recipe import Train
 
 TAG = "zero"  # of the engine's own state
@@ -29,7 +29,7 @@ def is_zero(accelerator: Accelerator) -> bool:
 
 def require_deepspeed() -> None:
     """Raises InputError where a launcher is configured for DeepSpeed and it is not installed."""
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() != "true":
+    if not under_deepspeed():
         return
     from accelerate.utils import is_deepspeed_available
 

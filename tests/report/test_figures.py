@@ -54,6 +54,11 @@ def test_checkpoint_curves_hold_every_step_and_start_logarithmic(sample: ReportD
     assert figure["log"] == {"unit": 10, "ticks": [0, 10, 20, 40, 80, 160, 320], "last": 320, "start": True}
 
 
+def test_a_training_of_one_update_is_a_point_that_can_be_seen(sample: ReportData) -> None:
+    for rows, mode in ((sample.training[:1], "lines+markers"), (sample.training, "lines")):
+        assert figures(ReportData(title="short", training=rows))["loss"]["data"][0]["mode"] == mode
+
+
 def test_long_training_is_thinned_and_keeps_its_end(sample: ReportData) -> None:
     rows = [replace(sample.training[0], step=step) for step in range(1, 10_001)]
     kept = thinned(rows)

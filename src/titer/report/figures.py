@@ -505,7 +505,7 @@ def _line(name: str, steps: Sequence[int], values: Sequence[float], place: int, 
     look = _look(place)
     return {
         "type": "scatter",
-        "mode": "lines+markers" if markers else "lines",
+        "mode": "lines+markers" if markers or len(steps) == 1 else "lines",  # no line is drawn through one point
         "name": label(name),
         "x": list(steps),
         "y": list(values),

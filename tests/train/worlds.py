@@ -20,7 +20,7 @@ from training import TOKENIZER, lab_samples, tiny_model
 from titer.recipe import Train
 from titer.train import loop, train
 
-COMMON = Train(updates=9, batch_size=4, learning_rate=1e-2, precision="fp32", save_seconds=1e-6)
+COMMON = Train(updates=9, batch_size=4, learning_rate=1e-2, precision="fp32")
 RUNS = {
     # with ten samples: neither they nor the seven of an update divide by the processes, and micro-batches differ in
     # number between them
@@ -118,6 +118,8 @@ def process(rank: int, port: int, launch: Launch, run: str, out: Path) -> None:
     if launch.dies:
         die_before(launch.dies)
     settings, samples = RUNS[run]
+    # one that dies saves after every update, so that there is a state to go on from; the others need none
+    settings = settings.model_copy(update={"save_seconds": 1e-6 if launch.dies else 600.0})
     model = tiny_model()
     train(model, TOKENIZER, lab_samples(samples), settings, out=out, progress=False)
     assert not launch.sharded or type(next(model.parameters())).__name__ == "DTensor"

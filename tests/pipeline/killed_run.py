@@ -6,6 +6,7 @@ python killed_run.py RECIPE OUT
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -21,6 +22,7 @@ import titer.train  # noqa: F401 - what a run imports when it needs it is there 
 from titer.models import load_model
 from titer.pipeline.run import run
 from titer.recipe import load_recipe
+from titer.store import write_table
 
 
 def fork(recipe: str, out: Path) -> int:
@@ -76,6 +78,8 @@ def moments(out: Path) -> list[Callable[[], bool]]:
 if __name__ == "__main__":
     recipe, out = sys.argv[1], Path(sys.argv[2])
     load_model("lab")  # reads the libraries that models need
+    write_table(out.with_name("first.parquet"), [{"id": "first"}])  # and this those that tables need
+    gc.freeze()  # what is there already is not for each run to look through
     for moment in moments(out):
         child = fork(recipe, out)
         wait_until(moment, child)

@@ -113,7 +113,10 @@ def test_nothing_runs_again_and_only_what_changed_does(finished: Path) -> None:
 
 
 def test_a_run_that_drops_no_trace_has_a_report_too(tmp_path: Path) -> None:
-    run(parse_recipe(MINI | {"curate": {"keep": 1.0}, "measure": {"problems": 0}}), out=tmp_path / "run")
+    short = MINI["train"] | {"epochs": 1, "objective": "nll"}
+    run(
+        parse_recipe(MINI | {"curate": {"keep": 1.0}, "measure": {"problems": 0}, "train": short}), out=tmp_path / "run"
+    )
     assert read_table(tmp_path / "run" / "curate" / "reasons.parquet") == []
     assert (tmp_path / "run" / "report.html").exists()
 

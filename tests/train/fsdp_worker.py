@@ -1,4 +1,7 @@
-"""One process of the FSDP2 test: the gradients of one update, sharded over two gloo processes, then gathered."""
+"""One process of the FSDP2 test: of each objective the gradients of one update, sharded over gloo processes, gathered.
+
+python -m torch.distributed.run … fsdp_worker.py FILE SPEC…
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,15 @@ if __name__ == "__main__":
     mesh = init_device_mesh("cpu", (world,))
     samples = lab_samples(8)
     total = sum(sample.trained for sample in samples)
-    scorer = Scorer(tiny_model())
-    for layer in scorer.model.model.layers:
-        fully_shard(layer, mesh=mesh)
-    fully_shard(scorer, mesh=mesh)
-    for micro in micro_batches(samples[rank::world], tokens=300, packing=True):
-        (scorer(micro, objective(sys.argv[2])).loss * (world / total)).backward()
-    gathered = {name: weight.grad.full_tensor() for name, weight in scorer.model.named_parameters()}  # type: ignore[union-attr]
+    gathered = {}
+    for spec in sys.argv[2:]:
+        scorer = Scorer(tiny_model())
+        for layer in scorer.model.model.layers:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(scorer, mesh=mesh)
+        for micro in micro_batches(samples[rank::world], tokens=300, packing=True):
+            (scorer(micro, objective(spec)).loss * (world / total)).backward()
+        gathered[spec] = {name: weight.grad.full_tensor() for name, weight in scorer.model.named_parameters()}  # type: ignore[union-attr]
     if rank == 0:
-        torch.save(gathered, Path(sys.argv[1]) / "gradients.pt")
+        torch.save(gathered, sys.argv[1])
     dist.destroy_process_group()

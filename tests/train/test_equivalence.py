@@ -139,11 +139,23 @@ def without_speed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "tokens_per_second"} for row in rows]
 
 
-@pytest.mark.parametrize("spec", ["p", "0.5*eaft+0.5*nll"])
-def test_sharded_over_two_processes_the_gradients_are_the_same(spec: str, tmp_path: Path) -> None:
+SHARDED = ("p", "0.5*eaft+0.5*nll")
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, torch.Tensor]]:
+    """Of each objective the gradients that two processes come to."""
+    file = tmp_path_factory.mktemp("sharded") / "gradients.pt"
+    launched(2, "fsdp_worker.py", file, *SHARDED)
+    return dict(torch.load(file, weights_only=True))
+
+
+@pytest.mark.parametrize("spec", SHARDED)
+def test_sharded_over_two_processes_the_gradients_are_the_same(
+    spec: str, sharded: dict[str, dict[str, torch.Tensor]]
+) -> None:
     """FSDP2: the head's weight is whole only inside of the scorer's forward pass."""
-    launched(2, "fsdp_worker.py", tmp_path, spec)
-    found = torch.load(tmp_path / "gradients.pt", weights_only=True)
+    found = sharded[spec]
     _, grads = gradients(tiny_model(), lab_samples(8), objective(spec), tokens=10_000, packing=False)
     assert found.keys() == grads.keys()
     for name, gradient in grads.items():

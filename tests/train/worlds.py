@@ -5,6 +5,7 @@ python worlds.py FOLDER        # a folder a row of `WORLDS`
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from training import TOKENIZER, lab_samples, tiny_model
 
 from titer.recipe import Train
+from titer.store import write_table
 from titer.train import loop, train
 
 COMMON = Train(updates=9, batch_size=4, learning_rate=1e-2, precision="fp32")
@@ -153,7 +155,10 @@ def start(launch: Launch, run: str, out: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    lab_samples(10)  # made once, before the forks
+    # once, before the forks: the samples, and what is imported by the first table
+    lab_samples(10)
+    write_table(Path(sys.argv[1]) / "first.parquet", [{"id": "first"}])
+    gc.freeze()  # what is there already is not for each process to look through
     for name, (run, launches) in WORLDS.items():
         for launch in launches:
             start(launch, run, Path(sys.argv[1]) / name)

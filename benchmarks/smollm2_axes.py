@@ -5,8 +5,8 @@
 
 In domain are sums of two or three terms with one or two digits (reasoning-gym's chain_sum, as in the recipe smollm2),
 out of domain basic_arithmetic, general the shortest prompts of IFEval, safety XSTest, as many prompts to refuse as to
-answer. Both files are read as they are published. Checkpoints lie on the log grid; those between base and last get a
-third of the tokens that everything takes. Killed, the same command goes on. `--quick` is a small one, to see it work.
+answer. Both files are read as they are published. Checkpoints lie on the log grid; those between base and last get
+about 8,000 tokens each. Killed, the same command goes on. `--quick` is a small one, to see it work.
 """
 
 from __future__ import annotations

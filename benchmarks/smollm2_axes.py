@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer import verbs
+from titer.cli.plain import plain
 from titer.pipeline.report import gather
 from titer.recipe import Recipe, load_recipe
 from titer.records import Problem, read_problems, write_records
@@ -106,7 +107,7 @@ def main() -> None:
             for one in gather(run).suites
         ],
     }
-    print(json.dumps(found, indent=None if asked.json else 2))
+    print(json.dumps(plain(found), indent=None if asked.json else 2))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
     done = {rollout.id for rollout in read_rollouts("rollouts.jsonl", torn="drop")}
 
 A path is a file (.jsonl, .json or .ndjson, plain, .gz or .zst; .parquet), a Hugging Face dataset folder, or a
-folder of such files. Memory holds one row or record batch, and a 64-bit hash per id to notice doubles.
+folder of such files. Memory holds one row or record batch, and a 64-bit hash per id to notice doubles (`seen`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from titer.records.formats import Row, decoded, is_whole, raw_rows
 from titer.records.parsing import parse_problem, parse_trace
 from titer.records.rows import from_row
 from titer.records.schema import Problem, Rollout, Trace
+from titer.records.seen import Seen
 
 OnBad = Literal["stop", "drop"]
 R = TypeVar("R", Problem, Trace, Rollout)
@@ -109,7 +110,7 @@ def _read(
 def _records(
     path: Path, parse: Callable[[dict[str, Any]], R], what: str, dropped: list[InputError] | None
 ) -> Iterator[R]:
-    seen: set[int] = set()
+    seen = Seen()
 
     def parse_new(row: dict[str, Any]) -> R:
         record = parse(row)
@@ -142,9 +143,8 @@ def _placed(row: Row, parse: Callable[[dict[str, Any]], T]) -> T:
         raise
 
 
-def _refuse_double(name: str, what: str, seen: set[int], *, given: bool) -> None:
-    if (key := hash(name)) not in seen:
-        seen.add(key)
+def _refuse_double(name: str, what: str, seen: Seen, *, given: bool) -> None:
+    if seen.add(name):
         return
     if given:
         raise InputError(f"an earlier {what} has the id {name!r} too", remedy="give each its own", field="id")

@@ -139,6 +139,11 @@ def test_reasoning_that_the_server_split_off(key: str) -> None:
     assert completion.text == "<think>\n3 + 4\n</think>\n\n7"
 
 
+def test_half_a_surrogate_pair_does_not_come_through() -> None:
+    completion = one(chat("7\ud800", reasoning="3 \udfff+ 4"))
+    assert (completion.reasoning, completion.response) == ("3 ?+ 4", "7?")
+
+
 def test_reasoning_inside_the_content() -> None:
     completion = one(chat("<think>3 + 4</think>7"))
     assert (completion.reasoning, completion.response, completion.text) == ("3 + 4", "7", "<think>3 + 4</think>7")

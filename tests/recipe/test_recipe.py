@@ -78,6 +78,13 @@ def test_lists_whole_numbers_and_1e_3_are_taken_for_what_they_mean(tmp_path: Pat
     assert recipe.data.gym is not None and recipe.data.gym.tasks["chain_sum"] == {"x": ("a",), "y": 20.0}
 
 
+def test_a_number_of_many_digits_is_read_in_time_linear_in_them() -> None:
+    """A quadratic pattern took 20 s for 120,000 digits that no exponent follows; this would take it an hour."""
+    digits = "9" * 2_000_000
+    assert load_recipe("quickstart", [f"name={digits} long"]).name == f"{digits} long"
+    assert load_recipe("quickstart", ["train.learning_rate=1_0.0_1e-4"]).train.learning_rate == pytest.approx(1.001e-3)
+
+
 def test_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'quickstart'"):
         load_recipe("quickstrat")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from titer.errors import InputError
 from titer.store import (
     Run,
+    append_line,
     content_hash,
     file_hash,
     publish,
@@ -18,6 +20,16 @@ from titer.store import (
     write_table,
     write_text,
 )
+
+
+@pytest.mark.parametrize("text", ["é ∀", "half \ud800", "the other \udfff half"])
+def test_json_is_written_whatever_stands_in_it(text: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "one.json", {text: [text]})
+    append_line(tmp_path / "lines.jsonl", text)
+    assert json.loads((tmp_path / "one.json").read_bytes()) == {text: [text]}
+    assert json.loads((tmp_path / "lines.jsonl").read_bytes()) == text
+    assert ("∀" in (tmp_path / "one.json").read_text("utf-8")) == ("∀" in text)  # readable where it can be
+    assert content_hash(text) != content_hash("")
 
 
 def open_run(path: Path) -> Run:

@@ -344,7 +344,8 @@ def _failed(call: _Call, note: str) -> Completion:
 
 def _string(message: object, name: str) -> str:
     value = getattr(message, name, None)
-    return value if isinstance(value, str) else ""
+    # JSON can carry half a surrogate pair, which no file takes
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _message(error: APIStatusError) -> str:

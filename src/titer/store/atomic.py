@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
+
+HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -36,13 +39,19 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """`write_bytes` of indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, as_json(value, indent=2) + "\n")
+
+
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """JSON that UTF-8 can hold: readable, or, where there is half a surrogate pair in it, with escapes."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return json.dumps(value, indent=indent) if HALF_PAIR.search(text) else text
 
 
 def append_line(path: Path, value: Any) -> None:
     """Append one JSON line and force it to disk."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+        file.write(as_json(value) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError, reading
-from titer.store.atomic import publish, write_json
+from titer.store.atomic import as_json, publish, write_json
 
 MANIFEST = "manifest.json"
 BESIDE = ("recipe.yaml", "report.html", "summary.json", "scores.parquet", "differences.parquet", "moves.parquet")
@@ -129,7 +129,7 @@ class Mirror:
 
     def _put(self, name: str, value: Any) -> None:
         system, root = self._place()
-        data = json.dumps(value, indent=2, ensure_ascii=False).encode()
+        data = as_json(value, indent=2).encode()
         if "file" in system.protocol or "local" in system.protocol:  # which could be torn, as an object cannot
             system.pipe_file(f"{root}/{name}.tmp", data)
             system.mv(f"{root}/{name}.tmp", f"{root}/{name}")

@@ -34,7 +34,7 @@ PACKAGES = ("titer", "torch", "transformers", "accelerate", "peft", "math-verify
 def content_hash(value: Any) -> str:
     """A short hash of plain data, independent of the order of its keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def file_hash(path: str | Path) -> str:

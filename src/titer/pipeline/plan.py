@@ -235,11 +235,15 @@ def _decision(asked: Train, plan: Planned, kept: int, too_long: int) -> Decision
     return Decision(
         stage="plan",
         question="How many traces, how often?",
-        choice=f"{chosen} traces, each {shown / chosen:.3g} times: {updates} updates of {asked.batch_size}",
+        choice=f"{chosen} traces, each {_often(shown / chosen)}: {updates} updates of {asked.batch_size}",
         rule=f"the budget is {_budget(asked)}; {_repetition(asked, plan.repetition)}",
         evidence=evidence | (plan.repetition.evidence if plan.repetition else {}),
         setting="train.repetition" if asked.repetition else "train",
     )
+
+
+def _often(times: float) -> str:
+    return "once" if times == 1 else f"{times:.3g} times"
 
 
 def _budget(asked: Train) -> str:

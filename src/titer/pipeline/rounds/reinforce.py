@@ -105,7 +105,7 @@ def _criticize(going: Going, curated: str, model: Model, number: int, work: Path
     decision = Decision(
         stage=named("critique", number),
         question=f"What is learned from what RL never solved in round {number}?",
-        choice=f"{len(kinds)} lessons of {len(attempts)} attempts",
+        choice=f"lessons: {len(kinds)}, failed attempts read: {len(attempts)}",
         rule=f"first wrong step by {', then '.join(recipe.critique.locators)}",
         evidence={
             "problems never solved": len(never),

@@ -36,8 +36,8 @@ def test_the_teachers_explain_the_same_problems(taught: Taught) -> None:
 def test_equal_tokens_are_the_first_problems(taught: Taught) -> None:
     matched = ARMS[MATCHED](taught)
     assert matched == taught.divergent[: len(matched)]
-    spent, budget = sum(completion_tokens(matched)), sum(completion_tokens(taught.convergent))
-    assert abs(spent - budget) <= max(completion_tokens(taught.divergent)) / 2
+    spent, budget = sum(completion_tokens(matched, Settings())), sum(completion_tokens(taught.convergent, Settings()))
+    assert abs(spent - budget) <= max(completion_tokens(taught.divergent, Settings())) / 2
 
 
 @pytest.mark.parametrize("keep", [0.9, 0.5])

@@ -31,17 +31,23 @@ def test_all_are_run_where_one_alone_would_be_and_the_expected_time_comes_first(
 ) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def reproduce(name: str, *, seeds: int, jobs: int | None, out: Path, said: Any) -> dict[str, Any]:
-        asked.append((name, seeds, jobs, out))
+    def reproduce(name: str, *, seeds: int, jobs: int | None, out: Path, scale: str, said: Any) -> dict[str, Any]:
+        asked.append((name, seeds, jobs, out, scale))
         return stored(name)
 
     monkeypatch.setattr(every, "reproduce", reproduce)
     said: list[str] = []
     assert reproduce_all(seeds=2, jobs=2, out=tmp_path, said=said.append) == stored_all()
-    assert asked == [(name, 2, 2, tmp_path / f"reproduce-{name}") for name in every.FINDINGS.values()]
+    assert asked == [(name, 2, 2, tmp_path / f"reproduce-{name}", "lab") for name in every.FINDINGS.values()]
     # two of five seeds on two cores: a fifth of what the stored tables' five took on one, but for the three of one
     hours = sum(stored(name)["seconds"] / (3 if name == "repetition" else 5) for name in NAMES) / 3600
     assert said[0].startswith("expected: ") and float(said[0].split()[1]) == pytest.approx(hours, rel=0.05)
+    asked.clear()
+    table = reproduce_all(seeds=1, out=tmp_path, scale="smollm2")
+    assert [one[3:] for one in asked] == [
+        (tmp_path / f"reproduce-{name}-smollm2", "smollm2") for name in every.FINDINGS.values()
+    ]
+    assert {claim["command"].split(" ", 3)[3] for claim in table["claims"]} == {"--scale smollm2"}
 
 
 def test_what_is_finished_is_not_expected_again(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from titer.lab.tasks import items
 from titer.reproduce.engine import run_experiment
 from titer.reproduce.experiment import Map
 from titer.reproduce.repetition import BUDGET, CELLS, CLAIMS, EPOCHS, EXPERIMENT, PLANNED, SAMPLES
-from titer.reproduce.repetition_arm import TASK, Cell, Settings, base_losses, chosen, missed, training
+from titer.reproduce.repetition_arm import TASK, Cell, Settings, chosen, losses_under, missed, training
 from titer.verify import grade_many
 
 TINY = Settings(pool=8, batch_size=4, problems=2, samples=1, held_out_traces=2, max_tokens=8)
@@ -38,8 +38,8 @@ def test_hard_and_easy_are_the_ends_of_one_order() -> None:
     hard, easy, every = (chosen(Cell(kind, 1, 6), settings, seed=3) for kind in ("hard", "easy", "short"))
     pool = chosen(Cell("short", 1, 24), settings, seed=3)
     assert set(map(id, hard)) != set(map(id, every)) and not {t.id for t in hard} & {t.id for t in easy}
-    assert min(base_losses(hard)) > max(base_losses(easy))
-    assert max(base_losses(pool)) == pytest.approx(base_losses(hard)[0], rel=1e-4)
+    assert min(losses_under("lab", hard)) > max(losses_under("lab", easy))
+    assert max(losses_under("lab", pool)) == pytest.approx(losses_under("lab", hard)[0], rel=1e-4)
 
 
 def test_wrong_traces_are_wrong_and_say_they_are_right() -> None:

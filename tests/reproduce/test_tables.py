@@ -105,7 +105,13 @@ def test_show_prints_the_stored_table_without_torch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "fault"),
-    [(["branchin"], "no reproduction 'branchin'"), (["branching", "--seeds", "0"], "0 for --seeds")],
+    [
+        (["branchin"], "no reproduction 'branchin'"),
+        (["branching", "--seeds", "0"], "0 for --seeds"),
+        (["branching", "--scale", "large"], "no scale 'large'; use one of: lab, smollm2"),
+        (["all", "--scale", "large"], "no scale 'large'; use one of: lab, smollm2"),
+        (["stages", "--scale", "smollm2", "--show"], "run: titer reproduce stages --scale smollm2"),
+    ],
 )
 def test_refusals_are_one_line(arguments: list[str], fault: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "titer.cli.main", "reproduce", *arguments, "--out", str(tmp_path / "out")]

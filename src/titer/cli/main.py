@@ -231,6 +231,9 @@ def reproduce(
             help="Folder of the jobs, by default runs/reproduce-NAME; a second call goes on there. Of all: of these."
         ),
     ] = None,
+    scale: Annotated[
+        str, typer.Option(help="lab, or smollm2: SmolLM2-135M, taught the lab's tasks first. Made for a GPU.")
+    ] = "lab",
     show: Annotated[
         bool, typer.Option("--show", help="Print the finished table that comes with titer, and stop.")
     ] = False,
@@ -242,13 +245,14 @@ def reproduce(
     """
     from titer import reproduce as room
 
+    how: dict[str, Any] = {"seeds": seeds, "jobs": jobs, "scale": scale, "said": say}
     try:
-        if name == "all":
-            table = (
-                room.stored_all() if show else room.reproduce_all(seeds=seeds, jobs=jobs, out=out or "runs", said=say)
-            )
+        if show:
+            table = room.stored_all(scale) if name == "all" else room.stored(name, scale)
+        elif name == "all":
+            table = room.reproduce_all(out=out or "runs", **how)
         else:
-            table = room.stored(name) if show else room.reproduce(name, seeds=seeds, jobs=jobs, out=out, said=say)
+            table = room.reproduce(name, out=out, **how)
     except room.JobError as error:
         say(f"titer: {error}")
         raise typer.Exit(1) from None

@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from titer.lab.arithmetic import derive
 from titer.lab.tasks import TASKS, Item, check, compute, held_out, written
 from titer.lab.words import make_tokenizer
+from titer.models import Loaded, load_model
 from titer.recipe import Train
 from titer.records import Trace
 from titer.store import publish
@@ -95,6 +96,12 @@ def new_model(vocabulary: int) -> LlamaForCausalLM:
     )
 
 
+def fresh() -> Loaded:
+    """The lab's architecture with weights drawn at random, and its tokenizer."""
+    tokenizer = make_tokenizer()
+    return Loaded(new_model(len(tokenizer)), tokenizer)
+
+
 def documents(count: int, seed: int, careless: float, mixture: Mapping[str, float] = MIXTURE) -> list[Trace]:
     """Pre-training documents in the shares of `mixture`, none of a held-out problem.
 
@@ -125,13 +132,17 @@ def build(
     seed: int = 0,
     phases: Sequence[Phase] = PHASES,
     mixture: Mapping[str, float] = MIXTURE,
-    settings: Train = SETTINGS,
+    settings: Train | None = None,
+    start: str | None = None,
     progress: bool = True,
 ) -> Path:
-    """Pre-train the base model and write it to `out` in Hugging Face format, weights in bfloat16."""
+    """Pre-train the base model and write it to `out` in Hugging Face format, weights in bfloat16.
+
+    `start` is a pretrained model to go on from, with its own tokenizer and AdamW, in place of fresh weights.
+    """
     torch.manual_seed(seed)
-    tokenizer = make_tokenizer()
-    model = new_model(len(tokenizer))
+    model, tokenizer = load_model(start) if start else fresh()
+    settings = settings or (SETTINGS.model_copy(update={"optimizer": "adamw"}) if start else SETTINGS)
     work = out.with_name(f"{out.name}.build")
     for number, phase in enumerate(phases):
         made = documents(phase.documents, seed + number, phase.careless, mixture)

@@ -20,6 +20,7 @@ from titer.recipe import Evaluate, Train
 from titer.records import Trace
 from titer.records.results import SuiteSummary
 from titer.reproduce.arms import evaluate, fine_tune
+from titer.reproduce.bases import base_of, tokenizer_of
 from titer.reproduce.experiment import Claim, Experiment, Measures, versus
 from titer.traces import cue_share, curate
 from titer.traces.probes import delete_steps
@@ -54,6 +55,10 @@ class Settings(NamedTuple):
     """Rollouts of each held-out problem."""
     max_tokens: int = 320
     """Longest rollout; the longest trace has 265 tokens."""
+    model: str = "lab"
+    """`lab`, or a pretrained model that is taught the lab's tasks first."""
+    teaching: int = 0
+    """Updates of that."""
 
     @property
     def updates(self) -> int:
@@ -61,6 +66,7 @@ class Settings(NamedTuple):
         return math.ceil(self.epochs * self.problems / self.batch_size)
 
 
+SCALES = {"smollm2": {"model": "smollm2", "teaching": 300, "learning_rate": 1e-4, "max_tokens": 540}}
 AXES = {"in_domain": ("countdown3", "countdown4"), "out_of_domain": ("ordered", "subset")}
 
 
@@ -93,8 +99,8 @@ def teach(settings: Settings, seed: int) -> Taught:
 
 def token_matched(taught: Taught) -> list[Trace]:
     """The first divergent traces that together have as many completion tokens as all convergent ones."""
-    budget, chosen = sum(completion_tokens(taught.convergent)), list[Trace]()
-    for trace, tokens in zip(taught.divergent, completion_tokens(taught.divergent), strict=True):
+    budget, chosen = sum(completion_tokens(taught.convergent, taught.settings)), list[Trace]()
+    for trace, tokens in zip(taught.divergent, completion_tokens(taught.divergent, taught.settings), strict=True):
         if budget < tokens / 2:  # nearer to the budget without it
             break
         budget -= tokens
@@ -102,12 +108,11 @@ def token_matched(taught: Taught) -> list[Trace]:
     return chosen
 
 
-def completion_tokens(traces: Sequence[Trace]) -> list[int]:
+def completion_tokens(traces: Sequence[Trace], settings: Settings) -> list[int]:
     """Trained tokens of each trace."""
-    from titer.models import load_model
     from titer.train import encode_all
 
-    samples = encode_all(traces, load_model("lab").tokenizer, max_length=None, too_long="stop", dropped=[])
+    samples = encode_all(traces, tokenizer_of(settings), max_length=None, too_long="stop", dropped=[])
     return [sample.trained for sample in samples]
 
 
@@ -148,7 +153,7 @@ def job(arm: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measu
     """Train one arm (the base trains nothing) and evaluate it."""
     wanted = Settings(**settings)
     if arm == BASE:
-        return score("lab", wanted, seed, folder)
+        return score(base_of(wanted, folder.parent), wanted, seed, folder)
     checkpoint, trained = train_arm(arm, teach(wanted, seed), folder)
     return trained | score(checkpoint, wanted, seed, folder)
 
@@ -167,7 +172,8 @@ def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
         probe_samples=40,
         save_seconds=20,
     )
-    checkpoint, token_accuracy, rows = fine_tune("lab", traces, train, seed=taught.seed, folder=folder)
+    base = base_of(settings, folder.parent)
+    checkpoint, token_accuracy, rows = fine_tune(base, traces, train, seed=taught.seed, folder=folder)
     last = rows[-max(1, len(rows) // 10) :]
     return checkpoint, {
         "training_loss": sum(row["loss"] for row in last) / len(last),
@@ -175,7 +181,7 @@ def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
         "trained_tokens": sum(row["trained_tokens"] for row in rows),
         "updates": len(rows),
         "traces": len(traces),
-        "tokens_a_trace": sum(completion_tokens(traces)) / len(traces),
+        "tokens_a_trace": sum(completion_tokens(traces, settings)) / len(traces),
         "cue_share": sum(cue_share(trace.reasoning) for trace in traces) / len(traces),
     }
 
@@ -291,4 +297,5 @@ EXPERIMENT = Experiment(
     settings=Settings()._asdict(),
     job=job,
     claims=CLAIMS,
+    scales=SCALES,
 )

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titer.recipe import Data, Evaluate, Recipe, Train
 from titer.records import Problem, Trace
 from titer.reproduce.arms import evaluate, fine_tune
+from titer.reproduce.bases import phase_of, start_of
 from titer.reproduce.experiment import Claim, Experiment, Measures, versus
 
 if TYPE_CHECKING:
@@ -56,15 +57,20 @@ class Settings(NamedTuple):
     """Rollouts of each at temperature 1; one more is greedy."""
     max_tokens: int = 48
     """Longest rollout; a solution has about 25 tokens."""
+    model: str = "lab"
+    """`lab`, or a pretrained model that becomes the students, in place of weights drawn at random."""
+
+
+SCALES = {"smollm2": {"model": "smollm2", "learning_rate": 1e-4, "max_tokens": 80}}
 
 
 def prepare(strength: str, settings: Mapping[str, Any], folder: Path) -> Measures:
     """Pre-train one student, into `folder/student`."""
-    from titer.lab.build import Phase, build
+    from titer.lab.build import build
 
     wanted = Settings(**settings)
-    phase = Phase(wanted.pretraining, 3e-3, 128 * wanted.pretraining, wanted.careless)
-    build(folder / "student", phases=(phase,), mixture=mixture(STRENGTHS[strength]), progress=False)
+    phase, shares = phase_of(wanted.model, wanted.pretraining, wanted.careless), mixture(STRENGTHS[strength])
+    build(folder / "student", start=start_of(wanted.model), phases=(phase,), mixture=shares, progress=False)
     return {"share_of_the_task": STRENGTHS[strength], "updates": wanted.pretraining}
 
 
@@ -273,4 +279,5 @@ EXPERIMENT = Experiment(
     claims=CLAIMS,
     shared=tuple(STRENGTHS),
     prepare=prepare,
+    scales=SCALES,
 )

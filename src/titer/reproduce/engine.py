@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from titer.errors import InputError
+from titer.reproduce.bases import LAB, TAUGHT
 from titer.reproduce.experiment import Experiment, find
 from titer.reproduce.tables import JobResult, make_table
 from titer.store import write_json
@@ -58,14 +59,25 @@ def reproduce(
     seeds: int = 5,
     jobs: int | None = None,
     out: str | Path | None = None,
+    scale: str = LAB,
     said: Said = lambda _: None,
 ) -> dict[str, Any]:
     """Run what is missing of a reproduction in `out` (runs/reproduce-NAME) and return its table.
 
-    `jobs` processes work at a time (as many as cores). Raises InputError for an unknown name, fewer than one seed
-    or job, and an `out` that holds something else; JobError when a job fails.
+    `jobs` processes work at a time (as many as cores; at another scale than the lab's one, for a GPU is not shared
+    unasked). Raises InputError for an unknown name or scale, fewer than one seed or job, and an `out` that holds
+    something else; JobError when a job fails.
     """
-    return run_experiment(find(name), seeds=seeds, jobs=jobs, out=Path(out or f"runs/reproduce-{name}"), said=said)
+    experiment = find(name).at(scale)
+    if scale != LAB:
+        jobs = 1 if jobs is None else jobs
+        said(f"{name} at the scale {scale}: made for a GPU; the times of its first jobs tell how long it takes here")
+    return run_experiment(experiment, seeds=seeds, jobs=jobs, out=folder_of(name, out, scale), said=said)
+
+
+def folder_of(name: str, out: str | Path | None, scale: str) -> Path:
+    """Where a reproduction runs."""
+    return Path(out or f"runs/reproduce-{name}{'' if scale == LAB else f'-{scale}'}")
 
 
 def run_experiment(
@@ -79,9 +91,10 @@ def run_experiment(
     open_folder(out, experiment)
     shared = [Job(name, 0, out / name) for name in experiment.shared]
     wanted = [Job(arm, seed, out / f"{arm}-seed-{seed}") for seed in range(seeds) for arm in experiment.arms]
-    if shared:
-        run_jobs(experiment, shared, parallel=jobs, said=said)
-    run_jobs(experiment, wanted, parallel=jobs, said=said)
+    # what is taught comes before what else is shared, which may start from it
+    for group in ([job for job in shared if job.arm == TAUGHT], [job for job in shared if job.arm != TAUGHT], wanted):
+        if group:
+            run_jobs(experiment, group, parallel=jobs, said=said)
     table = make_table(experiment, [result(job) for job in wanted], [result(job) for job in shared])
     write_json(out / "table.json", table)
     return table

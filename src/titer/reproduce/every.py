@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from titer.reproduce.engine import Said, reproduce, spoken
+from titer.reproduce.bases import LAB
+from titer.reproduce.engine import Said, folder_of, reproduce, spoken
 from titer.reproduce.experiment import find
 from titer.reproduce.tables import stored
 
@@ -20,22 +21,35 @@ FINDINGS: Final = {"A": "branching", "B": "recovery", "C": "repetition", "D": "s
 
 
 def reproduce_all(
-    *, seeds: int = 5, jobs: int | None = None, out: str | Path = "runs", said: Said = lambda _: None
+    *,
+    seeds: int = 5,
+    jobs: int | None = None,
+    out: str | Path = "runs",
+    scale: str = LAB,
+    said: Said = lambda _: None,
 ) -> dict[str, Any]:
     """Run what is missing of every reproduction in `out`/reproduce-NAME, one after the other, and return one table.
 
-    Says first how long it takes, by what the stored tables took on one core. Raises as `reproduce` does.
+    At the lab's scale it says first how long it takes, by what the stored tables took on one core. Raises as
+    `reproduce` does.
     """
-    folders = {name: Path(out) / f"reproduce-{name}" for name in FINDINGS.values()}
-    parallel = jobs or os.cpu_count() or 1
-    expected = sum(_expected(name, folder, seeds) for name, folder in folders.items()) / parallel
-    said(f"expected: {spoken(expected)}, {parallel} jobs at a time, as fast as the machine of the stored tables")
-    return _joined([reproduce(name, seeds=seeds, jobs=jobs, out=folder, said=said) for name, folder in folders.items()])
+    folders = {name: Path(out) / folder_of(name, None, scale).name for name in FINDINGS.values()}
+    if scale == LAB:
+        parallel = jobs or os.cpu_count() or 1
+        expected = sum(_expected(name, folder, seeds) for name, folder in folders.items()) / parallel
+        said(f"expected: {spoken(expected)}, {parallel} jobs at a time, as fast as the machine of the stored tables")
+    return _joined(
+        [
+            reproduce(name, seeds=seeds, jobs=jobs, out=folder, scale=scale, said=said)
+            for name, folder in folders.items()
+        ],
+        scale,
+    )
 
 
-def stored_all() -> dict[str, Any]:
+def stored_all(scale: str = LAB) -> dict[str, Any]:
     """The stored tables as one."""
-    return _joined([stored(name) for name in FINDINGS.values()])
+    return _joined([stored(name, scale) for name in FINDINGS.values()])
 
 
 def _expected(name: str, folder: Path, seeds: int) -> float:
@@ -51,9 +65,10 @@ def _expected(name: str, folder: Path, seeds: int) -> float:
     return float(sum(per_arm[arm] for arm in missing))
 
 
-def _joined(tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _joined(tables: Sequence[Mapping[str, Any]], scale: str = LAB) -> dict[str, Any]:
+    option = "" if scale == LAB else f" --scale {scale}"
     claims = [
-        {"finding": letter, **claim, "command": f"titer reproduce {table['name']}"}
+        {"finding": letter, **claim, "command": f"titer reproduce {table['name']}{option}"}
         for letter, table in zip(FINDINGS, tables, strict=True)
         for claim in table["claims"]
     ]

@@ -8,12 +8,13 @@ A finding is one module with an EXPERIMENT in it, and one name in NAMES.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from titer.errors import InputError
+from titer.reproduce.bases import LAB, TAUGHT
 from titer.reproduce.verdict import Direction
 
 NAMES = ("branching", "continuum", "repetition", "stages", "recovery")
@@ -60,7 +61,8 @@ class Experiment:
     `job(arm, seed, settings, folder)` runs one arm in `folder`, goes on there after a crash, and returns its
     measures. Folders named `checkpoints` or `state` below it are removed once the result is written.
     `prepare(name, settings, folder)` makes, before any arm runs, what the arms of all seeds share: each name of
-    `shared` in a folder of that name beside theirs.
+    `shared` in a folder of that name beside theirs. `scales` are the settings that differ at another scale; where
+    `teaching` is among them, arms start from the taught model.
     """
 
     name: str
@@ -72,10 +74,21 @@ class Experiment:
     maps: tuple[Map, ...] = ()
     shared: tuple[str, ...] = ()
     prepare: Callable[[str, Mapping[str, Any], Path], Measures] | None = None
+    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """A worker is told a name alone: an arm of a shared name would be prepared again, and never run."""
         assert not {*self.arms} & {*self.shared}, f"{self.name}: an arm and what arms share have one name"
+
+    def at(self, scale: str) -> Experiment:
+        """The same at another scale. Raises InputError where there is none."""
+        if scale == LAB:
+            return self
+        if scale not in self.scales:
+            raise InputError(f"no scale {scale!r}", remedy=f"use one of: {', '.join([LAB, *self.scales])}")
+        differ = self.scales[scale]
+        shared = (TAUGHT, *self.shared) if differ.get("teaching") else self.shared
+        return replace(self, settings={**self.settings, **differ}, shared=shared)
 
 
 def find(name: str) -> Experiment:

@@ -23,12 +23,13 @@ from titer.pipeline.stages import rehearse
 from titer.recipe import Evaluate, Train
 from titer.records import Rollout, Trace, read_rollouts
 from titer.reproduce.arms import evaluate, fine_tune
+from titer.reproduce.bases import base_of, teach
 from titer.reproduce.experiment import Measures
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
 
-BASE, WEAK = "lab", "weak-base"
+WEAK = "weak-base"
 ARMS = ("verified", "corrupted", "weak", "without-thinking", "rehearsal")
 EARLY = (10, 20, 40)
 """Checkpoints at which the paper's curves are in their dip."""
@@ -62,20 +63,25 @@ class Settings(NamedTuple):
     """Rollouts of each evaluation problem at each checkpoint."""
     max_tokens: int = 256
     """Longest rollout."""
+    model: str = "lab"
+    """`lab`, or a pretrained model that is taught the lab's tasks first."""
+    teaching: int = 0
+    """Updates of that."""
+
+
+SCALES = {
+    "smollm2": {"model": "smollm2", "teaching": 300, "weak_updates": 50, "learning_rate": 1e-4, "max_tokens": 420}
+}
 
 
 def prepare_weak(settings: Settings, folder: Path) -> Measures:
     """Pre-train the weak base into `folder/model`: the same mixture, a sixth of the updates."""
-    from titer.lab.build import Phase, build
-
-    phase = Phase(settings.weak_updates, 3e-3, documents=128 * settings.weak_updates, careless=0.45)
-    build(folder / "model", seed=1000, phases=(phase,), progress=False)
-    return {"updates": settings.weak_updates}
+    return teach(settings.model, settings.weak_updates, folder)
 
 
 def run_arm(name: str, seed: int, settings: Settings, folder: Path) -> Measures:
     """Train as the arm says, evaluate every checkpoint of the grid, and read the curves."""
-    model = str(folder.parent / WEAK / "model") if name == "weak" else BASE
+    model = str(folder.parent / WEAK / "model") if name == "weak" else base_of(settings, folder.parent)
     traces = lesson(name, seed, settings)
     how = Train(
         objective="nll",

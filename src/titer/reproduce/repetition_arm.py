@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titer.recipe import Data, Evaluate, Plan, Recipe, Train
 from titer.records import Trace
 from titer.reproduce.arms import evaluate, fine_tune
+from titer.reproduce.bases import LAB, base_of
 from titer.reproduce.experiment import Measures
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
 
-TASK, MODEL, BASE = "countdown3", "lab", "base"
+TASK, BASE = "countdown3", "base"
 BATCH = 8  # traces in one update
 LONG_BRANCHES = 0.8
 LEVEL_RATE = 0.5  # learning rate of a constant schedule over a cosine's peak: at the same it ends too hot (LOG)
@@ -44,6 +45,13 @@ class Settings(NamedTuple):
     """Longest rollout; short traces have about 80 tokens."""
     longer: int = 2
     """How many times as long a rollout may be after long traces, which have up to 350."""
+    model: str = "lab"
+    """`lab`, or a pretrained model that is taught the lab's tasks first."""
+    teaching: int = 0
+    """Updates of that."""
+
+
+SCALES = {"smollm2": {"model": "smollm2", "teaching": 300, "learning_rate": 1e-4, "max_tokens": 340}}
 
 
 class Cell(NamedTuple):
@@ -74,12 +82,13 @@ class Cell(NamedTuple):
 def run_cell(cell: Cell | None, seed: int, settings: Mapping[str, Any], folder: Path) -> Measures:
     """Train one cell (None is the base: trains nothing) and evaluate it."""
     wanted = Settings(**settings)
+    base = base_of(wanted, folder.parent)
     if cell is None:
-        return score(MODEL, "short", wanted, seed, folder)
-    traces, how, planned = chosen(cell, wanted, seed), training(cell, wanted), Measures()
+        return score(base, "short", wanted, seed, folder)
+    traces, how, planned = chosen(cell, wanted, seed, base), training(cell, wanted), Measures()
     if cell.auto:
-        traces, how, planned = plan(cell, traces, how, wanted, seed, folder / "plan")
-    checkpoint, token_accuracy, log = fine_tune(MODEL, traces, how, seed=seed, folder=folder)
+        traces, how, planned = plan(cell, base, traces, how, wanted, seed, folder / "plan")
+    checkpoint, token_accuracy, log = fine_tune(base, traces, how, seed=seed, folder=folder)
     trained = {
         "token_accuracy": token_accuracy or 0.0,
         "updates": len(log),
@@ -89,7 +98,7 @@ def run_cell(cell: Cell | None, seed: int, settings: Mapping[str, Any], folder: 
 
 
 def plan(
-    cell: Cell, traces: Sequence[Trace], how: Train, settings: Settings, seed: int, work: Path
+    cell: Cell, base: str, traces: Sequence[Trace], how: Train, settings: Settings, seed: int, work: Path
 ) -> tuple[list[Trace], Train, Measures]:
     """What `train.repetition: auto` makes of the cell's updates: the traces, the training, how often each is shown."""
     from titer.lab.tasks import items
@@ -102,10 +111,10 @@ def plan(
     auto = how.model_copy(update={"updates": updates, "repetition": "auto"})
     trial = Plan(problems=settings.problems, samples=settings.samples)
     problems = [item.problem for item in items(TASK, len(traces), seed=seed, held=False)]
-    recipe = Recipe(model=MODEL, seed=seed, data=Data(), plan=trial, evaluate=sampled(cell.kind, settings))
+    recipe = Recipe(model=base, seed=seed, data=Data(), plan=trial, evaluate=sampled(cell.kind, settings))
     held = Held(recipe, held_out(problems, traces, trial.problems, seed))
-    pool, _ = pooled(load_model(MODEL), traces, auto)
-    found = planned(pool, auto, MODEL, work=work, seed=seed, plan=trial, held=held)
+    pool, _ = pooled(load_model(base), traces, auto)
+    found = planned(pool, auto, base, work=work, seed=seed, plan=trial, held=held)
     times = found.repetition.times if found.repetition else 1.0
     return found.picked.traces, found.settings, {"times": times, "samples": len(found.picked.traces)}
 
@@ -125,7 +134,7 @@ def training(cell: Cell, settings: Settings) -> Train:
     )
 
 
-def chosen(cell: Cell, settings: Settings, seed: int) -> list[Trace]:
+def chosen(cell: Cell, settings: Settings, seed: int, base: str = LAB) -> list[Trace]:
     """The cell's traces: the first of the pool, or the hardest or easiest for the base."""
     from titer.lab.tasks import items
 
@@ -133,7 +142,7 @@ def chosen(cell: Cell, settings: Settings, seed: int) -> list[Trace]:
     made = items(TASK, min(settings.pool, RANKED if ranked else cell.samples), seed=seed, held=False)
     traces = [explained(item, cell.kind, seed) for item in made]
     if ranked:
-        losses = base_losses(traces)
+        losses = losses_under(base, traces)
         order = sorted(range(len(traces)), key=lambda i: losses[i], reverse=cell.kind == "hard")
         traces = [traces[i] for i in order]
     return traces[: cell.samples]
@@ -159,7 +168,7 @@ def missed(item: Item, seed: int) -> Item:
     return item._replace(steps=steps)
 
 
-def base_losses(traces: Sequence[Trace], model: str = MODEL) -> list[float]:
+def losses_under(model: str, traces: Sequence[Trace]) -> list[float]:
     """Mean −log p of each trace's trained tokens, in nats."""
     from titer.models import load_model
     from titer.pipeline.pick import losses_of
@@ -179,7 +188,7 @@ def score(model: str, kind: str, settings: Settings, seed: int, folder: Path) ->
     at_random = sampled(kind, settings)
     ways = {"sampled": at_random, "greedy": at_random.model_copy(update={"samples": 1, "temperature": 0.0})}
     unseen = [explained(item, "long" if kind == "long" else "short", seed) for item in made[: settings.held_out_traces]]
-    losses = base_losses(unseen, model)
+    losses = losses_under(model, unseen)
     measures: Measures = {"held_out_loss": sum(losses) / len(losses)}
     for name, how in ways.items():
         (found,) = evaluate(model, suites, how, seed=seed, folder=folder / name)

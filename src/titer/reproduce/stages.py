@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.reproduce.experiment import Claim, Experiment, Measures, versus
-from titer.reproduce.stages_arm import ARMS, BASE, BRIDGES, STUDENT, Settings, run_arm, warm_up
+from titer.reproduce.stages_arm import ARMS, BASE, BRIDGES, SCALES, STUDENT, Settings, run_arm, warm_up
 
 PASS_1, PASS_8, OUTSIDE = "in_domain_accuracy", "in_domain_pass_8", "out_of_domain_accuracy"
 WHOLE = "Qwen2.5-0.5B-Instruct, mean of five sets: base 39.38, GRPO only 44.05, the method 49.69"
@@ -76,4 +76,5 @@ EXPERIMENT = Experiment(
     claims=CLAIMS,
     shared=(STUDENT,),
     prepare=prepare,
+    scales=SCALES,
 )

@@ -20,6 +20,7 @@ from titer.records import (
     write_records,
 )
 from titer.reproduce.arms import evaluate, fine_tune
+from titer.reproduce.bases import base_of, tokenizer_of
 from titer.reproduce.experiment import Measures
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ BRIDGES = {
     "scaffold": "as scaffolds",
     "best": "as the bridge's choice",
 }
-PROMPT, REFILLED = 20, 0.3  # tokens of a prompt; groups of RL drawn in place of others, as the pilot had them
+REFILLED = 0.3  # groups of RL drawn in place of others, as the pilot had them
 TEACHERS = ("convergent", "divergent")
 IN_DOMAIN, OUT_OF_DOMAIN = ("countdown3", "countdown4"), ("ordered", "subset")
 
@@ -63,6 +64,20 @@ class Settings(NamedTuple):
     """Longest rollout."""
     held_out: int = 80
     """Held-out problems of each task in the domain; half as many of each outside of it."""
+    prompt: int = 20
+    """Tokens of a prompt, about."""
+    model: str = "lab"
+    """`lab`, or a pretrained model that is taught the lab's tasks first."""
+    teaching: int = 0
+    """Updates of that."""
+
+
+SCALES = {
+    "smollm2": {
+        "model": "smollm2", "teaching": 300, "warm_updates": 150, "budget": 500_000, "sft_rate": 5e-5,
+        "rl_rate": 5e-6, "max_tokens": 265, "prompt": 46,
+    }
+}  # fmt: skip
 
 
 class Spent(NamedTuple):
@@ -189,7 +204,7 @@ class Arm:
             return None
         length = self.mean_rollout(problems, name)
         # each row is sampled once, refills on top, and trained on once, with its prompt
-        updates = round(tokens / (rows * ((1 + REFILLED) * length + length + PROMPT)))
+        updates = round(tokens / (rows * ((1 + REFILLED) * length + length + self.settings.prompt)))
         if not updates:
             return None
         out = self.folder / name
@@ -207,7 +222,7 @@ class Arm:
         done = verbs.rl(self.spent.model, self.folder / f"{name}.jsonl", out=out, settings=how, seed=self.seed)
         rows_of_log = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
         sampled = int(sum(row["rollout_tokens"] for row in rows_of_log))
-        trained = int(sum(rows * (row["tokens"] + PROMPT) for row in rows_of_log))
+        trained = int(sum(rows * (row["tokens"] + self.settings.prompt) for row in rows_of_log))
         self.pays(sampled, trained, done.checkpoint)
         self.found |= {
             "rl_updates": done.updates,
@@ -258,10 +273,9 @@ class Arm:
 
     def mean_length(self, traces: Sequence[Trace]) -> int:
         """Mean tokens of a trace, its prompt included."""
-        from titer.lab.words import make_tokenizer
         from titer.train import encode
 
-        tokenizer = make_tokenizer()
+        tokenizer = tokenizer_of(self.settings)
         lengths = [len(encode(trace, tokenizer).ids) for trace in traces]
         return max(1, round(sum(lengths) / len(lengths)))
 
@@ -378,7 +392,8 @@ def warm_up(settings: Settings, folder: Path) -> Measures:
         objective="nll", updates=settings.warm_updates, batch_size=16, learning_rate=1e-3, micro_tokens=2048,
         probe_samples=0, save_seconds=600,
     )  # fmt: skip
-    done = fine_tune("lab", traces, how, seed=1000, folder=folder / "warm")
+    base = base_of(settings, folder.parent)
+    done = fine_tune(base, traces, how, seed=1000, folder=folder / "warm")
     shutil.copytree(done.checkpoint, folder / "model", dirs_exist_ok=True)
     return {"updates": settings.warm_updates}
 

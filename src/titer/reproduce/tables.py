@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records.results import Interval
+from titer.reproduce.bases import LAB
 from titer.reproduce.experiment import Claim, Experiment, Map, Measures, check_name
 from titer.reproduce.verdict import INTERVAL, RULE, interval, verdict
 
@@ -33,9 +34,12 @@ class JobResult(NamedTuple):
     versions: dict[str, str]
 
 
-def stored(name: str) -> dict[str, Any]:
+def stored(name: str, scale: str = LAB) -> dict[str, Any]:
     """The table of `name` that comes with titer. Raises InputError when there is none, without importing torch."""
     check_name(name)
+    if scale != LAB:  # none is stored: no GPU was at hand
+        fault = f"no table of {name} at the scale {scale} comes with titer"
+        raise InputError(fault, remedy=f"run: titer reproduce {name} --scale {scale}")
     file = TABLES / f"{name}.json"
     if not file.exists():
         raise InputError(f"{name} has not yet been run", remedy=f"run: titer reproduce {name}")

@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from titer.reproduce.bases import TAUGHT, teach
 from titer.reproduce.experiment import Experiment, Measures
 from titer.reproduce.tables import JobResult
 from titer.store import versions, write_json
@@ -33,6 +34,8 @@ def main() -> None:
 
 def run(experiment: Experiment, name: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measures:
     """An arm's job, or the making of what the arms share."""
+    if name == TAUGHT:
+        return teach(settings["model"], settings["teaching"], folder)
     if experiment.prepare and name in experiment.shared:
         return experiment.prepare(name, settings, folder)
     return experiment.job(name, seed, settings, folder)

@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--again", type=Path, help="results of an earlier run: only its survivors")
     parser.add_argument("--slow", type=float, default=2.0, help="leave out tests of more seconds of CPU")
     parser.add_argument("--minutes", type=float, default=math.inf, help="try mutants in random order for so long")
+    parser.add_argument("--seed", type=int, default=0, help="of that order: another one tries another sample")
     args = parser.parse_args()
     room, out = ROOMS[args.room], args.out.resolve()
     earlier = json.loads(args.again.read_text()) if args.again else []
@@ -92,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder) / "titer"
         mutants = [one for one in make(work, room.files) if not args.again or one.name in only]
-        random.Random(0).shuffle(mutants)
+        random.Random(args.seed).shuffle(mutants)
         os.chdir(work)
         sys.path.insert(0, str(work / "src"))
         tests = [f"tests/{one}" for one in room.tests]

@@ -152,6 +152,12 @@ def _explain(error: ValidationError, place: str) -> InputError:
             remedy=f"known here: {', '.join(known)}",
         )
     given = "" if isinstance(first["input"], dict) else f", got {repr(first['input'])[:60]}"
+    if first["type"] == "model_type":
+        fields = _annotation_at(path).model_fields
+        remedy = f"known here: {', '.join(fields)}"
+        if needed := [name for name, field in fields.items() if field.is_required()]:
+            remedy = f"it needs {' and '.join(needed)}; {remedy}"
+        return InputError(f"keys and values belong here{given}", file=place, field=key, remedy=remedy)
     message = (first["msg"][0].lower() + first["msg"][1:]).replace("valid tuple", "list")  # as YAML calls it
     return InputError(f"{message}{given}", file=place, field=key, remedy="change this value")
 

@@ -54,7 +54,7 @@ BAD = {
     "train={lora: {}, optimizer: muon}": r"field 'train': lora and optimizer=muon exclude each other",
     "train.lora.targets=[q_proj, 5]": r"field 'train.lora.targets': .*string",
     "data.suites.s.axes=general": r"field 'data.suites.s.axes': unknown key, did you mean 'axis'\?; .*problems, axis",
-    "data.suites.s=s.jsonl": r"'data.suites.s': keys and values belong here, got 's.jsonl'; it needs problems; known here",
+    "data.suites.s=s.jsonl": r"'data.suites.s': keys and values belong here, got 's.jsonl'; it needs problems; ",
     "train.lora=8": r"'train.lora': keys and values belong here, got 8; known here: rank",
     "name=../x": r"field 'name': not a folder's name",
     "name=a/b": r"field 'name': not a folder's name",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from titer.objectives import Base, Head, Objective, TokenStats, head, log_probs, objective, score_hidden, score_logits
 from titer.objectives import rows as rows_module
+from titer.objectives.divergence import divergence
 
 SPECS = [
     *("nll", "p", "power:10", "nll@p>=0.2", "p@p<=0.9", "focal:2", "log1mp", "infosft", "eaft", "deft", "iw"),
@@ -143,6 +145,9 @@ def test_chunks_and_blocks_change_nothing(spec: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(head, "MOST_BYTES", 1)
     monkeypatch.setattr(head, "FEWEST", 7)  # 37 tokens in six chunks, the last of two
     monkeypatch.setattr(rows_module, "BLOCK_BYTES", 4 * 101 * 3)  # three rows at a time
+    monkeypatch.setattr(
+        import_module("titer.objectives.divergence"), "CHUNK_BYTES", 4 * 101 * 7
+    )  # as many again for the base
     check(37, 24, 101, spec, dtype=torch.float32, bias=True, softcap=10.0)
     monkeypatch.setattr("titer.objectives.products.VOCABULARY_BLOCK", 16)
     check(37, 24, 101, spec, dtype=torch.bfloat16)
@@ -162,6 +167,22 @@ def test_a_frozen_head_gets_no_gradient() -> None:
     torch.nn.functional.cross_entropy(hidden_ND @ weight_VD.t(), torch.arange(5), reduction="sum").backward()
     torch.testing.assert_close(found, hidden_ND.grad, rtol=1e-5, atol=1e-5)
     assert weight_VD.grad is None
+
+
+@pytest.mark.parametrize("frozen", ["hidden states", "head"])
+def test_a_divergence_reaches_what_is_trained_alone(frozen: str) -> None:
+    torch.manual_seed(0)
+    hidden_ND, weight_VD = torch.randn(5, 8, requires_grad=True), torch.randn(11, 8, requires_grad=True)
+    still, moving = (hidden_ND, weight_VD) if frozen == "hidden states" else (weight_VD, hidden_ND)
+    still.requires_grad_(False)
+    base = Base(torch.randn(5, 8), Head(torch.randn(11, 8)))
+    divergence(hidden_ND, Head(weight_VD), base, torch.ones(5))[0].backward()
+    found, moving.grad = moving.grad, None
+    log_p = (hidden_ND @ weight_VD.t()).log_softmax(1)
+    theirs = (base.hidden_ND @ base.head.weight_VD.t()).log_softmax(1)
+    torch.nn.functional.kl_div(log_p, theirs, reduction="sum", log_target=True).backward()
+    torch.testing.assert_close(found, moving.grad, rtol=1e-5, atol=1e-5)
+    assert still.grad is None
 
 
 def test_only_the_loss_has_a_gradient() -> None:

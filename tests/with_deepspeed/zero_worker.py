@@ -33,4 +33,6 @@ if __name__ == "__main__":
     if dies:
         die_before(dies)
     settings, samples = RUNS[run]
+    # one that dies saves after every update, so that there is a state to go on from
+    settings = settings.model_copy(update={"save_seconds": 1e-6 if dies else 600.0})
     train(tiny_model(), TOKENIZER, lab_samples(samples), settings, out=out, progress=False)

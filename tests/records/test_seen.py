@@ -34,4 +34,4 @@ def test_a_name_takes_few_bytes() -> None:
         seen.add(f"t{i}")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak / 40_000 < 32  # at its largest while it doubles, the old table and the new
+    assert peak / 40_000 < 24  # at its largest while it doubles, the old table and the new

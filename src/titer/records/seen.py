@@ -34,7 +34,7 @@ class Seen:
 
 
 def _empty(places: int) -> array[int]:
-    return array("q", bytes(8 * places))
+    return array("q", [FREE]) * places
 
 
 def _place(table: array[int], key: int) -> int:

@@ -16,6 +16,11 @@ def test_the_interval_is_student_t() -> None:
     assert math.isnan(interval([0.5]).low) and interval([0.5]).mid == 0.5
 
 
+def test_what_one_seed_does_not_know_is_unknown() -> None:
+    assert all(math.isnan(end) for end in interval([0.1, math.nan, 0.3]))
+    assert verdict(interval([0.1, math.nan, 0.3]), "above") == "cannot tell"
+
+
 CASES = [
     (Interval(-3, -2, -1), "below", "appears"),
     (Interval(-3, -2, -1), "above", "does not appear"),

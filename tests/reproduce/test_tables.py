@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from titer.errors import InputError
 from titer.reproduce import NAMES, stored, tables
 from titer.reproduce.experiment import find
+from titer.reproduce.tables import JobResult, make_table
 from titer.reproduce.verdict import MARGIN
 
 TABLE: dict[str, Any] = {
@@ -64,6 +67,15 @@ def test_a_stored_table_has_the_stable_form(name: str) -> None:
     assert [one["measure"] for one in table.get("maps", ())] == [one.measure for one in experiment.maps]
     assert set(table["arms"]) == set(experiment.arms) and table["settings"] == dict(experiment.settings)
     assert table["versions"]["torch"] and table["seconds"] > 0
+
+
+def test_an_axis_of_which_nothing_is_graded_leaves_a_table_that_is_json() -> None:
+    experiment = replace(find("recovery"), arms=("verified",), claims=find("recovery").claims[6:7], shared=())
+    known = {"out_of_domain_surge": 1.0, "safety_surge": 2.0}
+    results = [JobResult("verified", 0, known, 1.0, {}), JobResult("verified", 1, dict.fromkeys(known, nan), 1.0, {})]
+    table = json.loads(json.dumps(make_table(experiment, results), allow_nan=False))
+    assert table["claims"][0]["interval"] == [None] * 3 and table["claims"][0]["verdict"] == "cannot tell"
+    assert table["arms"]["verified"]["safety_surge"] == {"mean": [None] * 3, "values": [2.0, None]}
 
 
 def test_a_table_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

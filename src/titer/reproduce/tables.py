@@ -112,13 +112,18 @@ def _arm_row(results: Sequence[JobResult]) -> dict[str, Any]:
     measured = {name: [result.measures[name] for result in results] for name in results[0].measures}
     measured["seconds"] = [result.seconds for result in results]
     return {
-        name: {"mean": _triple(interval(values)), "values": [round(value, 6) for value in values]}
+        name: {"mean": _triple(interval(values)), "values": [_known(value) for value in values]}
         for name, values in measured.items()
     }
 
 
 def _triple(found: Interval) -> list[float | None]:
-    return [None if math.isnan(end) else round(end, 6) for end in found]
+    return [_known(end) for end in found]
+
+
+def _known(value: float) -> float | None:
+    """Six digits, which JSON can hold; None for what is unknown."""
+    return None if math.isnan(value) else round(value, 6)
 
 
 def _versions(results: Sequence[JobResult]) -> dict[str, str]:

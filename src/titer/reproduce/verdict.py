@@ -26,9 +26,12 @@ INTERVAL = "95 %, Student t over the seeds' values (differences: paired within a
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and 95 % Student t interval of one value a seed; the ends are unknown (nan) below two seeds."""
+    """Mean and 95 % Student t interval of one value a seed; the ends are unknown (nan) below two seeds, and so is the
+    mean where a seed's value is, for instance of an axis of which nothing could be graded."""
     from scipy import stats
 
+    if any(math.isnan(value) for value in values):
+        return Interval(math.nan, math.nan, math.nan)
     mid = statistics.fmean(values)
     if len(values) < 2:
         return Interval(math.nan, mid, math.nan)

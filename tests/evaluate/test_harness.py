@@ -76,7 +76,15 @@ def test_lighteval(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("{", "no JSON"), ("[]", "has no results"), ('{"results": {"a": {"alias": "a"}}}', "has no score")],
+    [
+        ("{", "no JSON"),
+        ("[]", "has no results"),
+        ('{"results": {"a": {"alias": "a"}}}', "has no score"),
+        ('{"results": {"a": {"acc,none": 0.5, "acc_stderr,none": 1e308}}}', "the standard error of task 'a' is 1e.308"),
+        ('{"results": {"a": {"acc,none": -1e308}}}', "the acc,none of task 'a' is -1e.308"),
+        ('{"results": {"a": {"acc,none": 0.5}}, "n-samples": {"a": {"effective": 1e308}}}', "number of problems"),
+        ('{"results": {"a": {"acc,none": 0.5}}, "n-samples": {"a": {"effective": NaN}}}', "number of problems"),
+    ],
 )
 def test_bad_results(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "results_x.json").write_text(text)

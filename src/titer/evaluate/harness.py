@@ -31,6 +31,7 @@ from titer.store import write_text
 _DATED = re.compile(r"results_\d{4}-\d{2}-\d{2}")
 NO_PROBLEMS: Final[Mapping[str, Sequence[Problem]]] = MappingProxyType({})
 REMEDY = "give a results_*.json of lm-eval or lighteval, or the folder that holds it"
+BIGGEST = 1e12  # of what a harness says: scores, errors, counts
 
 
 class HarnessScore(NamedTuple):
@@ -163,16 +164,16 @@ def _score(file: Path, task: str, row: Mapping[str, Any], asked: str, counts: Ma
         fault = f"task {task!r} has no metric {asked!r}" if asked else f"task {task!r} has no score"
         raise InputError(fault, file=file, field=f"results.{task}", remedy=f"there are: {', '.join(names) or 'none'}")
     metric, _, kept = chosen.partition(",")
-    error: Any = row.get(f"{metric}_stderr,{kept}" if kept else f"{metric}_stderr")
+    given: Any = row.get(f"{metric}_stderr,{kept}" if kept else f"{metric}_stderr")
+    error = float(given) if _is_number(given) else math.nan
     by_problem = _samples(file, task, metric, kept)
-    return HarnessScore(
-        task,
-        chosen,
-        float(row[chosen]),
-        float(error) if _is_number(error) else math.nan,
-        int(counts.get("effective") or len(by_problem)),
-        by_problem,
-    )
+    count = counts.get("effective") or len(by_problem)
+    known = 0.0 if math.isnan(error) else error
+    for what, number in ((chosen, row[chosen]), ("standard error", known), ("number of problems", count)):
+        if not abs(number) <= BIGGEST:  # the square of more may be no number any more
+            fault = f"the {what} of task {task!r} is {number:.3g}"
+            raise InputError(fault, file=file, field=f"results.{task}", remedy="make the results anew")
+    return HarnessScore(task, chosen, float(row[chosen]), error, int(count), by_problem)
 
 
 def _samples(file: Path, task: str, metric: str, kept: str) -> dict[str, float]:

@@ -58,17 +58,16 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_two_processes_train_as_one(stage: int, one: Path, tmp_path: Path) -> None:
     """Neither samples nor the traces of an update divide by the processes, and they have micro-batches in different
-    numbers: losses agree to 1e-5. Gradients, which DeepSpeed sums in an order of its own, drift apart from update to
-    update: 1.7e-5 of their norm, and 1.4e-5 of a weight's, were seen in the ninth."""
+    numbers: losses, gradient norms and weights agree to 1e-5."""
     done = launched(configured(tmp_path, stage), tmp_path / "out", "uneven")
     assert done.returncode == 0, done.stderr[-5000:]
     alone, two = (read_log(folder / "log.jsonl") for folder in (one, tmp_path / "out"))
-    for column, tolerance in (("loss", 1e-5), ("nll", 1e-5), ("entropy", 1e-5), ("grad_norm", 5e-5)):
-        assert [row[column] for row in two] == pytest.approx([row[column] for row in alone], rel=tolerance), column
+    for column in ("loss", "nll", "grad_norm", "entropy"):
+        assert [row[column] for row in two] == pytest.approx([row[column] for row in alone], rel=1e-5), column
     weights = [load_file(folder / "checkpoints/step-000009/model.safetensors") for folder in (one, tmp_path / "out")]
     assert weights[0].keys() == weights[1].keys()
     for key, weight in weights[0].items():
-        assert (weights[1][key] - weight).norm() <= 5e-5 * weight.norm(), key
+        assert (weights[1][key] - weight).norm() <= 1e-5 * weight.norm(), key
 
 
 def test_killed_it_goes_on_with_as_many_processes_and_no_others(tmp_path: Path) -> None:

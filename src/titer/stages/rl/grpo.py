@@ -29,6 +29,7 @@ from titer.rollouts.claim import shown
 from titer.stages.rl.groups import GroupLog, Queue, barren, never_solved
 from titer.stages.rl.sampling import Batch, Draws
 from titer.stages.rl.sources import source_of
+from titer.stages.rl.vllm import answering, base_url, check_vllm, group_port
 from titer.store import content_hash, publish, write_json
 from titer.verify import Grader
 
@@ -46,6 +47,7 @@ LOGGED = {
     "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
     "kl": "kl_penalty",
+    "sampling/sampling_logp_difference/mean": "mismatch",
     "step_time": "seconds",
 }
 """What TRL logs, and what it is called here."""
@@ -83,6 +85,8 @@ def grpo(
     _refuse_processes()
     if not problems:
         raise InputError("no problem to learn from", field="rl", remedy="give problems of the middle band")
+    if not (out / "result.json").exists():
+        check_vllm(settings, loaded.model.config)
     _claim(out, problems, settings, seed, identity)
     if (done := _finished(out)) is not None:
         return done
@@ -90,7 +94,7 @@ def grpo(
     begun = _step_of(state) if state else 0
     log = GroupLog(out / "groups.jsonl", before=begun)
     _forget_failures(out / "failures.jsonl", len(log.groups) * settings.samples)
-    with Grader() as grader, _quiet():
+    with Grader() as grader, _quiet(), answering(settings):
         draws = Draws(
             Queue(problems, seed),
             log,
@@ -226,7 +230,9 @@ def _config(settings: Rl, out: Path, seed: int, progress: bool) -> Any:
     rows = settings.prompts * settings.samples
     micro = min(settings.micro_rows, rows)
     cuda = torch.cuda.is_available()
-    vllm: dict[str, Any] = {"use_vllm": True, "vllm_mode": "server" if settings.vllm_server else "colocate"}
+    vllm: dict[str, Any] = {"use_vllm": True, "vllm_mode": "colocate"}
+    if settings.vllm_server:
+        vllm |= {"vllm_mode": "server", "vllm_server_base_url": base_url(settings), "vllm_group_port": group_port()}
     return GRPOConfig(
         output_dir=str(out / "state"),
         max_steps=settings.updates,
@@ -256,7 +262,7 @@ def _config(settings: Rl, out: Path, seed: int, progress: bool) -> Any:
         save_steps=settings.save_every,
         save_total_limit=2,  # the older one is whole, should the newer one be cut off
         disable_tqdm=not progress,
-        **(vllm | {"vllm_server_base_url": settings.vllm_server} if settings.generator == "vllm" else {}),
+        **(vllm if settings.generator == "vllm" else {}),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -38,6 +39,7 @@ def axis(accuracy: Curve, tokens: Curve | None = None, withheld: str = "") -> Ax
     ("means", "label", "rule"),
     [
         ([0.5, 0.6], "improving", "above the base"),
+        ([0.5, 0.5], "cannot tell", "leave it open"),
         ([0.5, 0.55, 0.6], "improving", "above the base"),
         ([0.5, 0.6, 0.6], "settled", "within .03 of the checkpoint before"),
         ([0.5, 0.5, 0.5], "settled", "within .03 of the base"),
@@ -162,12 +164,23 @@ def test_the_climb_is_straight_in_the_logarithm() -> None:
     assert back.low < 80 < back.high
 
 
+def test_when_it_is_back_spreads_as_lines_through_noisy_means_do() -> None:
+    dipped = curve([0.5, 0.2, 0.3, 0.4], problems=60)
+    drawn_DT = np.random.default_rng(9).multivariate_normal(dipped.mean_T, dipped.cov_TT, size=4000)
+    lines = np.polyfit(np.log2([10, 20, 40]), (drawn_DT[:, 1:] - drawn_DT[:, :1]).T, 1)
+    low, high = np.quantile(2 ** (-lines[1] / lines[0]), [0.025, 0.975])
+    back = back_at(dipped, 1)
+    assert back is not None
+    assert (back.low, back.high) == (pytest.approx(low, rel=0.02), pytest.approx(high, rel=0.02))
+
+
 def test_too_early_is_never_until_what_is_past() -> None:
-    # a slow climb whose line should have met the base already
-    slow = curve([0.5, 0.2, 0.35, 0.4, 0.42, 0.435, 0.45], problems=2000)
+    # a slow climb whose line should have met the base already: twice as long as until now
+    slow = curve([0.5, 0.2, 0.42, 0.44, 0.45, 0.455, 0.46], problems=4000)
     judgement = judge({"general": axis(slow)})
-    assert judgement.call == "too early to judge"
-    assert judgement.until is not None and judgement.until > 320
+    back = judgement.axes[0].back
+    assert back is not None and back.mid < 320
+    assert (judgement.call, judgement.until) == ("too early to judge", 640)
     # and one that only just fell: eight times the update by which it had fallen, whatever the lowest
     judgement = judge({"general": axis(curve([0.5, 0.45, 0.4, 0.3]))})
     assert (judgement.axes[0].fell, judgement.until) == (10, 80)
@@ -201,6 +214,7 @@ def test_errors_of_the_call_are_those_of_all_axes_together() -> None:
 def test_overfitting_names_the_checkpoint_to_take() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.6, 0.8, 0.55]))})
     assert (judgement.call, judgement.take) == ("overfitting", 20)
+    assert judgement.reason == "in-domain fell from an earlier checkpoint"
 
 
 def test_done() -> None:
@@ -211,7 +225,7 @@ def test_done() -> None:
 
 def test_a_cost_in_safety_comes_first_with_remedies() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.7, 0.7])), "safety": axis(curve([0.9, 0.6, 0.6, 0.6][:3]))})
-    assert "in-domain (+20" in judgement.cost and "safety (-30" in judgement.cost
+    assert "in-domain (+20.0 points [" in judgement.cost and "safety (-30.0 points [" in judgement.cost
     assert any("rehearsal" in remedy for remedy in judgement.remedies)
     rising, falling = axis(curve([0.5, 0.7, 0.7])), axis(curve([0.9, 0.6, 0.6]))
     both = judge({"in_domain": rising, "out_of_domain": rising, "safety": falling}).cost
@@ -235,6 +249,7 @@ def test_a_withheld_axis_has_no_label() -> None:
         ([50, 90, 83], "contracting"),  # by more than a tenth of the base's
         ([50, 90, 60, 60], "flat"),
         ([50, 50], "flat"),
+        ([50, 30, 34], "flat"),  # by less than a tenth of the base's
         ([50, 30], "cannot tell"),  # from two points nothing says that it goes on
         ([50, 90, 60, 80], "re-growing"),
     ],
@@ -248,7 +263,7 @@ def test_lengths(tokens: Sequence[float], signal: str) -> None:
 def test_completions_that_still_get_shorter_are_too_early() -> None:
     judgement = judge({"in_domain": axis(curve([0.5, 0.5, 0.5]), curve([50, 90, 60]))})
     assert judgement.call == "too early to judge"
-    assert "shorter" in judgement.reason
+    assert judgement.reason == "in-domain completions still get shorter, which marks an unfinished training"
 
 
 def test_nothing_to_judge_is_refused() -> None:
@@ -294,6 +309,8 @@ def test_two_problems_have_an_interval() -> None:
 def test_a_stratum_of_one_problem_leaves_all_unknown() -> None:
     alone = curve_of_rates((0, 10), np.random.default_rng(0).uniform(size=(31, 2)), [*["many"] * 30, "one"])
     assert alone.freedom == 0 and read_axis(alone).label == "cannot tell"
+    low, mid, high = alone.change(1)
+    assert math.isnan(low) and mid == pytest.approx(alone.mean_T[1] - alone.mean_T[0]) and math.isnan(high)
     assert curve_of_rates((0, 10), np.eye(4)[:, :2], ["one", "one", "other", "other"]).freedom == 2
 
 
@@ -319,6 +336,15 @@ def test_problems_asked_in_part() -> None:
         share * (var + (mean - overall) ** 2) for share, var, mean in zip((2 / 3, 1 / 3), spread, means, strict=True)
     )
     assert found.cov_TT[1, 1] == pytest.approx(among / 60 + extra)
+    # and of that checkpoint alone: elsewhere all were asked
+    asked = [rates_PT[part] for part in (slice(0, 10), slice(40, 50))]
+    whole = [rates_PT[part] for part in (slice(0, 40), slice(40, 60))]
+    means_GT = np.array([[g[:, 0].mean(), mean, g[:, 2].mean()] for g, mean in zip(whole, means, strict=True)])
+    off_GT = means_GT - found.mean_T
+    shares = ((2 / 3, 0), (1 / 3, 1))
+    among_TT = sum(share * (np.cov(asked[g], rowvar=False) + np.outer(off_GT[g], off_GT[g])) for share, g in shares)
+    expected_TT = among_TT / 60 + extra * np.diag([0, 1, 0])
+    assert found.cov_TT == pytest.approx(expected_TT)
 
 
 def test_a_group_of_which_one_problem_was_asked_joins_the_largest() -> None:
@@ -335,12 +361,14 @@ def test_a_group_of_which_one_problem_was_asked_joins_the_largest() -> None:
 
 @pytest.mark.parametrize("scores", [(0.5, 1.2), (0.5, -0.1), (0.5,)])
 def test_what_is_no_accuracy_is_refused(scores: Sequence[float]) -> None:
-    with pytest.raises(InputError, match="one accuracy in"):
+    with pytest.raises(InputError, match="one accuracy in") as refusal:
         curve_of_scores((0, 20), scores, problems=500)
+    assert f"scores {list(scores)}" in str(refusal.value)
 
 
 def test_none_and_all_are_accuracies() -> None:
-    assert curve_of_scores((0, 20), (0.0, 1.0), problems=500).change(1).mid == 1.0
+    both = curve_of_scores((0, 20), (0.0, 1.0), problems=500)
+    assert both.change(1).mid == 1.0 and both.problems == 500
 
 
 def test_a_verdict_of_accuracies_alone() -> None:
@@ -381,6 +409,8 @@ def test_in_domain_that_still_rises_is_too_early() -> None:
     assert judgement.reason == "in-domain still rises from checkpoint to checkpoint"
     assert judge({"in_domain": axis(curve([0.3, 0.6, 0.61]))}).call == "done"
     assert judge({"general": axis(curve([0.3, 0.5, 0.7]))}).call == "done"
+    alone = judge({"in_domain": axis(curve([0.3, 0.5]))})  # of one checkpoint nothing says that it goes on
+    assert (alone.call, alone.reason) == ("done", "in-domain is improving, and no axis dips")
 
 
 def test_done_names_the_axes_that_are_lost() -> None:
@@ -393,6 +423,11 @@ def test_what_fell_beside_safety_is_no_cost_in_safety() -> None:
     level, fallen = axis(curve([0.5, 0.5, 0.5])), axis(curve([0.5, 0.3, 0.3]))
     judgement = judge({"in_domain": axis(curve([0.5, 0.7, 0.7])), "general": fallen, "safety": level})
     assert not judgement.cost and not judgement.remedies
+
+
+def test_a_gain_beside_reasoning_is_none_that_safety_paid_for() -> None:
+    level, risen, fallen = (axis(curve(means)) for means in ([0.5, 0.5, 0.5], [0.5, 0.7, 0.7], [0.9, 0.6, 0.6]))
+    assert not judge({"in_domain": level, "general": risen, "safety": fallen}).cost
 
 
 def test_where_the_base_is_best_over_all_axes_none_is_to_be_taken() -> None:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from titer.errors import InputError
-from titer.evaluate.compare import compare
-from titer.records.results import Difference, Measure
+from titer.evaluate.compare import compare, told
+from titer.records.results import Difference, Interval, Measure
 from titer.records.schema import Rollout
 
 
@@ -109,6 +111,26 @@ def test_lengths_are_longer_or_shorter() -> None:
     longer = found(compare(base, other), "tokens")
     assert (longer.better, longer.change.mid) == ("longer", 15)
     assert found(compare(other, base), "tokens").better == "shorter"
+    slightly = found(compare(base, rollouts("o", rights, tokens=11)), "tokens")
+    assert (slightly.better, slightly.change.mid) == ("longer", 1)
+
+
+def test_only_what_a_measure_is_made_of_counts_as_differing() -> None:
+    """Ten problems parse where they had not; all are wrong still, and as long as before."""
+    wrong, parsed = np.zeros((20, 2), dtype=bool), np.zeros((20, 2), dtype=bool)
+    parsed[:10] = True
+    differences = compare(rollouts("b", wrong, parsed=np.zeros_like(parsed)), rollouts("o", wrong, parsed=parsed))
+    differing = {one.measure: one.differing for one in differences if one.level == "suite"}
+    assert differing == {"accuracy": 0, "terminated": 10, "parsed": 10, "accuracy_given_parsed": 10, "tokens": 0}
+    assert {one.mediated for one in differences} == {None}  # of a gain in accuracy alone
+
+
+def test_an_interval_is_widened_where_few_problems_differ() -> None:
+    gain, loss = Interval(0.1, 0.2, 0.3), Interval(-0.3, -0.2, -0.1)
+    assert told(gain, 6) == gain
+    assert told(gain, 5) == Interval(0.0, 0.2, pytest.approx(0.4))
+    assert told(loss, 5) == Interval(pytest.approx(-0.4), -0.2, 0.0)
+    assert told(Interval(-0.5, 0.2, 0.9), 5) == Interval(-0.5, 0.2, 0.9)
 
 
 def test_parse_rate_and_accuracy_given_parsed_are_told_apart() -> None:
@@ -149,6 +171,14 @@ def test_problems_of_one_side_alone_are_named_and_left_out() -> None:
     assert found(differences, level="axis").left_out == ("s/p10", "s/p11")
 
 
+@pytest.mark.parametrize("lost", [{"score": None, "parsed": None}, {"finish_reason": "error"}])
+def test_a_problem_without_a_grade_or_an_answer_on_one_side_is_left_out(lost: dict[str, Any]) -> None:
+    base, other = rollouts("b", np.zeros((12, 2), dtype=bool)), rollouts("o", np.ones((12, 2), dtype=bool))
+    gone = [replace(one, **lost) if one.problem_id == "p3" else one for one in other]
+    for differences in (compare(base, gone), compare(gone, base)):
+        assert found(differences).left_out == ("p3",) and found(differences).problems == 11
+
+
 def test_a_suite_of_one_side_alone_tells_nothing() -> None:
     right = np.ones((8, 2), dtype=bool)
     both = [*rollouts("b", right), *rollouts("b", right, suite="t")]
@@ -162,7 +192,7 @@ def test_sides_that_cannot_be_compared_are_refused() -> None:
         compare([], rows)
     with pytest.raises(InputError, match="other side holds 2 models: b, o"):
         compare(rows, [*rows, *rollouts("o", np.ones((3, 1), dtype=bool))])
-    with pytest.raises(InputError, match="share no problem"):
+    with pytest.raises(InputError, match="'b' and 'o' share no problem"):
         compare(rows, rollouts("o", np.ones((3, 1), dtype=bool), suite="t"))
 
 
@@ -189,13 +219,17 @@ def test_how_much_of_a_gain_is_ending_at_all() -> None:
     assert gain.mediated.mid == pytest.approx(1, abs=0.1)
     better = found(compare(rollouts("b", knows), rollouts("o", knows | half)))
     assert better.mediated is not None and tuple(better.mediated) == pytest.approx((0, 0, 0), abs=1e-9)
-    assert found(compare(cut, ended), "tokens").mediated is None
+    assert {one.mediated for one in compare(cut, ended) if one.measure != "accuracy"} == {None}
 
 
 def test_no_share_of_what_cannot_be_told_or_was_never_answered() -> None:
     rng = np.random.default_rng(2)
     knows = rng.random((40, 4)) < 0.5
     assert found(compare(rollouts("b", knows), rollouts("o", knows))).mediated is None
+    once = knows.copy()
+    once[0, 0] ^= True
+    unsure = found(compare(rollouts("b", knows), rollouts("o", once)))
+    assert unsure.change.mid != 0 and unsure.mediated is None
     none = rollouts("b", np.zeros_like(knows), parsed=np.zeros_like(knows))
     gain = found(compare(none, rollouts("o", knows)))
     assert gain.better == "better" and gain.mediated is None

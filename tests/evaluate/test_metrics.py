@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from titer.errors import InputError
-from titer.evaluate.metrics import pass_at_k, resampled_sums, summarise, tally
+from titer.evaluate.metrics import interval, pass_at_k, resampled_sums, summarise, tally
+from titer.records.results import Interval
 from titer.records.schema import Rollout
 
 
@@ -50,9 +51,16 @@ def test_tally_counts_add_up() -> None:
     assert (second.problem_id, second.k, second.wrong) == ("b", 1, 1)
 
 
+def test_a_problem_that_the_backend_never_answered_has_no_length() -> None:
+    rows = [rollout("a", 0, 1.0, tokens=30), rollout("b", 0, None, parsed=False, finish_reason="error", tokens=0)]
+    (summary,) = summarise(rows, resamples=9)
+    assert (summary.tokens.mid, summary.terminated.mid) == (30, 1)
+
+
 def test_tally_keeps_models_and_suites_apart() -> None:
     rows = [rollout("a", 0, 1.0), rollout("a", 0, 0.0, model="n"), rollout("a", 0, 0.0, suite="t")]
     assert [(s.model, s.suite, s.correct) for s in tally(rows)] == [("m", "s", 1), ("n", "s", 0), ("m", "t", 0)]
+    assert [s.axis for s in tally([*rows, rollout("a", 0, 1.0, axis="general")])] == ["in_domain"] * 3 + ["general"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +184,12 @@ def test_intervals_repeat_with_the_seed_and_ignore_other_suites() -> None:
     beside = summarise([*(replace(r, suite="t") for r in rows), *rows], resamples=99, seed=3)[1]
     assert alone == beside
     assert alone.accuracy != summarise(rows, resamples=99, seed=4)[0].accuracy
+    assert summarise(rows, resamples=99) == summarise(rows, resamples=99, seed=0)
+
+
+def test_an_interval_is_what_95_percent_of_the_draws_hold() -> None:
+    found = interval(0.5, np.arange(1001) / 1000, problems=2)
+    assert found == Interval(pytest.approx(0.025), 0.5, pytest.approx(0.975))
 
 
 def test_resampling_blocks_do_not_change_what_a_draw_is() -> None:

@@ -61,6 +61,8 @@ def test_after_marker(text: str, rest: str | None) -> None:
         ("<answer></answer>", ""),
         ("</answer>1<answer>", None),
         ("<answer>1", None),
+        ("<answer>1</answer> and </answer>", "1"),
+        ("<answer>1</answer> and <answer>", "1"),
     ],
 )
 def test_last_tagged(text: str, inside: str | None) -> None:
@@ -78,6 +80,8 @@ def test_last_tagged(text: str, inside: str | None) -> None:
         ("It rains.", "It snows. ", "It rains."),
         ("1 2\n3 4\nDone.", "1 1\n1 1", "1 2\n3 4"),
         ("", "7", ""),
+        ("a**", "b**", "a**"),
+        ("**7**", "8", "7"),
     ],
 )
 def test_first_lines_takes_as_many_lines_as_gold_has(text: str, gold: str, read: str) -> None:
@@ -87,6 +91,7 @@ def test_first_lines_takes_as_many_lines_as_gold_has(text: str, gold: str, read:
 def test_last_lines_takes_as_many_lines_as_gold_has() -> None:
     assert last_lines("So:\n1 2\n3 4\n\n", "0 0\n0 0") == "1 2\n3 4"
     assert last_lines("So:\n**42**", "0") == "42"
+    assert last_lines("****", "0") == "****"
 
 
 @pytest.mark.parametrize("piece", [r"\boxed{", "<answer>", "answer is ", "answer ", "{", "**", " ", "\\"])

@@ -128,6 +128,8 @@ def test_what_is_no_expression_is_not_parsed(response: str) -> None:
         r"3 + 5 + 8" + "\n" + r"\boxed{(3 + 5) \times 8 = 64}" + "\n3 + 5 + 8",
         r"\boxed{\dfrac{8}{1} * 8} or \boxed{$(3+5)*8$}",
         "**Answer:** (3 + 5) * 8.",
+        "**(3 + 5) * 8**.",
+        "(3 + 5) * 8\nThat was it.",
     ],
 )
 def test_where_the_expression_is_read(response: str) -> None:
@@ -138,6 +140,12 @@ def test_use_subset_allows_numbers_to_be_left_out() -> None:
     subset = problem((3, 5, 8, 7), 64, use="subset")
     assert check(subset, "(3 + 5) * 8").score == 1.0
     assert check(subset, "8 * 8").note == "8 is used 2 times, given 1"
+
+
+@pytest.mark.parametrize("minus", ["-", "−"])
+def test_a_value_below_zero_may_be_stated(minus: str) -> None:
+    assert check(problem((3, 5), -2), f"3 - 5 = {minus}2").score == 1.0
+    assert check(problem((3, 5), -2), f"3 - 5 = {minus}3").note == "the value is -2, not -3 as stated"
 
 
 def test_operators_are_restricted() -> None:
@@ -154,27 +162,31 @@ def test_order_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("meta", "field"),
+    ("meta", "field", "wanted", "found"),
     [
-        ({"target": 3}, "meta.numbers"),
-        ({"numbers": [], "target": 3}, "meta.numbers"),
-        ({"numbers": "35", "target": 3}, "meta.numbers"),
-        ({"numbers": [3, 1.5], "target": 3}, "meta.numbers"),
-        ({"numbers": [3, True], "target": 3}, "meta.numbers"),
-        ({"numbers": [3, -1], "target": 3}, "meta.numbers"),
-        ({"numbers": [3]}, "meta.target"),
-        ({"numbers": [3], "target": "3"}, "meta.target"),
-        ({"numbers": [3], "target": 3, "use": "some"}, "meta.use"),
-        ({"numbers": [3], "target": 3, "order": "up"}, "meta.order"),
-        ({"numbers": [3], "target": 3, "operators": "^"}, "meta.operators"),
-        ({"numbers": [3], "target": 3, "operators": ""}, "meta.operators"),
+        ({"target": 3}, "numbers", "a list of numbers", "nothing"),
+        ({"numbers": [], "target": 3}, "numbers", "a list of numbers", "[]"),
+        ({"numbers": "35", "target": 3}, "numbers", "a list of numbers", "'35'"),
+        ({"numbers": [3, 1.5], "target": 3}, "numbers", "whole numbers from 0 up", "[3, 1.5]"),
+        ({"numbers": [3, True], "target": 3}, "numbers", "whole numbers from 0 up", "[3, True]"),
+        ({"numbers": [3, -1], "target": 3}, "numbers", "whole numbers from 0 up", "[3, -1]"),
+        ({"numbers": [3]}, "target", "a whole number", "nothing"),
+        ({"numbers": [3], "target": "3"}, "target", "a whole number", "'3'"),
+        ({"numbers": [3], "target": 3, "use": "some"}, "use", '"all" or "subset"', "'some'"),
+        ({"numbers": [3], "target": 3, "order": "up"}, "order", '"any" or "given"', "'up'"),
+        ({"numbers": [3], "target": 3, "operators": "X"}, "operators", 'a string of some of "+-*/"', "'X'"),
+        ({"numbers": [3], "target": 3, "operators": ""}, "operators", 'a string of some of "+-*/"', "''"),
     ],
 )
-def test_malformed_meta_is_refused(meta: dict[str, Any], field: str) -> None:
+def test_malformed_meta_is_refused(meta: dict[str, Any], field: str, wanted: str, found: str) -> None:
     with pytest.raises(InputError) as refusal:
         validate_problem(Problem(id="c9", prompt="", answer="", verifier="countdown", meta=meta))
-    assert refusal.value.field == field
-    assert "'c9'" in str(refusal.value)
+    assert refusal.value.field == f"meta.{field}"
+    assert f"problem 'c9': a countdown needs {wanted}, found {found};" in str(refusal.value)
+
+
+def test_nothing_and_one_are_numbers() -> None:
+    assert check(problem((0, 1, 7), 7), "(7 - 0) * 1").score == 1.0
 
 
 def test_random_solutions_over_many_forms() -> None:

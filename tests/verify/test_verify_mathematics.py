@@ -65,6 +65,7 @@ def test_an_unreadable_answer_is_wrong(response: str) -> None:
 def test_an_unreadable_gold_leaves_every_response_ungraded(response: str) -> None:
     grade = check(math("]"), response)
     assert (grade.score, grade.note) == (None, "gold cannot be parsed")
+    assert check(math("]"), r"\boxed{5}").parsed == "5"
 
 
 def test_it_needs_no_signal_and_so_runs_in_any_thread() -> None:

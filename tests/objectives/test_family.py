@@ -89,6 +89,7 @@ def test_nothing_is_lost_at_the_ends() -> None:
         ("focal:0", "nll"),
         ("profit:0.1", "nll@p>=0.1"),
         ("talr:2", "power:0.5"),
+        ("talr:0.5", "power:2"),
         ("quantile:0.1", "nll@q>=0.1"),
         (" P ", "p"),
         ("nll@q>=0.1", "nll@p>=0.25"),
@@ -176,6 +177,7 @@ def test_what_cannot_be_is_refused(spec: str, said: str) -> None:
     with pytest.raises(InputError, match=r".*") as caught:
         objective(spec, {0.1: 0.2})
     assert said in str(caught.value)
+    assert caught.value.field == "train.objective" and caught.value.remedy
 
 
 def test_quantiles_are_named() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from titer.objectives import Base, Head, Objective, TokenStats, head, log_probs, objective, score_hidden, score_logits
 from titer.objectives import rows as rows_module
 from titer.objectives.divergence import divergence
+from titer.objectives.family import weighted
 
 SPECS = [
     *("nll", "p", "power:10", "nll@p>=0.2", "p@p<=0.9", "focal:2", "log1mp", "infosft", "eaft", "deft", "iw"),
@@ -175,14 +176,25 @@ def test_a_divergence_reaches_what_is_trained_alone(frozen: str) -> None:
     hidden_ND, weight_VD = torch.randn(5, 8, requires_grad=True), torch.randn(11, 8, requires_grad=True)
     still, moving = (hidden_ND, weight_VD) if frozen == "hidden states" else (weight_VD, hidden_ND)
     still.requires_grad_(False)
-    base = Base(torch.randn(5, 8), Head(torch.randn(11, 8)))
-    divergence(hidden_ND, Head(weight_VD), base, torch.ones(5))[0].backward()
+    base = Base(torch.randn(5, 8), Head(torch.randn(11, 8), scale=0.5))
+    divergence(hidden_ND, Head(weight_VD, scale=2.0), base, torch.ones(5))[0].backward()
     found, moving.grad = moving.grad, None
-    log_p = (hidden_ND @ weight_VD.t()).log_softmax(1)
-    theirs = (base.hidden_ND @ base.head.weight_VD.t()).log_softmax(1)
+    log_p = (2.0 * hidden_ND @ weight_VD.t()).log_softmax(1)
+    theirs = (0.5 * base.hidden_ND @ base.head.weight_VD.t()).log_softmax(1)
     torch.nn.functional.kl_div(log_p, theirs, reduction="sum", log_target=True).backward()
     torch.testing.assert_close(found, moving.grad, rtol=1e-5, atol=1e-5)
     assert still.grad is None
+
+
+def test_an_objective_of_ones_own_may_ask_for_the_entropy() -> None:
+    torch.manual_seed(0)
+    hidden_ND, weight_VD, targets_N = torch.randn(5, 8), torch.randn(11, 8), torch.arange(5)
+    log_p_NV = (hidden_ND @ weight_VD.t()).log_softmax(1)
+    entropy_N = -(log_p_NV.exp() * log_p_NV).sum(1)
+    mine = weighted("mine", lambda s: s.entropy_N)
+    whole = score_logits(hidden_ND @ weight_VD.t(), targets_N, mine)
+    for found in (score_hidden(hidden_ND, targets_N, Head(weight_VD), mine), whole):
+        torch.testing.assert_close(found.weight_N, entropy_N, rtol=1e-5, atol=1e-5)
 
 
 def test_only_the_loss_has_a_gradient() -> None:

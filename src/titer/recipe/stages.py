@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
@@ -149,7 +150,9 @@ class Rl(Block):
     @model_validator(mode="after")
     def _a_server_samples(self) -> Self:
         if self.vllm_server is not None and self.generator != "vllm":
-            raise PydanticCustomError("vllm_server", "vllm_server samples with generator=vllm alone")
+            raise PydanticCustomError("vllm_server", "vllm_server samples with generator=vllm alone: add it")
+        if self.vllm_server is not None and not re.match(r"https?://[^/]", self.vllm_server):
+            raise PydanticCustomError("vllm_server", "vllm_server is an address such as http://host:8000")
         return self
 
 

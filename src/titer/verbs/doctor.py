@@ -75,4 +75,11 @@ def _faults(recipe: Recipe, machine: Machine, memory: Memory) -> list[str]:
         engine = machine.engines[name]
         if not engine.version:
             faults.append(f"{name} is not installed: {engine.remedy}")
+    if recipe.stages.rounds and recipe.stages.rl:
+        from titer.stages.rl.vllm import check_engine
+
+        try:
+            check_engine(recipe.rl)
+        except InputError as error:
+            faults.append(str(error))
     return faults

@@ -42,8 +42,8 @@ def rl(
     """Train `model` on every problem of a file by GRPO; goes on where an interrupted call with the same `out` stopped.
 
     Writes `log.jsonl` (a row an update), `groups.jsonl` (what came of each group), `failures.jsonl` (the rollouts of
-    groups that failed as a whole) and `checkpoints/` into `out`. Raises InputError for bad rows, without TRL, and for
-    settings that do not fit each other.
+    groups that failed as a whole) and `checkpoints/` into `out`. Raises InputError for bad rows, without TRL, for
+    settings that do not fit each other, and where vLLM is asked for and is not there, cannot be used here, or fails.
     """
     dropped: list[InputError] = []
     rows = checked_problems(problems, on_bad, dropped)

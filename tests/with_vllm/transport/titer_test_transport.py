@@ -58,7 +58,7 @@ def train() -> None:
     from titer.stages.rl import vllm
 
     install()
-    vllm.can_send = lambda: True
+    vllm.has_gpu = lambda: True
     on_cuda = VLLMClient.init_communicator
     VLLMClient.init_communicator = lambda client, device: on_cuda(client, torch.device("cuda"))
     main()

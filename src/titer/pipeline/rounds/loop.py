@@ -26,6 +26,7 @@ from titer.recipe import Recipe
 from titer.records import Problem
 from titer.stages import gaps
 from titer.stages.rl import require_trl
+from titer.stages.rl.vllm import check_engine
 
 STAGES = ("measure", "route", "lesson", "choose", "plan", "train", "rl", "critique", "judge", "ledger")
 ALSO_WITHOUT = ("measure", "route", "choose", "plan", "train")  # what a run without rounds has too
@@ -51,6 +52,7 @@ def check_rounds(recipe: Recipe) -> None:
         raise InputError("grid, and rounds", field="evaluate.checkpoints", remedy="use last, or stages.rounds=0")
     if recipe.stages.rl:
         require_trl()  # now, not when the stages before it have been computed
+        check_engine(recipe.rl)
 
 
 def run_rounds(going: Going, curated: str, base: Model) -> Model:

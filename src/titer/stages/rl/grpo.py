@@ -29,7 +29,7 @@ from titer.rollouts.claim import shown
 from titer.stages.rl.groups import GroupLog, Queue, barren, never_solved
 from titer.stages.rl.sampling import Batch, Draws
 from titer.stages.rl.sources import source_of
-from titer.stages.rl.vllm import answering, base_url, check_vllm, group_port
+from titer.stages.rl.vllm import answering, base_url, check_engine, check_server, group_port
 from titer.store import content_hash, publish, write_json
 from titer.verify import Grader
 
@@ -78,15 +78,16 @@ def grpo(
 
     Works in one process. `identity` says which weights the model begins with, `reference` names the model towards which
     KL is measured. Writes `log.jsonl`, `groups.jsonl`, `failures.jsonl` (the rollouts of groups that failed as a whole)
-    and `checkpoints/`. Raises InputError without problems, without TRL, in several processes, and when another training
-    stands in `out`.
+    and `checkpoints/`. Raises InputError without problems, without TRL, in several processes, when another training
+    stands in `out`, and where vLLM is asked for and is not there, cannot be used here, or fails.
     """
     require_trl()
     _refuse_processes()
     if not problems:
         raise InputError("no problem to learn from", field="rl", remedy="give problems of the middle band")
     if not (out / "result.json").exists():
-        check_vllm(settings, loaded.model.config)
+        check_engine(settings)
+        check_server(settings, loaded.model.config)
     _claim(out, problems, settings, seed, identity)
     if (done := _finished(out)) is not None:
         return done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import importlib.util
 import sys
 from typing import Any
 
@@ -68,6 +69,12 @@ def test_what_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     found = doctor(load_recipe("sft", ["generate.engine=ray"]), length=64)
     assert any("engine ray is not installed: pip install 'titer[ray]'" in fault for fault in found.faults)
     assert any("free on disk" in fault for fault in found.faults)
+    spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "vllm" else spec(name))
+    rounds = ["stages.rounds=1", "measure.problems=50"]
+    for generator, missing in (("vllm", True), ("engine", False)):
+        faults = doctor(load_recipe("sft", [*rounds, f"rl.generator={generator}"]), length=64).faults
+        assert any("vLLM is not installed beside the trainer" in fault for fault in faults) == missing
 
 
 def test_too_large_a_training_is_a_fault_with_ways_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

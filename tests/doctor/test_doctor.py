@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import importlib.util
+import subprocess
 import sys
 from typing import Any
 

@@ -220,6 +220,37 @@ def test_extreme_logits_keep_their_digits() -> None:
     assert found.entropy_N.tolist() == pytest.approx([0.0, 0.0, math.log(2)]) and found.hit_N.tolist() == [1, 0, 1]
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_no_gradient_is_a_denormal_number(bias: bool) -> None:
+    """What p^10 gives tokens of p = 5e-5 took some processors tens of times as long as the rest."""
+    generator = torch.Generator().manual_seed(0)
+    hidden_ND = torch.randn(32, 8, generator=generator).requires_grad_()
+    weight_VD = (0.1 * torch.randn(20_000, 8, generator=generator)).requires_grad_()
+    bias_V = torch.zeros(20_000, requires_grad=True) if bias else None
+    targets_N = torch.randint(20_000, (32,), generator=generator)
+    one = Head(weight_VD, bias_V)
+    scores = score_hidden(hidden_ND, targets_N, one, objective("power:10"))
+    smallest = torch.finfo(torch.float32).tiny
+    assert 0 < scores.weight_N.max() < smallest  # which is reported as it is
+    scores.loss.backward()
+    for leaf in (hidden_ND, weight_VD, *([] if bias_V is None else [bias_V])):
+        assert leaf.grad is not None
+        assert not leaf.grad.any()
+
+
+def test_a_small_share_is_kept_where_float32_can_tell() -> None:
+    """p^10 = 1e-22 beside 1: the row's gradient at its hidden state is the float64 one to 1e-5."""
+    hidden_ND = torch.tensor([[1.0], [-1.0]], requires_grad=True)
+    weight_VD = torch.tensor([[2.5], [-2.5]], requires_grad=True)
+    targets_N = torch.tensor([0, 0])
+    score_hidden(hidden_ND, targets_N, Head(weight_VD), objective("power:10")).loss.backward()
+    p_N = torch.sigmoid(torch.tensor([5.0, -5.0], dtype=torch.float64))
+    wanted_N = -(p_N**10) * (1 - p_N) * 5
+    assert hidden_ND.grad is not None
+    assert 0 < -wanted_N[1] < 1e-20
+    torch.testing.assert_close(hidden_ND.grad[:, 0].double(), wanted_N, rtol=1e-5, atol=0.0)
+
+
 def test_what_is_not_a_number_reaches_the_loss() -> None:
     hidden_ND = torch.tensor([[1.0], [math.nan]])
     found = score_hidden(hidden_ND, torch.tensor([0, 1]), Head(torch.tensor([[1.0], [-1.0]])), objective("p"))

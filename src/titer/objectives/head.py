@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import hardshrink
 
 from titer.objectives.divergence import Base, divergence
 from titer.objectives.family import Objective, TokenStats
@@ -31,6 +32,9 @@ FEWEST_BYTES, MOST_BYTES = 1 << 26, 1 << 28  # of logits that are held at a time
 # by which it grows between these: a call with more tokens or a larger weight has more memory in use anyway
 BYTES_PER_TOKEN, SHARE_OF_WEIGHT = 5 << 15, 0.25
 FEWEST = 96  # tokens of a chunk, however large the vocabulary: fewer make slow products
+# of a token's share of the gradient, below which it is none: products of denormal numbers (below 1e-38), which p^10
+# soon comes to, take some processors tens of times as long, and no optimizer's step could tell
+LEAST_SHARE = 2.0**-100
 
 
 class Scores(NamedTuple):
@@ -149,7 +153,8 @@ class _OnePass(torch.autograd.Function):
             value_n, weight_n = _weigh(fold, call, part)
             found_4N[:, part] = torch.stack([value_n, fold.logp_n, fold.entropy_n, weight_n])
             hit_N[part] = fold.hit_n
-            _add_gradients(grads, part, head, scaled_nD, e_nV, call.factor * weight_n / fold.sum_n)
+            share_n = hardshrink(call.factor * weight_n / fold.sum_n, LEAST_SHARE)
+            _add_gradients(grads, part, head, scaled_nD, e_nV, share_n)
         ctx.save_for_backward(*grads)
         ctx.dtypes = [None if like is None else like.dtype for like in (hidden_ND, weight_VD, bias_V)]
         value_N, logp_N, entropy_N, weight_N = found_4N.unbind()

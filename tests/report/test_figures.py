@@ -9,7 +9,9 @@ import pytest
 
 import titer.report.figures
 from titer.report import ReportData
-from titer.report.figures import MOST_COLUMNS, MOST_MARKERS, MOST_POINTS, figures, label, thinned
+from titer.report.figures import figures
+from titer.report.figures.drawing import MOST_POINTS, label, thinned
+from titer.report.figures.pull import MOST_COLUMNS, MOST_MARKERS
 
 
 def test_a_figure_is_left_out_without_numbers() -> None:
@@ -122,10 +124,10 @@ def test_names_reach_plotly_as_text() -> None:
 
 
 def test_every_colour_is_one_of_the_pages() -> None:
-    room = Path(titer.report.figures.__file__).parent
-    used = set(re.findall(r'"(--[a-z]+)"', (room / "figures.py").read_text()))
-    defined = set(re.findall(r"(--[a-z]+):", (room / "static" / "page.css").read_text()))
-    assert used <= defined
+    charts = Path(titer.report.figures.__file__).parent
+    used = {colour for file in charts.glob("*.py") for colour in re.findall(r'"(--[a-z]+)"', file.read_text())}
+    defined = set(re.findall(r"(--[a-z]+):", (charts.parent / "static" / "page.css").read_text()))
+    assert used and used <= defined
 
 
 def test_the_endpoint_is_marked(sample: ReportData) -> None:

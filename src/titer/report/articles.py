@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from titer.report import reader
 from titer.report.data import Pair, ReadStep, TracePair, TraceToRead
-from titer.report.figures import title
+from titer.report.names import title
 from titer.report.numbers import number, percent
 
 MOST_ITEMS: Final = 12  # of a reader that stand in the page as HTML

@@ -24,7 +24,8 @@ from titer.records.results import Difference, Interval, Measure, SuiteSummary
 from titer.report import numbers, reader
 from titer.report.articles import Reading, of_pair, of_rollouts, of_trace, reading
 from titer.report.data import ReportData, TeacherComparison, TwoRuns
-from titer.report.figures import figures, title
+from titer.report.figures import figures
+from titer.report.names import title
 
 _HERE: Final = Path(__file__).parent
 _SCRIPTS: Final = ("plotly-basic.min.js", "page.js")

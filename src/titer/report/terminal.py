@@ -20,7 +20,7 @@ from titer.records.results import Difference, Judgement, Measure, SuiteSummary, 
 from titer.records.schema import Decision
 from titer.report import numbers
 from titer.report.data import FeatureRow, ReportData, TeacherComparison, TwoRuns
-from titer.report.figures import title
+from titer.report.names import title
 from titer.report.numbers import UNKNOWN
 from titer.report.page import ChangeRow, ScoreRow, change_rows, score_rows
 from titer.report.reader import LOOKS, Readable, Run, bare, letter, runs

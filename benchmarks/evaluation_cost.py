@@ -25,7 +25,7 @@ from titer.dynamics import AxisCurves
 from titer.evaluate.allocate import allocate
 from titer.lab.make import make_lab
 from titer.pipeline.data import Suite
-from titer.pipeline.judging import axis_curves, halves_of
+from titer.pipeline.evaluation.judging import axis_curves, halves_of
 from titer.recipe import Evaluate, LabData, Train
 from titer.records import Rollout, read_rollouts, write_records
 

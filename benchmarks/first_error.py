@@ -26,7 +26,7 @@ from titer.generate.protocol import Sampling
 from titer.lab.slips import slip
 from titer.lab.tasks import items
 from titer.lab.teachers import explain
-from titer.pipeline.student import opened
+from titer.pipeline.routes.student import opened
 from titer.recipe import Generate, Train
 from titer.records import Problem, Trace, write_records
 from titer.stages.critique import Attempt, Located, by_arithmetic, by_judge, by_rollouts

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "report"))
 from report_sample import sample_report
 from test_browser import Browser
 
-from titer.pipeline.reading import traces_of
+from titer.pipeline.reporting.reading import traces_of
 from titer.records import Trace
 from titer.report import ReportData, render
 

@@ -238,7 +238,7 @@ def _override(data: bytes, _: Path) -> object:
 
 
 def _objective(data: bytes, _: Path) -> object:
-    from titer.pipeline.choose import check_objective
+    from titer.pipeline.training.choose import check_objective
 
     return check_objective(data.decode(errors="replace"))
 

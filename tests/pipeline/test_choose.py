@@ -12,10 +12,10 @@ import titer.train
 from titer.errors import InputError
 from titer.lab.tasks import items
 from titer.lab.teachers import explain
-from titer.pipeline import trial as trial_module
-from titer.pipeline.choose import choose_objective, chosen, held_out, trial, trial_updates
 from titer.pipeline.data import load_inputs, prepare
 from titer.pipeline.run import run
+from titer.pipeline.training import trial as trial_module
+from titer.pipeline.training.choose import choose_objective, chosen, held_out, trial, trial_updates
 from titer.recipe import parse_recipe
 from titer.records import Problem, Trace
 from titer.store import read_manifest, read_table

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from titer.pipeline.curating import curate_traces, rehearse
 from titer.pipeline.data import load_inputs, prepare
-from titer.pipeline.stages import curate_traces, rehearse
 from titer.recipe import parse_recipe
 from titer.records import Trace, read_traces
 from titer.store import read_table

@@ -12,7 +12,7 @@ from titer.errors import InputError
 from titer.lab.tasks import items
 from titer.models import load_model
 from titer.models.load import LAB
-from titer.pipeline.forgetting import divergence_of
+from titer.pipeline.evaluation.forgetting import divergence_of
 from titer.records import Rollout
 
 

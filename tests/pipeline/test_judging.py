@@ -13,8 +13,8 @@ from titer.dynamics import judge
 from titer.errors import InputError
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import Suite
-from titer.pipeline.evaluating import budget, note_pace
-from titer.pipeline.judging import Asked, axis_curves, halves_of
+from titer.pipeline.evaluation.evaluating import budget, note_pace
+from titer.pipeline.evaluation.judging import Asked, axis_curves, halves_of
 from titer.pipeline.run import refuse_missing
 from titer.recipe import Evaluate
 from titer.records import Problem, Rollout

@@ -10,8 +10,8 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from titer.errors import InputError
 from titer.lab import make_lab
-from titer.pipeline.launching import command_of, configuration
-from titer.pipeline.stages import train_model
+from titer.pipeline.training.launching import command_of, configuration
+from titer.pipeline.training.train import train_model
 from titer.recipe import LabData, Recipe, Train, load_recipe
 from titer.train.state import read_log
 

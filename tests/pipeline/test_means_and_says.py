@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from titer.pipeline.judging import Asked
-from titer.pipeline.thinking import thinking_of
+from titer.pipeline.evaluation.judging import Asked
+from titer.pipeline.evaluation.thinking import thinking_of
 from titer.records import Rollout
 
 HALVES = {Asked("s", "bad"): "refuse", Asked("s", "good"): "answer"}

@@ -12,10 +12,10 @@ from titer import verbs
 from titer.errors import InputError
 from titer.lab import make
 from titer.models import load_model
-from titer.pipeline.pick import at_random, pick, spread
-from titer.pipeline.plan import pooled
-from titer.pipeline.report import gather
+from titer.pipeline.reporting.report import gather
 from titer.pipeline.run import run
+from titer.pipeline.training.pick import at_random, pick, spread
+from titer.pipeline.training.plan import pooled
 from titer.recipe import Train, parse_recipe
 from titer.records import Trace, read_traces
 from titer.store import read_manifest, read_table

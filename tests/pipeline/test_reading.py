@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from titer.pipeline import reading
-from titer.pipeline.reading import as_steps, pairs_of, step_kinds, teachers_of, traces_of, two_teachers
+from titer.pipeline.reporting import reading
+from titer.pipeline.reporting.reading import as_steps, pairs_of, step_kinds, teachers_of, traces_of, two_teachers
 from titer.records import Trace
 from titer.traces import BEHAVIOURS, read_steps, text_of
 from titer.traces.steps import read_many
@@ -93,7 +93,7 @@ def test_pairs_say_what_was_dropped() -> None:
 
 def test_of_too_much_text_some_is_read_spread_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
     size = sum(len(text_of(trace)) for trace in BOTH)
-    monkeypatch.setattr("titer.pipeline.reading.MOST_TEXT", size * 12 // 30)
+    monkeypatch.setattr("titer.pipeline.reporting.reading.MOST_TEXT", size * 12 // 30)
     pairs = pairs_of(BOTH, {})
     assert [pair.problem_id for pair in pairs] == [f"p{n}" for n in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27)]
     assert len(traces_of(BOTH, {})) == 24 and traces_of([], {}) == []

@@ -14,10 +14,10 @@ import pytest
 from titer import verbs
 from titer.errors import InputError
 from titer.lab import make
-from titer.pipeline import repetition as repetition_module
-from titer.pipeline.repetition import decide
-from titer.pipeline.report import gather
+from titer.pipeline.reporting.report import gather
 from titer.pipeline.run import run
+from titer.pipeline.training import repetition as repetition_module
+from titer.pipeline.training.repetition import decide
 from titer.recipe import Plan, Recipe, Train, parse_recipe
 from titer.records import read_traces
 from titer.records.results import Interval

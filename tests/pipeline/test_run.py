@@ -15,7 +15,7 @@ import yaml
 
 from titer.errors import InputError
 from titer.pipeline.data import load_inputs
-from titer.pipeline.report import P_BINS, _training, report
+from titer.pipeline.reporting.report import P_BINS, _training, report
 from titer.pipeline.run import run
 from titer.recipe import parse_recipe
 from titer.records import Problem, Trace, read_rollouts, write_records

@@ -10,7 +10,7 @@ import pytest
 
 from titer.errors import InputError
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
-from titer.pipeline.evaluating import settings_of
+from titer.pipeline.evaluation.evaluating import settings_of
 from titer.recipe import Recipe, parse_recipe
 
 

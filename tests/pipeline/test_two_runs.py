@@ -14,7 +14,7 @@ from titer.cli.main import main
 from titer.errors import InputError
 from titer.evaluate import compare
 from titer.pipeline.data import load_inputs, prepare
-from titer.pipeline.two_runs import decision_changes, recipe_changes, two_runs
+from titer.pipeline.reporting.two_runs import decision_changes, recipe_changes, two_runs
 from titer.recipe import dump_recipe, load_recipe, parse_recipe
 from titer.records import Decision, Problem, Rollout, read_problems, read_rollouts, write_records
 from titer.store import Run

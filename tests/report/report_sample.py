@@ -11,7 +11,7 @@ import numpy as np
 from titer.dynamics.verdict import judge
 from titer.evaluate.compare import compare
 from titer.evaluate.metrics import summarise
-from titer.pipeline.judging import axis_curves
+from titer.pipeline.evaluation.judging import axis_curves
 from titer.records.results import Interval
 from titer.records.schema import Decision, Rollout, Trace
 from titer.report.data import (

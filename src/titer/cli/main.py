@@ -280,8 +280,8 @@ def lab_build(
 @app.command(hidden=True)
 def launched(work: Annotated[Path, typer.Argument(help="The folder of the training.")]) -> None:
     """Train what a run has laid out in a folder; the run itself starts this with `train.launch`."""
-    from titer.pipeline.launching import given
-    from titer.pipeline.stages import train_model
+    from titer.pipeline.training.launching import given
+    from titer.pipeline.training.train import train_model
 
     recipe, traces, unseen = given(work)
     train_model(recipe, traces, unseen, work, progress=True)
@@ -358,7 +358,7 @@ def _print_report(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
         return print_json(summary)
     from rich.console import Console
 
-    from titer.pipeline.report import gather
+    from titer.pipeline.reporting.report import gather
     from titer.report import show
 
     show(gather(folder, to_read=False), Console())
@@ -368,7 +368,7 @@ def _print_report(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
 def _print_two_runs(run: str, other: str, out: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
-    from titer.pipeline.two_runs import two_runs, write_two_runs
+    from titer.pipeline.reporting.two_runs import two_runs, write_two_runs
     from titer.report import show_two_runs
     from titer.verbs.report import PAGE
 

@@ -152,7 +152,7 @@ def compare(
         return print_json(traces.comparison_json(result))
     from rich.console import Console
 
-    from titer.pipeline.reading import as_teachers
+    from titer.pipeline.reporting.reading import as_teachers
     from titer.report import show_comparison
 
     show_comparison(as_teachers(result), Console())

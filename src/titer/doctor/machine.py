@@ -57,7 +57,7 @@ class Machine(NamedTuple):
 
 def inspect(place: Path) -> Machine:
     """Look around; `place` is where runs are kept, or would be."""
-    from titer.pipeline.launching import configuration
+    from titer.pipeline.training.launching import configuration
 
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from titer.errors import InputError
 from titer.pipeline.data import Inputs
-from titer.pipeline.evaluating import settings_of
+from titer.pipeline.evaluation.evaluating import settings_of
 from titer.recipe import Recipe
 
 SECONDS: Final = 25.0  # of each of the two probes, at most, once the model is there
@@ -133,7 +133,7 @@ def _trained(loaded: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]
 def _sampled(generator: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]:
     """Tokens a second, and mean tokens of a rollout: the longest there may be where none ends in time."""
     from titer.generate import Request
-    from titer.pipeline.evaluating import evaluation_sampling
+    from titer.pipeline.evaluation.evaluating import evaluation_sampling
 
     problems = [*(problem for suite in inputs.suites for problem in suite.problems), *inputs.problems][:ROWS]
     requests = [Request(f"{i}", problem.prompt) for i, problem in enumerate(problems)]

@@ -1,6 +1,16 @@
 """Loading models: folders, hub ids, GGUF files, adapters, and the two that titer knows by name."""
 
 from titer.models.folder import as_folder, ends_of
-from titer.models.load import Described, Loaded, add_lora, describe_model, load_model, locate
+from titer.models.load import Described, Loaded, add_lora, context_length, describe_model, load_model, locate
 
-__all__ = ["Described", "Loaded", "add_lora", "as_folder", "describe_model", "ends_of", "load_model", "locate"]
+__all__ = [
+    "Described",
+    "Loaded",
+    "add_lora",
+    "as_folder",
+    "context_length",
+    "describe_model",
+    "ends_of",
+    "load_model",
+    "locate",
+]

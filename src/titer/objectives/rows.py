@@ -77,10 +77,13 @@ def _fold_blocks(
     for first in range(0, count, rows):
         part = slice(first, min(first + rows, count))
         z, e, target = z_nV[part], e_rV[: min(first + rows, count) - first], targets_n[part, None]
-        if top_n is not None:
-            top_n[part] = top_entropy(z)
+        if top_n is None:
+            torch.amax(z, 1, out=greatest_n[part])
+        else:
+            top_rK = _top(z, TOP)
+            top_n[part], greatest_n[part] = _entropy_of_top(top_rK), top_rK[:, 0]
         slope = 1 - (z / softcap).square() if softcap is not None else None
-        z.sub_(torch.amax(z, 1, out=greatest_n[part])[:, None])
+        z.sub_(greatest_n[part, None])
         torch.exp(z, out=e)
         target_n[part], at_target_n[part] = z.gather(1, target).squeeze(1), e.gather(1, target).squeeze(1)
         e.scatter_(1, target, 0.0)
@@ -116,7 +119,11 @@ def _kernel(device: torch.device) -> Callable[..., Tensor] | None:
 
 def top_entropy(z_nV: Tensor) -> Tensor:
     """Entropy of the renormalised TOP likeliest tokens over ln TOP, (n,)."""
-    top_nK = _top(z_nV, TOP)
+    return _entropy_of_top(_top(z_nV, TOP))
+
+
+def _entropy_of_top(top_nK: Tensor) -> Tensor:
+    """`top_entropy` of the likeliest tokens' logits, greatest first."""
     rest_nK = top_nK[:, 1:] - top_nK[:, :1]  # the first is 0, so that its e needs no digits of the sum
     e_nK = rest_nK.exp()
     others_n = e_nK.sum(1)

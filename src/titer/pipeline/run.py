@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError
-from titer.pipeline.choose import check_objective
+from titer.pipeline.curating import curate_traces
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
-from titer.pipeline.evaluating import evaluate_models, settings_of
-from titer.pipeline.fine_tune import Going, Model, base_of, checkpoints_of, fine_tune, made_by
-from titer.pipeline.measuring import measure_base
-from titer.pipeline.plan import check_budget
-from titer.pipeline.report import report
+from titer.pipeline.evaluation.evaluating import evaluate_models, settings_of
+from titer.pipeline.reporting.report import report
 from titer.pipeline.rounds import check_rounds, leave_out_rounds, run_rounds
-from titer.pipeline.routing import route_measured
-from titer.pipeline.stages import curate_traces
+from titer.pipeline.routes.measuring import measure_base
+from titer.pipeline.routes.routing import route_measured
+from titer.pipeline.training.choose import check_objective
+from titer.pipeline.training.fine_tune import Going, Model, base_of, checkpoints_of, fine_tune, made_by
+from titer.pipeline.training.plan import check_budget
 from titer.recipe import Recipe, dump_recipe
 from titer.store import Run
 

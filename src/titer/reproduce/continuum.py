@@ -131,8 +131,8 @@ def choose(
     student: Path, problems: Sequence[Problem], traces: Sequence[Trace], settings: Settings, seed: int, folder: Path
 ) -> tuple[str, Measures]:
     """The objective that a run would choose, and what it measured for that."""
-    from titer.pipeline.choose import choose_objective, chosen
     from titer.pipeline.data import Inputs
+    from titer.pipeline.training.choose import choose_objective, chosen
     from titer.store import read_table
 
     recipe = Recipe(

@@ -17,9 +17,9 @@ import numpy as np
 
 from titer.dynamics import AxisCurves, judge
 from titer.dynamics.curve import Floats
+from titer.pipeline.curating import rehearse
 from titer.pipeline.data import Suite
-from titer.pipeline.judging import axis_curves, halves_of
-from titer.pipeline.stages import rehearse
+from titer.pipeline.evaluation.judging import axis_curves, halves_of
 from titer.recipe import Evaluate, Train
 from titer.records import Rollout, Trace, read_rollouts
 from titer.reproduce.arms import evaluate, fine_tune

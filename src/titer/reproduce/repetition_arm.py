@@ -103,9 +103,9 @@ def plan(
     """What `train.repetition: auto` makes of the cell's updates: the traces, the training, how often each is shown."""
     from titer.lab.tasks import items
     from titer.models import load_model
-    from titer.pipeline.plan import planned, pooled
-    from titer.pipeline.repetition import Held
-    from titer.pipeline.trial import held_out
+    from titer.pipeline.training.plan import planned, pooled
+    from titer.pipeline.training.repetition import Held
+    from titer.pipeline.training.trial import held_out
 
     updates = cell.epochs * len(traces) // settings.batch_size
     auto = how.model_copy(update={"updates": updates, "repetition": "auto"})
@@ -171,8 +171,8 @@ def missed(item: Item, seed: int) -> Item:
 def losses_under(model: str, traces: Sequence[Trace]) -> list[float]:
     """Mean −log p of each trace's trained tokens, in nats."""
     from titer.models import load_model
-    from titer.pipeline.pick import losses_of
-    from titer.pipeline.plan import pooled
+    from titer.pipeline.training.pick import losses_of
+    from titer.pipeline.training.plan import pooled
 
     pool, _ = pooled(load_model(model), traces, Train(too_long="stop"))
     losses = losses_of(pool)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
-from titer.pipeline.bridging import bridge_traces
 from titer.pipeline.data import refuse_unknown_problem
+from titer.pipeline.routes.bridging import bridge_traces
 from titer.recipe import Bridge, Generate
 from titer.records import read_traces
 from titer.stages.bridge import acceptance

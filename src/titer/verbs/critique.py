@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
-from titer.pipeline.criticizing import criticize
+from titer.pipeline.curating import verify_traces
 from titer.pipeline.data import refuse_unknown_problem
-from titer.pipeline.stages import verify_traces
+from titer.pipeline.routes.criticizing import criticize
 from titer.recipe import Critique, Generate
 from titer.records import read_rollouts, read_traces
 from titer.verbs.sampling import OnBad, checked_problems

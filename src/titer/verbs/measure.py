@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.measure import Band, SolveRate, band_shares
-from titer.pipeline.measuring import sample_rates
+from titer.pipeline.routes.measuring import sample_rates
 from titer.pipeline.sampling import spoken
 from titer.recipe import Generate, Measure
 from titer.rollouts import model_identity

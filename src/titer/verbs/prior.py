@@ -41,9 +41,8 @@ def prior(
 
     Raises InputError for what `read_traces` and `encode` refuse.
     """
-    from titer.models import load_model
-    from titer.pipeline.prior import token_sums
-    from titer.pipeline.stages import context_length
+    from titer.models import context_length, load_model
+    from titer.pipeline.training.prior import token_sums
     from titer.train import encode_all
 
     settings, dropped = settings or Choose(), list[InputError]()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from titer.errors import InputError
-from titer.pipeline.report import report as report_of
-from titer.pipeline.two_runs import two_runs, write_two_runs
+from titer.pipeline.reporting.report import report as report_of
+from titer.pipeline.reporting.two_runs import two_runs, write_two_runs
 
 PAGE: Final = "compare.html"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
-from titer.pipeline.rl import train_rl
+from titer.pipeline.routes.rl import train_rl
 from titer.recipe import Rl
 from titer.verbs.sampling import OnBad, checked_problems
 

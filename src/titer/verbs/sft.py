@@ -14,7 +14,7 @@ import numpy as np
 
 from titer.errors import InputError
 from titer.measure import TokenSums, choose, prior
-from titer.pipeline.choose import check_objective
+from titer.pipeline.training.choose import check_objective
 from titer.processes import agreed, is_main
 from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
@@ -23,7 +23,7 @@ from titer.store import content_hash, write_json, write_table
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from titer.pipeline.pick import Pool
+    from titer.pipeline.training.pick import Pool
     from titer.train import Sample
 
 logger = logging.getLogger("titer")
@@ -77,8 +77,8 @@ def sft(
     traces, and whatever `titer.train` refuses.
     """
     from titer.models import add_lora, load_model
-    from titer.pipeline.plan import is_planned, pooled
-    from titer.pipeline.reading import step_kinds
+    from titer.pipeline.reporting.reading import step_kinds
+    from titer.pipeline.training.plan import is_planned, pooled
     from titer.traces import BEHAVIOURS
     from titer.train import require_tracker, train
 
@@ -133,7 +133,7 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
 
     A plan stands in a folder named by what it depends on, so that none is taken for another's.
     """
-    from titer.pipeline.plan import planned, read_plan, traces_of, write_plan
+    from titer.pipeline.training.plan import planned, read_plan, traces_of, write_plan
 
     digests = [[sample.trace_id, sample.ids] for sample in pool.samples]
     key = content_hash([model, seed, settings.model_dump(mode="json"), digests])
@@ -151,7 +151,7 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
 
 def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence | None]:
     """The settings with the objective that `auto` comes to: nll between strong and weak, with nothing to try it on."""
-    from titer.pipeline.prior import token_sums
+    from titer.pipeline.training.prior import token_sums
 
     if settings.objective != "auto":
         return settings, None
@@ -174,8 +174,7 @@ def show_sample(
 
     Raises InputError for whatever `sft` refuses in the rows up to this trace.
     """
-    from titer.models import describe_model
-    from titer.pipeline.stages import context_length
+    from titer.models import context_length, describe_model
     from titer.train import encode_each, show
 
     settings = settings or Train()

@@ -17,8 +17,8 @@ import numpy as np
 from titer.errors import reading
 from titer.evaluate import change_in_pass, told
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.fine_tune import Going, Model, named
-from titer.pipeline.trial import change_in_accuracy, sample_arm
+from titer.pipeline.training.fine_tune import Going, Model, named
+from titer.pipeline.training.trial import change_in_accuracy, sample_arm
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.records.results import Interval
 from titer.store import STAGE_AGAIN, write_json

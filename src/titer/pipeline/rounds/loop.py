@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from titer.errors import InputError
-from titer.pipeline.fine_tune import Going, Model, fine_tune, made_by, named
-from titer.pipeline.measuring import measure_base
 from titer.pipeline.rounds.judging import FIRST, judge_round, sample_held
 from titer.pipeline.rounds.lesson import lesson, traces_of
 from titer.pipeline.rounds.outcome import write_outcome
 from titer.pipeline.rounds.reinforce import reinforce, take_apart
-from titer.pipeline.routing import route_measured
+from titer.pipeline.routes.measuring import measure_base
+from titer.pipeline.routes.routing import route_measured
+from titer.pipeline.training.fine_tune import Going, Model, fine_tune, made_by, named
 from titer.recipe import Recipe
 from titer.records import Problem
 from titer.stages import gaps

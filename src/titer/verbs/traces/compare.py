@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from titer.errors import InputError
-from titer.pipeline.reading import as_teachers
+from titer.pipeline.reporting.reading import as_teachers
 from titer.records import Trace, read_traces
 from titer.report import render_comparison
 from titer.traces import Comparison

@@ -51,7 +51,7 @@ def refuse_unverifiable(gradable: Iterable[bool], file: str | Path) -> None:
 
 def graded(traces: Sequence[Trace], known: Mapping[str, Problem]) -> list[Trace]:
     """The traces with `correct` graded where it can be; what a file says itself stands where it cannot."""
-    from titer.pipeline.stages import verify_traces
+    from titer.pipeline.curating import verify_traces
 
     gradable = [trace for trace in traces if trace.problem_id in known]
     right = {trace.id: trace for trace in verify_traces(gradable, known)}

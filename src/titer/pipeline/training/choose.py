@@ -14,11 +14,10 @@ import numpy as np
 
 from titer.errors import InputError, reading
 from titer.measure import Choice, Prior, after_trial, choose, priors
-from titer.models import load_model
+from titer.models import context_length, load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.stages import context_length
-from titer.pipeline.trial import FEWEST, change_in_accuracy, held_out, let_go, sample_arm, train_arm, without
+from titer.pipeline.training.trial import FEWEST, change_in_accuracy, held_out, let_go, sample_arm, train_arm, without
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Trace
 from titer.records.results import Difference
@@ -68,7 +67,7 @@ def chosen(folder: Path) -> str:
 
 def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[str, Prior]:
     """The base's prior on a random part of the traces, overall, by domain and by teacher."""
-    from titer.pipeline.prior import token_sums
+    from titer.pipeline.training.prior import token_sums
     from titer.train import encode_all
 
     loaded = load_model(recipe.model)

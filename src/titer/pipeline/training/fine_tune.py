@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.models import locate
-from titer.pipeline.choose import choose_objective, chosen
 from titer.pipeline.data import Inputs
-from titer.pipeline.plan import is_planned, plan_training, read_plan, traces_of
-from titer.pipeline.stages import train_model
+from titer.pipeline.training.choose import choose_objective, chosen
+from titer.pipeline.training.plan import is_planned, plan_training, read_plan, traces_of
+from titer.pipeline.training.train import train_model
 from titer.recipe import Recipe
 from titer.records import read_traces
 from titer.store import Run, file_hash

@@ -21,8 +21,8 @@ from titer.errors import InputError, reading
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
-from titer.pipeline.judging import axis_curves, halves_of
-from titer.pipeline.reading import pairs_of, teachers_of, traces_of
+from titer.pipeline.evaluation.judging import axis_curves, halves_of
+from titer.pipeline.reporting.reading import pairs_of, teachers_of, traces_of
 from titer.recipe import Recipe, load_recipe
 from titer.records import Decision, Rollout, Trace, read_rollouts, read_traces
 from titer.report import (

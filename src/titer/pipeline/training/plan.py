@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError, reading
-from titer.models import Loaded, add_lora, load_model
+from titer.models import Loaded, add_lora, context_length, load_model
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.pick import HOW, Picked, Pool, at_random, pick
-from titer.pipeline.repetition import Held, Repetition, Said, choose_repetition
-from titer.pipeline.stages import context_length
-from titer.pipeline.trial import NOTHING_TO_PLAN, held_out
+from titer.pipeline.training.pick import HOW, Picked, Pool, at_random, pick
+from titer.pipeline.training.repetition import Held, Repetition, Said, choose_repetition
+from titer.pipeline.training.trial import NOTHING_TO_PLAN, held_out
 from titer.processes import launched
 from titer.recipe import Plan, Recipe, Train
 from titer.records import Decision, Problem, Trace, read_traces, write_records

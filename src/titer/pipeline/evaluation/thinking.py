@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from titer.evaluate.refusals import Answer, label_thinking
-from titer.pipeline.judging import Asked, Halves
+from titer.pipeline.evaluation.judging import Asked, Halves
 from titer.records import Decision, Rollout
 from titer.verify.refusal import label_refusal
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from titer.evaluate import compare
 from titer.models import add_lora, load_model
-from titer.pipeline.evaluating import evaluation_sampling
+from titer.pipeline.evaluation.evaluating import evaluation_sampling
 from titer.pipeline.sampling import make_generator
 from titer.recipe import Recipe, Train
 from titer.records import Problem, Rollout, Trace

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from titer.models import load_model
-from titer.pipeline.pick import Pool, at_random
-from titer.pipeline.trial import FEWEST, change_in_accuracy, let_go, sample_arm, train_arm, without
+from titer.pipeline.training.pick import Pool, at_random
+from titer.pipeline.training.trial import FEWEST, change_in_accuracy, let_go, sample_arm, train_arm, without
 from titer.recipe import Plan, Recipe, Train
 from titer.records import Problem
 from titer.records.results import Difference

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from titer.generate.protocol import Sampling
-from titer.pipeline.student import behind_server, opened
+from titer.pipeline.routes.student import behind_server, opened
 from titer.recipe import Critique, Generate
 from titer.records import Problem, Rollout, Trace, write_records
 from titer.stages.critique import Attempt, Criticized, Settings, attempts_of, critique

@@ -17,10 +17,10 @@ from titer.evaluate.allocate import Part, allocate, resolution, tokens_of
 from titer.generate.protocol import Sampling
 from titer.pipeline.data import Suite
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.forgetting import divergence_of, refuse_other_tokenizers
-from titer.pipeline.judging import halves_of
+from titer.pipeline.evaluation.forgetting import divergence_of, refuse_other_tokenizers
+from titer.pipeline.evaluation.judging import halves_of
+from titer.pipeline.evaluation.thinking import thinking_of
 from titer.pipeline.sampling import Said, make_generator, spoken
-from titer.pipeline.thinking import thinking_of
 from titer.recipe import Evaluate, Recipe
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.rollouts import collect, model_identity

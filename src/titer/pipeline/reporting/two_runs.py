@@ -18,9 +18,9 @@ from titer.dynamics import AxisCurves
 from titer.errors import InputError
 from titer.evaluate import Difference, compare, summarise
 from titer.pipeline.data import Suite, load_inputs
-from titer.pipeline.evaluating import settings_of
-from titer.pipeline.judging import Asked, axis_curves, halves_of
-from titer.pipeline.report import gather
+from titer.pipeline.evaluation.evaluating import settings_of
+from titer.pipeline.evaluation.judging import Asked, axis_curves, halves_of
+from titer.pipeline.reporting.report import gather
 from titer.recipe import Recipe, load_recipe
 from titer.records import Decision, Problem, Rollout, read_rollouts
 from titer.records.results import Call

@@ -54,7 +54,7 @@ def at_random(count: int, seed: int) -> list[int]:
 
 def losses_of(pool: Pool) -> dict[str, float]:
     """The base's mean −log p of a trained token, in nats, by trace."""
-    from titer.pipeline.prior import token_sums
+    from titer.pipeline.training.prior import token_sums
 
     sums = token_sums(pool.loaded.model, pool.loaded.tokenizer, pool.samples, pool.traces)
     return {one.trace_id: one.nll / one.tokens for one in sums}

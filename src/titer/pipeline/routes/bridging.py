@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from titer.generate.protocol import Sampling
+from titer.pipeline.routes.student import behind_server, opened
 from titer.pipeline.sampling import Said
-from titer.pipeline.student import behind_server, opened
 from titer.recipe import Bridge, Generate
 from titer.records import Problem, Trace, write_records
 from titer.stages.bridge import Bounds, Bridged, Settings, bridge

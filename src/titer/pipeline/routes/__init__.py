@@ -1,0 +1,1 @@
+"""Where problems go inside a run: measured, routed, bridged, to RL, to critique."""

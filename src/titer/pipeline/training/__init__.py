@@ -1,0 +1,1 @@
+"""SFT inside a run: which objective, which traces how often, and the training itself."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from titer import verbs
 from titer.cli.plain import plain
-from titer.pipeline.reporting.report import gather
+from titer.pipeline.reporting.gather import gather
 from titer.recipe import Recipe, load_recipe
 from titer.records import Problem, read_problems, write_records
 from titer.verify import validate_problem

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from titer import verbs
 from titer.lab.make import make_gym
-from titer.pipeline.reporting.report import gather
+from titer.pipeline.reporting.gather import gather
 from titer.recipe import GymData, Recipe, Train, load_recipe
 from titer.records import write_records
 from titer.store import read_table

@@ -15,9 +15,9 @@ import pytest
 from chat_server import Reply, chat, serving
 from titer.errors import InputError
 from titer.generate import Completion, Request, Sampling, ServerGenerator
-from titer.generate import fleet as module
-from titer.generate.fleet import Endpoint, Fleet
-from titer.generate.server import addresses
+from titer.generate.servers import addresses
+from titer.generate.servers import fleet as module
+from titer.generate.servers.fleet import Endpoint, Fleet
 from titer.rollouts import model_identity
 
 FAILURE = Reply('{"error": {"message": "out of memory"}}', status=500)
@@ -51,10 +51,23 @@ def each_once(done: Sequence[Completion], requests: int, n: int = 2) -> bool:
 
 
 def test_the_faster_server_gets_more() -> None:
-    with serving(slowly(0.005)) as (fast, one), serving(slowly(0.1)) as (slow, other):
-        done = sampled([fast, slow], 40)
+    """The slow one answers nothing until the fast one was asked for three quarters of everything."""
+    enough, asked = threading.Event(), list[str]()
+
+    def quick(body: dict[str, Any], _: int) -> Reply:
+        asked.append(body["messages"][0]["content"])
+        if len(asked) >= 60:
+            enough.set()
+        return chat(body["messages"][0]["content"])
+
+    def slow(body: dict[str, Any], _: int) -> Reply:
+        enough.wait(10)
+        return chat(body["messages"][0]["content"])
+
+    with serving(quick) as (fast, one), serving(slow) as (slower, other):
+        done = sampled([fast, slower], 40, timeout=60.0)
     assert each_once(done, 40)
-    assert len(one.bodies) > 2 * len(other.bodies) > 0
+    assert enough.is_set() and len(other.bodies) > 0
     assert one.most_at_once <= 4 and other.most_at_once <= 4
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from titer.pipeline.reporting.report import gather
+from titer.pipeline.reporting.gather import gather
 from titer.pipeline.run import run
 from titer.recipe import parse_recipe
 

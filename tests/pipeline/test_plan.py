@@ -12,7 +12,7 @@ from titer import verbs
 from titer.errors import InputError
 from titer.lab import make
 from titer.models import load_model
-from titer.pipeline.reporting.report import gather
+from titer.pipeline.reporting.gather import gather
 from titer.pipeline.run import run
 from titer.pipeline.training.pick import at_random, pick, spread
 from titer.pipeline.training.plan import pooled

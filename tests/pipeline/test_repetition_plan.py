@@ -14,7 +14,7 @@ import pytest
 from titer import verbs
 from titer.errors import InputError
 from titer.lab import make
-from titer.pipeline.reporting.report import gather
+from titer.pipeline.reporting.gather import gather
 from titer.pipeline.run import run
 from titer.pipeline.training import repetition as repetition_module
 from titer.pipeline.training.repetition import decide

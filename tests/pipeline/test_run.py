@@ -15,7 +15,8 @@ import yaml
 
 from titer.errors import InputError
 from titer.pipeline.data import load_inputs
-from titer.pipeline.reporting.report import P_BINS, _training, report
+from titer.pipeline.reporting.logs import P_BINS, training_rows
+from titer.pipeline.reporting.report import report
 from titer.pipeline.run import run
 from titer.recipe import parse_recipe
 from titer.records import Problem, Trace, read_rollouts, write_records
@@ -72,7 +73,7 @@ def test_a_run_leaves_what_it_promises(finished: Path) -> None:
 
 def test_the_log_says_by_kind_of_step_where_the_gradient_goes(finished: Path) -> None:
     rows = read_log(finished / "train" / "log.jsonl")
-    shown = _training(finished / "train" / "log.jsonl")
+    shown = training_rows(finished / "train" / "log.jsonl")
     assert P_BINS == BINS and len(rows) == len(shown)
     for row, drawn in zip(rows, shown, strict=True):
         assert list(drawn.tokens) == list(drawn.pull) == [*BEHAVIOURS, ""]
@@ -87,7 +88,7 @@ def test_a_log_without_kinds_or_without_histograms_is_read_too(finished: Path, t
     plain = {key: value for key, value in row.items() if not key.endswith("_histogram")}
     file = tmp_path / "log.jsonl"
     file.write_text(json.dumps(plain | {"p_histogram": [1] * BINS}) + "\n" + json.dumps(plain) + "\n")
-    unlabelled, old = _training(file)
+    unlabelled, old = training_rows(file)
     assert unlabelled.tokens == {"": [1] * BINS} and unlabelled.pull == old.tokens == old.pull == {}
 
 

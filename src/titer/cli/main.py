@@ -358,7 +358,7 @@ def _print_report(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
         return print_json(summary)
     from rich.console import Console
 
-    from titer.pipeline.reporting.report import gather
+    from titer.pipeline.reporting.gather import gather
     from titer.report import show
 
     show(gather(folder, to_read=False), Console())

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from titer.generate.protocol import Completion, Generator, Request, Sampling
-from titer.generate.server import ServerGenerator
+from titer.generate.servers import ServerGenerator
 from titer.generate.stops import cut_at_stop
 
 if TYPE_CHECKING:

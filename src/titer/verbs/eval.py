@@ -61,9 +61,6 @@ def eval(
     sampled, when the two evaluations share no problem.
     """
     settings, generate, folder = settings or Evaluate(), generate or Generate(), Path(out)
-    sampling = Sampling(
-        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
-    )
     if harness and server:
         raise InputError(
             "a server, and tasks of lm-eval", field="harness", remedy="give a model folder or hub id alone"
@@ -71,14 +68,38 @@ def eval(
     dropped: list[InputError] = []
     problems = {name: checked_problems(file, on_bad, dropped) for name, file in suites.items()}
     earlier = _earlier(Path(against), problems) if against else []
-    rollouts = list[Rollout]()
-    generator = open_generator(model, generate, server) if problems else None
+    rollouts = _sampled(model, server, problems, settings, generate, folder, seed, said) if problems else []
+    summaries = with_guessing(summarise(rollouts), problems)
+    if rollouts:
+        template = None if server else getattr(describe_model(model).tokenizer, "chat_template", None)
+        write_harness(folder, summaries, rollouts, model=model, problems=problems, template=template)
+    differences = compare(earlier, rollouts) if against else []
+    suitewise = [difference for difference in differences if difference.level == "suite"]
+    scores = _by_harness(model, harness, folder / "harness", limit, include, seed) if harness else []
+    return EvalResult(summaries, suitewise, [str(error) for error in dropped], scores)
+
+
+def _sampled(
+    model: str,
+    server: str | None,
+    suites: Mapping[str, Sequence[Problem]],
+    settings: Evaluate,
+    generate: Generate,
+    folder: Path,
+    seed: int,
+    said: Callable[[str], None],
+) -> list[Rollout]:
+    """The graded rollouts of all suites, in a file each."""
+    generator = open_generator(model, generate, server)
+    sampling = Sampling(
+        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
+    )
+    rollouts: list[Rollout] = []
     with Grader() as grader:
-        for name, suite in problems.items():
-            assert generator is not None
+        for name, problems in suites.items():
             rollouts += collect(
                 generator,
-                suite,
+                problems,
                 samples=settings.samples,
                 sampling=sampling,
                 grader=grader,
@@ -88,14 +109,7 @@ def eval(
                 chunk=generate.chunk,
                 said=spoken(said, name),
             )
-    differences = compare(earlier, rollouts) if against else []
-    suitewise = [difference for difference in differences if difference.level == "suite"]
-    summaries = with_guessing(summarise(rollouts), problems)
-    if rollouts:
-        template = None if server else getattr(describe_model(model).tokenizer, "chat_template", None)
-        write_harness(folder, summaries, rollouts, model=model, problems=problems, template=template)
-    scores = _by_harness(model, harness, folder / "harness", limit, include, seed) if harness else []
-    return EvalResult(summaries, suitewise, [str(error) for error in dropped], scores)
+    return rollouts
 
 
 def _by_harness(

@@ -18,7 +18,7 @@ from titer.dynamics import AxisCurves, Curve, Judgement, curve_of_rates, curve_o
 from titer.errors import InputError
 from titer.evaluate.harness import HarnessScore, read_harness
 from titer.pipeline.evaluation.judging import Asked, axis_curves
-from titer.pipeline.reporting.report import gather
+from titer.pipeline.reporting.gather import gather
 from titer.recipe import Axis
 from titer.records import Rollout, read_rollouts
 from titer.rollouts.claim import claimed

@@ -23,7 +23,7 @@ from typing import IO
 
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Request, Sampling
-from titer.generate.server import ServerGenerator
+from titer.generate.servers import ServerGenerator
 from titer.generate.workers.weights import Weights
 
 STARTS = 900.0  # seconds: a large model loads slowly

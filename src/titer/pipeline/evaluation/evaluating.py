@@ -27,6 +27,8 @@ from titer.rollouts import collect, model_identity
 from titer.store import STAGE_AGAIN, write_json
 from titer.verify import Grader
 
+PACE = "pace.json"  # how fast the base answered: a budget in minutes goes by it
+
 
 class Lot(NamedTuple):
     """Problems of a suite that are asked so often each, by a name of their own."""
@@ -68,35 +70,10 @@ def evaluate_models(
     lots, decisions = whole, list[Decision]()
     with Grader() as grader:
         for name, model in checkpoints.items():
-            generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
-            for lot in whole if name in (first, last) else lots:
-                out = work / name / f"{lot.name}.jsonl"
-                begun, there = time.monotonic(), held_in(out)
-                drawn = collect(
-                    generator,
-                    lot.problems,
-                    samples=lot.samples,
-                    sampling=_sampling(settings_of(recipe, lot.suite.name), recipe.seed),
-                    grader=grader,
-                    out=out,
-                    model=identity,
-                    suite=lot.suite.name,
-                    axis=lot.suite.axis,
-                    chunk=recipe.generate.chunk,
-                    said=spoken(said, f"evaluate {name} on {lot.name}"),
-                )
-                rollouts += drawn
-                if name == first:
-                    note_pace(work / "pace.json", drawn[there:], time.monotonic() - begun)
-            tokens = budget(recipe.evaluate, work / "pace.json")
-            if name == first and tokens and len(checkpoints) > 2:
-                parts = allocate(
-                    rollouts,
-                    tokens=tokens,
-                    samples={lot.name: lot.samples for lot in whole},
-                    halves={(name.suite, name.problem_id): half for name, half in halves_of(suites).items()},
-                    seed=recipe.seed,
-                )
+            asked = whole if name in (first, last) else lots
+            rollouts += _answers(recipe, name, model, asked, work, grader, said, pace=name == first)
+            if name == first and len(checkpoints) > 2 and (tokens := budget(recipe.evaluate, work / PACE)):
+                parts = _shared_out(recipe, whole, rollouts, tokens)
                 write_json(work / "parts.json", [part._asdict() for part in parts])
                 decisions.append(_spent(parts, sum(rollout.tokens for rollout in rollouts)))
                 lots = lots_of(parts, suites)
@@ -106,6 +83,54 @@ def evaluate_models(
     write_decisions(work, decisions)
     for name in checkpoints:
         shutil.rmtree(work / name)
+
+
+def _answers(
+    recipe: Recipe,
+    name: str,
+    model: str,
+    lots: Sequence[Lot],
+    work: Path,
+    grader: Grader,
+    said: Said,
+    *,
+    pace: bool,
+) -> list[Rollout]:
+    """What a checkpoint answers to the lots; with `pace` the time that the fresh ones of them took is noted."""
+    generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
+    rollouts: list[Rollout] = []
+    for lot in lots:
+        out = work / name / f"{lot.name}.jsonl"
+        begun, there = time.monotonic(), held_in(out)
+        drawn = collect(
+            generator,
+            lot.problems,
+            samples=lot.samples,
+            sampling=_sampling(settings_of(recipe, lot.suite.name), recipe.seed),
+            grader=grader,
+            out=out,
+            model=identity,
+            suite=lot.suite.name,
+            axis=lot.suite.axis,
+            chunk=recipe.generate.chunk,
+            said=spoken(said, f"evaluate {name} on {lot.name}"),
+        )
+        rollouts += drawn
+        if pace:
+            note_pace(work / PACE, drawn[there:], time.monotonic() - begun)
+    return rollouts
+
+
+def _shared_out(recipe: Recipe, whole: Sequence[Lot], base: Sequence[Rollout], tokens: int) -> list[Part]:
+    """How a checkpoint's tokens are shared out over the suites, from what the base answered."""
+    halves = halves_of([lot.suite for lot in whole])
+    return allocate(
+        base,
+        tokens=tokens,
+        samples={lot.name: lot.samples for lot in whole},
+        halves={(asked.suite, asked.problem_id): half for asked, half in halves.items()},
+        seed=recipe.seed,
+    )
 
 
 def note_pace(file: Path, drawn: Sequence[Rollout], seconds: float) -> None:

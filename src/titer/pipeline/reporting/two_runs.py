@@ -20,7 +20,7 @@ from titer.evaluate import Difference, compare, summarise
 from titer.pipeline.data import Suite, load_inputs
 from titer.pipeline.evaluation.evaluating import settings_of
 from titer.pipeline.evaluation.judging import Asked, axis_curves, halves_of
-from titer.pipeline.reporting.report import gather
+from titer.pipeline.reporting.gather import gather
 from titer.recipe import Recipe, load_recipe
 from titer.records import Decision, Problem, Rollout, read_rollouts
 from titer.records.results import Call

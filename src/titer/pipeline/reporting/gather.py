@@ -1,0 +1,182 @@
+"""Everything that a run found out, read from its folder: what the page shows.
+
+data = gather(Path("runs/quickstart"))
+data.suites, data.judgement, data.decisions
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from titer.dynamics import judge
+from titer.errors import reading
+from titer.evaluate import compare, summarise, with_guessing
+from titer.evaluate.allocate import Part
+from titer.pipeline.data import load_inputs
+from titer.pipeline.evaluation.judging import axis_curves, halves_of
+from titer.pipeline.reporting.decisions import stage_decisions, verdict_decisions
+from titer.pipeline.reporting.logs import endpoint_of, probe_rows, training_rows
+from titer.pipeline.reporting.reading import pairs_of, teachers_of, traces_of
+from titer.recipe import Recipe, load_recipe
+from titer.records import Rollout, Trace, read_rollouts, read_traces
+from titer.report import (
+    Curation,
+    Manifest,
+    ReportData,
+    StageRow,
+    TrainRow,
+    moves,
+    pick_pairs,
+)
+from titer.store import STAGE_AGAIN, read_manifest, read_table
+from titer.traces.cues import DEFINITIONS
+
+
+def gather(run: Path, *, to_read: bool = True) -> ReportData:
+    """Everything that the page shows, read from the run directory; parts that are not there yet stay empty. Without
+    `to_read` no traces are cut into steps, and teachers are not compared: that takes longest."""
+    manifest = read_manifest(run)
+    rollouts = list(read_rollouts(run / "evaluate" / "rollouts.parquet")) if _has(manifest, "evaluate") else []
+    by_model: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        by_model.setdefault(rollout.model, []).append(rollout)
+    base, others = by_model.get("base", []), {name: part for name, part in by_model.items() if name != "base"}
+    last = _last_step(run, manifest)
+    differences = {_step(name, last): compare(base, part) for name, part in others.items()}
+    final = differences.get(last, [])
+    inputs = load_inputs(run / "data")
+    training = training_rows(run / "train" / "log.jsonl")
+    answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
+    parts = _parts(run / "evaluate" / "parts.json")
+    steps = {0: base, **{_step(name, last): part for name, part in others.items()}}
+    recipe = load_recipe(run / "recipe.yaml")
+    passing = [name for name, suite in recipe.data.suites.items() if suite.aggregate == "pass"]
+    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts, passing)) if others else None
+    curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
+    traces = _in_order(curated, inputs.traces)
+    pairs = pairs_of(traces, curated.reasons) if to_read else []
+    return ReportData(
+        title=str(manifest["name"]),
+        headline=_headline(recipe, training, run / "train" / "objective.json"),
+        judgement=judgement,
+        decisions=[*stage_decisions(run, manifest), *verdict_decisions(judgement, final)],
+        suites=with_guessing(
+            summarise([*base, *by_model.get("trained", [])]), {suite.name: suite.problems for suite in inputs.suites}
+        )
+        if rollouts
+        else [],
+        differences=final,
+        training=training,
+        probes=(probes := probe_rows(run / "train" / "probe.jsonl")),
+        endpoint=endpoint_of(run / "train", probes),
+        unseen=probe_rows(run / "train" / "unseen.jsonl"),
+        # a suite's own curve needs all its problems; where a part was asked, the axes' curves stand for it
+        checkpoints={step: summarise(part) for step, part in steps.items()} if len(others) > 1 and not parts else {},
+        curation=_curation(run / "curate") if _has(manifest, "curate") else None,
+        teachers=teachers_of(traces) if to_read else None,
+        behaviours=DEFINITIONS,
+        traces=traces_of(traces, curated.reasons) if to_read and not pairs else [],
+        trace_pairs=pairs,
+        moves=moves(steps) if others else [],
+        pairs=pick_pairs(base, by_model.get("trained", []), answers=answers),
+        manifest=_manifest(run, manifest),
+    )
+
+
+class Curated(NamedTuple):
+    """The traces that curation saw, and why it dropped those that it did, by id."""
+
+    kept: list[Trace]
+    dropped: list[Trace]
+    reasons: Mapping[str, str]
+
+
+def _headline(recipe: Recipe, training: Sequence[TrainRow], settled: Path) -> dict[str, str]:
+    return {
+        "model": recipe.model,
+        "objective": _objective(recipe.train.objective, settled),
+        "training": f"{training[-1].step} updates, {training[-1].epoch:.1f} epochs" if training else "not yet",
+    }
+
+
+def _objective(asked: str, settled: Path) -> str:
+    """The objective as the recipe has it, or what auto came to."""
+    if asked != "auto" or not settled.exists():
+        return asked
+    with reading(settled, remedy=STAGE_AGAIN):
+        return f"{json.loads(settled.read_text(encoding='utf-8'))['objective']} (auto)"
+
+
+def _parts(file: Path) -> list[Part]:
+    """What the checkpoints between base and last were asked; nothing where that was everything."""
+    with reading(file, remedy=STAGE_AGAIN):
+        rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+        return [Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])}) for row in rows]
+
+
+def _curation(folder: Path) -> Curation:
+    rows = read_table(folder / "reasons.parquet")
+    with reading(folder / "reasons.parquet", remedy=STAGE_AGAIN):
+        dropped = dict(Counter(str(row["rule"]) for row in rows))
+    return Curation(kept=sum(1 for _ in read_traces(folder / "kept.parquet")), dropped=dropped)
+
+
+def _curated(folder: Path) -> Curated:
+    rows = read_table(folder / "reasons.parquet")
+    with reading(folder / "reasons.parquet", remedy=STAGE_AGAIN):
+        reasons = {str(row["trace_id"]): f"{row['rule']}: {row['reason']}" for row in rows}
+    dropped = list(read_traces(folder / "dropped.parquet")) if reasons else []
+    return Curated(list(read_traces(folder / "kept.parquet")), dropped, reasons)
+
+
+def _in_order(curated: Curated, traces: Sequence[Trace]) -> list[Trace]:
+    """Kept and dropped traces in the order of the run's data, so that the first ones are no choice of curation's."""
+    places = {trace.id: place for place, trace in enumerate(traces)}
+    return sorted([*curated.kept, *curated.dropped], key=lambda trace: places.get(trace.id, len(places)))
+
+
+def _manifest(run: Path, manifest: Mapping[str, Any]) -> Manifest:
+    stages = manifest["stages"]
+    newest: Mapping[str, Any] = next(reversed(stages.values()), {})
+    return Manifest(
+        stages=[StageRow(name=name, seconds=stage["seconds"]) for name, stage in stages.items()],
+        versions=newest.get("versions", {}),
+        device=str(newest.get("machine", {}).get("platform", "")),
+        recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
+    )
+
+
+def _has(manifest: Mapping[str, Any], stage: str) -> bool:
+    return stage in manifest["stages"]
+
+
+def _last_step(run: Path, manifest: Mapping[str, Any]) -> int:
+    """Updates of all trainings that made the evaluated model, at least one: 0 is the base."""
+    stages = manifest["stages"]
+    trained = stages.get("evaluate", {}).get("inputs", {}).get("trained")
+    made_by = next((name for name, stage in stages.items() if stage["key"] == trained), None)
+    # rounds after the one that was kept have trained, too
+    names = [name for name in stages if name.split("-")[0] in ("train", "rl") and _round(name) <= _round(made_by)]
+    steps = [
+        max((int(at.name.removeprefix("step-")) for at in (run / name / "checkpoints").glob("step-*[0-9]")), default=0)
+        for name in names
+    ]
+    return max(1, sum(steps))
+
+
+def _round(stage: str | None) -> float:
+    """The round that a stage belongs to, by its name; endless where no stage is named."""
+    if stage is None:
+        return math.inf
+    number = stage.rpartition("-")[2]
+    return int(number) if number.isdigit() else 1
+
+
+def _step(name: str, last: int) -> int:
+    """The update of a model's name in the tables: `trained` is the last checkpoint."""
+    return last if name == "trained" else int(name.removeprefix("step-"))

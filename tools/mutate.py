@@ -2,6 +2,7 @@
 
     pip install "mutmut>=3.8,<3.9"
     python tools/mutate.py objectives --out /tmp/objectives.json
+    python tools/mutate.py objectives --out /tmp/half.json --part 1/2     # and 2/2 beside it
     python tools/mutate.py objectives --out /tmp/again.json --again /tmp/objectives.json     # those that survived
 
 mutmut makes the mutants, each a function with one thing changed, in a copy of the tree. They are run here and not by
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--slow", type=float, default=2.0, help="leave out tests of more seconds of CPU")
     parser.add_argument("--minutes", type=float, default=math.inf, help="try mutants in random order for so long")
     parser.add_argument("--seed", type=int, default=0, help="of that order: another one tries another sample")
+    parser.add_argument("--part", type=part, default=(1, 1), help="K/N: every Nth mutant from the Kth on")
     args = parser.parse_args()
     room, out = ROOMS[args.room], args.out.resolve()
     earlier = json.loads(args.again.read_text()) if args.again else []
@@ -94,10 +96,21 @@ def main() -> None:
         work = Path(folder) / "titer"
         mutants = [one for one in make(work, room.files) if not args.again or one.name in only]
         random.Random(args.seed).shuffle(mutants)
+        first, parts = args.part
+        mutants = mutants[first - 1 :: parts]
         os.chdir(work)
         sys.path.insert(0, str(work / "src"))
         tests = [f"tests/{one}" for one in room.tests]
         pytest.main(["-q", "-p", "no:xdist", *tests], plugins=[Trials(mutants, out, args.slow, 60 * args.minutes)])
+
+
+def part(text: str) -> tuple[int, int]:
+    """The two numbers of "K/N"."""
+    first, _, parts = text.partition("/")
+    found = int(first), int(parts)
+    if not 1 <= found[0] <= found[1]:
+        raise ValueError(text)
+    return found
 
 
 def make(work: Path, files: Sequence[str]) -> list[Mutant]:

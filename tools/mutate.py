@@ -8,7 +8,8 @@
 mutmut makes the mutants, each a function with one thing changed, in a copy of the tree. They are run here and not by
 mutmut, because it collects the tests anew for each: here they are collected once, and for every mutant a fork of that
 process runs the tests that reach the changed function, shortest first, until one fails. Prints each survivor as a diff.
-A mutant that runs for ever counts as killed; one that only words an error otherwise is not tried ("message").
+A mutant that runs for ever, or ends its process, is neither killed nor survived ("ended"); one that only words an error
+otherwise is not tried ("message").
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ class Trials:
             set_mutant_under_test(name)
             return any(fails(item, after) for item, after in zip(items, [*items[1:], None], strict=True))
 
-        return {0: "survived", 1: "killed"}.get(self._forked(run, limit), "killed")
+        return {0: "survived", 1: "killed"}.get(self._forked(run, limit), "ended")
 
     def _forked(self, work: Callable[[], bool], seconds: float) -> int:
         """0 or 1 as `work` says, in a fork of this process; 1000 and the signal where one ended it."""

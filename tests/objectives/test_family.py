@@ -55,21 +55,20 @@ def test_by_hand(spec: str, p: float, f: float | None, w: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "fields", "w"),
+    ("spec", "fields", "f", "w"),
     [
-        ("eaft", {"top_entropy_N": torch.tensor([0.4])}, 0.4),
-        ("deft", {"collision_N": torch.tensor([0.5])}, 0.5),  # .25 ** .5
-        ("iw", {"trace_N": torch.tensor([3.0])}, 3.0),
-        ("asft:0.05", {}, 0.25),
+        ("eaft", {"top_entropy_N": torch.tensor([0.4])}, 0.4 * math.log(4), 0.4),
+        ("deft", {"collision_N": torch.tensor([0.5])}, 1.0, 0.5),  # .25 ** .5
+        ("iw", {"trace_N": torch.tensor([3.0])}, 3.0 * math.log(4), 3.0),
+        ("asft:0.05", {}, -0.25, 0.25),
     ],
 )
-def test_weights_that_need_more_than_p(spec: str, fields: dict[str, torch.Tensor], w: float) -> None:
+def test_what_needs_more_than_p(spec: str, fields: dict[str, torch.Tensor], f: float, w: float) -> None:
     found = objective(spec)
     assert found.needs == frozenset(fields)
     at = stats(torch.tensor([0.25]), **fields)
     assert found.weight(at).item() == pytest.approx(w)
-    if spec in {"eaft", "iw"}:
-        assert found.value(at).item() == pytest.approx(w * math.log(4))
+    assert found.value(at).item() == pytest.approx(f)
 
 
 def test_nothing_is_lost_at_the_ends() -> None:
@@ -97,6 +96,7 @@ def test_nothing_is_lost_at_the_ends() -> None:
         ("0.3*nll + 0.7*dft", "0.3*nll+0.7*p"),
         ("0.7*p+0.3*nll", "0.3*nll+0.7*p"),
         ("p+DFT", "2*p"),
+        ("1e+1*p+nll", "10*p+nll"),
         ("nll@p>=0", "nll"),
         ("p@p<=1", "p"),
         ("nll@p<=0.9@p>=0.2", "nll@p>=0.2@p<=0.9"),
@@ -122,6 +122,15 @@ def test_a_name_says_what_bounds_there_are() -> None:
 def test_two_bounds_cut_on_both_sides() -> None:
     at = stats(torch.tensor([0.1, 0.2, 0.5, 0.9, 0.95]))
     assert objective("nll@p>=0.15@p<=0.92").weight(at).tolist() == [0, 1, 1, 1, 0]
+
+
+def test_a_bound_counts_itself() -> None:
+    at = stats(torch.tensor([0.25, 0.5], dtype=torch.float64))
+    assert family.within(family.nll(), 0.25, 0.5).weight(at).tolist() == [1, 1]
+
+
+def test_a_mixture_has_its_parts_divergence() -> None:
+    assert objective("0.5*asft:0.1+2*nll+2*asft:0.2").divergence == pytest.approx(0.45)
 
 
 def test_a_name_with_a_quantile_stays_until_it_is_cut() -> None:
@@ -187,6 +196,6 @@ def test_quantiles_are_named() -> None:
 
 def test_anybodys_function_of_p() -> None:
     found = family.of_function("root", lambda p: -2 * p.sqrt())
-    assert isinstance(found, Objective)
+    assert isinstance(found, Objective) and found.name == "root"
     torch.testing.assert_close(found.weight(stats(P)), P.sqrt())
     torch.testing.assert_close(found.value(stats(P)), -2 * P.sqrt())

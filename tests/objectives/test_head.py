@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -109,6 +109,11 @@ def check(
     torch.testing.assert_close(found.value_N.double(), value_N.detach(), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.weight_N.double(), weight_N.detach(), rtol=1e-4, atol=1e-4)
     assert found.loss.item() == pytest.approx(factor * value_N.sum().item(), rel=1e-4, abs=1e-4)
+    bias64_V = None if bias_V is None else bias_V.detach().double()
+    z_NV = logits(hidden_ND.detach().double(), Head(weight_VD.detach().double(), bias64_V, one.scale, one.softcap))
+    ahead_N = z_NV.gather(1, targets_N[:, None]).squeeze(1) - z_NV.scatter(1, targets_N[:, None], -math.inf).amax(1)
+    clear_N = ahead_N.abs() > 1e-3
+    assert torch.equal(found.hit_N[clear_N], ahead_N[clear_N] > 0)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -120,7 +125,7 @@ def test_gradients_are_those_of_whole_logits(spec: str, dtype: torch.dtype) -> N
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("factor", [0.5, 0.1])
 def test_a_factor_is_the_loss_multiplied(spec: str, factor: float) -> None:
-    check(37, 24, 101, spec, dtype=torch.float32, factor=factor, bias=True, softcap=10.0)
+    check(37, 24, 101, spec, dtype=torch.float32, factor=factor, bias=True, scale=0.4, softcap=10.0)
 
 
 @given(
@@ -133,6 +138,7 @@ def test_a_factor_is_the_loss_multiplied(spec: str, factor: float) -> None:
     st.sampled_from([None, 5.0, 30.0]),
     st.integers(0, 1000),
 )
+@example(1, 1, 2, "asft:0.05", True, 3.0, None, 346)  # both distributions near one token
 @settings(max_examples=120, deadline=None)
 def test_any_shape(
     count: int, width: int, vocabulary: int, spec: str, bias: bool, scale: float, softcap: float | None, seed: int
@@ -218,6 +224,24 @@ def test_extreme_logits_keep_their_digits() -> None:
     found = score_hidden(hidden_ND, torch.tensor([0, 0, 0]), Head(torch.tensor([[1.0], [-1.0]])), objective("nll"))
     torch.testing.assert_close(found.logp_N, torch.tensor([0.0, -600.0, -math.log(2)]))
     assert found.entropy_N.tolist() == pytest.approx([0.0, 0.0, math.log(2)]) and found.hit_N.tolist() == [1, 0, 1]
+
+
+def test_p_near_one_keeps_its_digits() -> None:
+    """1 − p = 2e-9, which 1 less a float32 p does not know."""
+    one = Head(torch.tensor([[1.0], [-1.0]]))
+    found = score_hidden(torch.tensor([[10.0]]), torch.tensor([0]), one, objective("nll"))
+    torch.testing.assert_close(found.logp_N, torch.tensor([-math.log1p(math.exp(-20))]), rtol=1e-5, atol=0.0)
+
+
+def test_tokens_weigh_one_where_nothing_else_is_said() -> None:
+    torch.manual_seed(3)
+    hidden_ND, weight_VD, targets_N = torch.randn(9, 4), torch.randn(30, 4), torch.randint(30, (9,))
+    base, f = Base(torch.randn(9, 4), Head(torch.randn(30, 4))), objective("asft:0.5")
+    plain = score_hidden(hidden_ND, targets_N, Head(weight_VD), f, base=base)
+    ones = score_hidden(hidden_ND, targets_N, Head(weight_VD), f, base=base, token_weight_N=torch.ones(9))
+    torch.testing.assert_close(plain.value_N, ones.value_N)
+    whole = score_logits(hidden_ND @ weight_VD.t(), targets_N, objective("p"))
+    torch.testing.assert_close(whole.loss, whole.value_N.sum())
 
 
 @pytest.mark.parametrize("bias", [False, True])

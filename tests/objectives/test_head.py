@@ -62,12 +62,17 @@ def reference(
         kl_N = (theirs.exp() * (theirs - z_NV.log_softmax(1))).sum(1) * token_N * f.divergence
         loss, value_N = loss + kl_N.sum(), value_N + kl_N
     slope_NV, *grads = torch.autograd.grad(loss, [z_NV, *leaves])
-    # a rounding of the logits, too, goes through the weight: with p^10 ten times over
-    still = TokenStats(*(None if x is None else x.detach() for x in found))
-    less_N = f.weight(still._replace(logp_N=still.logp_N - 1e-4))
-    steep_N = (less_N * token_N - weight_N).abs() / 1e-4 * z_NV.detach().abs().amax(1)
-    pull_NV = z_NV.detach().softmax(1) - torch.nn.functional.one_hot(targets_N, z_NV.shape[1])
-    size_NV = (slope_NV.abs() + steep_N[:, None] * pull_NV.abs()) * one.scale
+    summed_NV = slope_NV.abs()
+    # a rounding of the logits, too, goes through the weight (with p^10 ten times over) and through the softmax
+    moving_NV = z_NV.detach().requires_grad_()
+    moved_N = f.weight(stats(moving_NV, targets_N, trace_N.double())) * token_N
+    steep_NV = torch.autograd.grad(moved_N.sum(), moving_NV)[0] if moved_N.requires_grad else torch.zeros_like(z_NV)
+    p_NV = z_NV.detach().softmax(1)
+    if f.divergence:  # whose slope is p less the base's
+        summed_NV = summed_NV + f.divergence * token_N[:, None] * (p_NV + theirs.exp())
+    pull_NV = p_NV - torch.nn.functional.one_hot(targets_N, z_NV.shape[1])
+    moved_NV = steep_NV.abs().sum(1, keepdim=True) * pull_NV.abs() + weight_N[:, None] * p_NV * (1 - p_NV)
+    size_NV = (summed_NV + moved_NV * z_NV.detach().abs().amax(1, keepdim=True)) * one.scale
     terms = [size_NV @ leaves[1].abs(), size_NV.t() @ leaves[0].abs(), size_NV.sum(0)]
     return found, value_N, weight_N, list(zip(grads, terms, strict=False))
 
@@ -139,6 +144,10 @@ def test_a_factor_is_the_loss_multiplied(spec: str, factor: float) -> None:
     st.integers(0, 1000),
 )
 @example(1, 1, 2, "asft:0.05", True, 3.0, None, 346)  # both distributions near one token
+@example(2, 2, 2, "nll", True, 3.0, None, 94)  # a sum that cancels to a hundredth
+@example(1, 1, 101, "asft:0.05", False, 0.25, 30.0, 305)
+@example(1, 1, 121, "asft:0.05", False, 0.25, None, 979)  # −p and the divergence cancel
+@example(1, 1, 45, "deft", True, 3.0, 30.0, 45)
 @settings(max_examples=120, deadline=None)
 def test_any_shape(
     count: int, width: int, vocabulary: int, spec: str, bias: bool, scale: float, softcap: float | None, seed: int

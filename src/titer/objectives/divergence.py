@@ -50,7 +50,9 @@ class _Divergence(torch.autograd.Function):
             ours, theirs = _logits(scaled_nD, head), _logits(base.hidden_ND[part].float() * base.head.scale, base.head)
             log_p, log_base = ours.log_softmax(1), theirs.log_softmax(1)
             value_N[part] = weight_N[part] * (log_base.exp() * (log_base - log_p)).sum(1)
-            grad_nV = _difference(log_p.exp_(), log_base.exp_()).mul_(weight_N[part, None])
+            # exp(log p) has as few digits as log p is large
+            p_nV, q_nV = torch.softmax(ours, 1, out=log_p), torch.softmax(theirs, 1, out=log_base)
+            grad_nV = _difference(p_nV, q_nV).mul_(weight_N[part, None])
             if softcap is not None:
                 grad_nV *= 1 - (ours / softcap).square()
             if grads[0] is not None:

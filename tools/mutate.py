@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("room", choices=ROOMS)
     parser.add_argument("--out", type=Path, required=True, help="where the results go, as JSON")
-    parser.add_argument("--again", type=Path, help="results of an earlier run: only its survivors")
+    parser.add_argument("--again", type=Path, help="results of an earlier run: only what it did not kill")
     parser.add_argument("--slow", type=float, default=2.0, help="leave out tests of more seconds of CPU")
     parser.add_argument("--minutes", type=float, default=math.inf, help="try mutants in random order for so long")
     parser.add_argument("--seed", type=int, default=0, help="of that order: another one tries another sample")
@@ -92,7 +92,7 @@ def main() -> None:
     args = parser.parse_args()
     room, out = ROOMS[args.room], args.out.resolve()
     earlier = json.loads(args.again.read_text()) if args.again else []
-    only = {one["name"] for one in earlier if one["status"] in ("survived", "no test")}
+    only = {one["name"] for one in earlier if one["status"] in ("survived", "no test", "ended")}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder) / "titer"
         mutants = [one for one in make(work, room.files) if not args.again or one.name in only]
@@ -174,7 +174,7 @@ class Trials:
         if rewords(mutant.diff):
             return "message"
         quick = [(seconds, index) for seconds, index in reach if seconds <= self.slow]
-        limit = 5.0 + 3 * sum(seconds for seconds, _ in quick)
+        limit = 15.0 + 3 * sum(seconds for seconds, _ in quick)
         return self._tried(mutant.name, [items[index] for _, index in quick], limit) if quick else "no test"
 
     def _tried(self, name: str, items: Sequence[pytest.Item], limit: float) -> str:
@@ -204,9 +204,11 @@ class Trials:
 
 
 def without_shrinking() -> None:
-    """Examples that fail are not made smaller: that they fail is enough."""
+    """Examples that fail are not made smaller, nor others looked for: that one fails is enough."""
     phases = (Phase.explicit, Phase.generate)
-    settings.register_profile("mutate", deadline=None, phases=phases, database=None, derandomize=True)
+    settings.register_profile(
+        "mutate", deadline=None, phases=phases, database=None, derandomize=True, report_multiple_bugs=False
+    )
     settings.load_profile("mutate")
 
 

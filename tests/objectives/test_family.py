@@ -154,6 +154,7 @@ def test_a_name_is_a_spec(spec: str) -> None:
     [
         ("nlll", "did you mean 'nll'"),
         ("powr:10", "did you mean 'power'"),
+        ("zzz", "unknown objective 'zzz'"),
         ("power", "needs a number"),
         ("power:0", "its limit at 0 is nll"),
         ("power:-2", "not above 0"),

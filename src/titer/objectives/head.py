@@ -33,7 +33,7 @@ FEWEST_BYTES, MOST_BYTES = 1 << 26, 1 << 28  # of logits that are held at a time
 BYTES_PER_TOKEN, SHARE_OF_WEIGHT = 5 << 15, 0.25
 FEWEST = 96  # tokens of a chunk, however large the vocabulary: fewer make slow products
 # of a token's share of the gradient, below which it is none: products of denormal numbers (below 1e-38), which p^10
-# soon comes to, take some processors tens of times as long, and no optimizer's step could tell
+# soon comes to, take some processors tens of times as long, and beside any other token such a share is lost in rounding
 LEAST_SHARE = 2.0**-100
 
 

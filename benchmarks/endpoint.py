@@ -30,8 +30,8 @@ from titer.models import load_model
 from titer.recipe import LabData, Train
 from titer.records.results import Interval
 from titer.reproduce import stored
-from titer.reproduce.repetition import EPOCHS, MOST_EPOCHS, SAMPLES
-from titer.reproduce.repetition_arm import BATCH
+from titer.reproduce.findings.repetition.arm import BATCH
+from titer.reproduce.findings.repetition.claims import EPOCHS, MOST_EPOCHS, SAMPLES
 from titer.reproduce.verdict import interval
 from titer.train import encode_all, loop, train
 

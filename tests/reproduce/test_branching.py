@@ -11,8 +11,17 @@ import pytest
 
 from titer.lab.tasks import held_out, items
 from titer.records import read_problems, read_traces
-from titer.reproduce.branching import ARMS, CLAIMS, EXPERIMENT, MATCHED, Settings, Taught, completion_tokens, teach
 from titer.reproduce.engine import run_experiment
+from titer.reproduce.findings.branching import (
+    ARMS,
+    CLAIMS,
+    EXPERIMENT,
+    MATCHED,
+    Settings,
+    Taught,
+    completion_tokens,
+    teach,
+)
 from titer.traces import cue_share
 
 TINY = Settings(

@@ -14,7 +14,8 @@ from titer.lab import build as lab_build
 from titer.lab.tasks import held_out
 from titer.objectives import objective
 from titer.records import read_problems, read_traces
-from titer.reproduce.continuum import (
+from titer.reproduce.engine import run_experiment
+from titer.reproduce.findings.continuum import (
     ARMS,
     CLAIMS,
     EXPERIMENT,
@@ -27,7 +28,6 @@ from titer.reproduce.continuum import (
     lesson,
     mixture,
 )
-from titer.reproduce.engine import run_experiment
 
 TINY = Settings(pretraining=2, updates=4, batch_size=8, problems=2, samples=1, max_tokens=8)
 

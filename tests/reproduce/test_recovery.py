@@ -13,7 +13,7 @@ from titer.dynamics import AxisCurves, curve_of_rates
 from titer.lab.tasks import items
 from titer.lab.teachers import explain
 from titer.reproduce.experiment import find
-from titer.reproduce.recovery_arm import (
+from titer.reproduce.findings.recovery.arm import (
     ARMS,
     WEAK,
     Settings,

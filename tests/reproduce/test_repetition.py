@@ -10,8 +10,8 @@ import pytest
 from titer.lab.tasks import items
 from titer.reproduce.engine import run_experiment
 from titer.reproduce.experiment import Map
-from titer.reproduce.repetition import BUDGET, CELLS, CLAIMS, EPOCHS, EXPERIMENT, PLANNED, SAMPLES
-from titer.reproduce.repetition_arm import TASK, Cell, Settings, chosen, losses_under, missed, training
+from titer.reproduce.findings.repetition.arm import TASK, Cell, Settings, chosen, losses_under, missed, training
+from titer.reproduce.findings.repetition.claims import BUDGET, CELLS, CLAIMS, EPOCHS, EXPERIMENT, PLANNED, SAMPLES
 from titer.verify import grade_many
 
 TINY = Settings(pool=8, batch_size=4, problems=2, samples=1, held_out_traces=2, max_tokens=8)

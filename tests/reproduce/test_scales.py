@@ -12,10 +12,15 @@ from titer.errors import InputError
 from titer.lab import build as lab_build
 from titer.models import load_model, locate
 from titer.records import read_rollouts
-from titer.reproduce import NAMES, branching, continuum, recovery_arm, repetition_arm, stages_arm
+from titer.reproduce import NAMES
 from titer.reproduce.bases import TAUGHT, teach
 from titer.reproduce.engine import folder_of, run_experiment
 from titer.reproduce.experiment import find
+from titer.reproduce.findings import branching, continuum
+from titer.reproduce.findings.recovery import arm as recovery_arm
+from titer.reproduce.findings.repetition import arm as repetition_arm
+from titer.reproduce.findings.stages import settings as stages_settings
+from titer.reproduce.findings.stages import student
 
 FOLDER = locate("lab")
 
@@ -67,7 +72,7 @@ def test_a_model_goes_on_from_what_it_knows(tmp_path: Path) -> None:
 
 
 def test_arms_start_from_the_taught_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (branching, recovery_arm, repetition_arm, stages_arm):
+    for module in (branching, recovery_arm, repetition_arm, student):
         monkeypatch.setattr(module, "fine_tune", stop_at)
     taught, arm = str(tmp_path / TAUGHT / "model"), tmp_path / "arm-seed-0"
     other = {"model": FOLDER, "teaching": 1}
@@ -81,7 +86,7 @@ def test_arms_start_from_the_taught_model(tmp_path: Path, monkeypatch: pytest.Mo
         cell = repetition_arm.Cell("short", 1, 4)
         repetition_arm.run_cell(cell, 0, repetition_arm.Settings(pool=4)._asdict() | other, arm)
     with pytest.raises(Started, match=taught):
-        stages_arm.warm_up(stages_arm.Settings(warm_updates=1)._replace(**other), arm)
+        student.warm_up(stages_settings.Settings(warm_updates=1)._replace(**other), arm)
 
 
 def test_students_and_the_weak_base_are_made_from_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

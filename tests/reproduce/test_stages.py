@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from titer.reproduce.experiment import find
-from titer.reproduce.stages_arm import ARMS, BRIDGES, STUDENT, Arm, Settings, lesson_items, run_arm, warm_up
+from titer.reproduce.findings.stages.arm import run_arm
+from titer.reproduce.findings.stages.settings import ARMS, BRIDGES, STUDENT, Settings
+from titer.reproduce.findings.stages.spending import Arm, lesson_items
+from titer.reproduce.findings.stages.student import warm_up
 
 SMALL = Settings(
     warm_updates=3, problems=6, budget=16_000, batch_size=4, prompts=2, samples=4, max_tokens=48, held_out=4

@@ -2,7 +2,7 @@
 
     EXPERIMENT = Experiment(name="branching", module=__name__, arms=("a", "b"), settings={}, job=job, claims=(…,))
 
-A finding is one module with an EXPERIMENT in it, and one name in NAMES.
+A finding is one module or folder of `findings` with an EXPERIMENT in it, and one name in NAMES.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Experiment:
 def find(name: str) -> Experiment:
     """The reproduction of that name. Raises InputError for an unknown one."""
     check_name(name)
-    experiment: Experiment = import_module(f"titer.reproduce.{name}").EXPERIMENT
+    experiment: Experiment = import_module(f"titer.reproduce.findings.{name}").EXPERIMENT
     return experiment
 
 

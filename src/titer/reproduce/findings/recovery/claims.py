@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.reproduce.experiment import Claim, Experiment, Measures, versus
-from titer.reproduce.recovery_arm import ARMS, SCALES, WEAK, Settings, prepare_weak, run_arm
+from titer.reproduce.findings.recovery.arm import ARMS, SCALES, WEAK, Settings, prepare_weak, run_arm
 from titer.reproduce.verdict import Direction
 
 DIP = "Qwen3-4B, MATH500: 70.8 at the base, 62.9 at update 20, 86.2 at 640"

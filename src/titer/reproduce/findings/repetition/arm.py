@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.recipe import Data, Evaluate, Plan, Recipe, Train
 from titer.records import Trace
-from titer.reproduce.arms import evaluate, fine_tune
 from titer.reproduce.bases import LAB, base_of
 from titer.reproduce.experiment import Measures
+from titer.reproduce.findings.arms import evaluate, fine_tune
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item

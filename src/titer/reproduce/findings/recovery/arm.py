@@ -22,9 +22,9 @@ from titer.pipeline.data import Suite
 from titer.pipeline.evaluation.judging import axis_curves, halves_of
 from titer.recipe import Evaluate, Train
 from titer.records import Rollout, Trace, read_rollouts
-from titer.reproduce.arms import evaluate, fine_tune
 from titer.reproduce.bases import base_of, teach
 from titer.reproduce.experiment import Measures
+from titer.reproduce.findings.arms import evaluate, fine_tune
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.reproduce.experiment import Claim, Experiment, Map, Measures, versus
-from titer.reproduce.repetition_arm import BASE, SCALES, Cell, Settings, run_cell
+from titer.reproduce.findings.repetition.arm import BASE, SCALES, Cell, Settings, run_cell
 
 KINDS = ("short", "long")
 EPOCHS = (1, 2, 4, 8, 16, 32)

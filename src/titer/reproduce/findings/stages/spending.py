@@ -1,4 +1,8 @@
-"""One arm of the reproduction of finding D: a budget of tokens, spent in one way."""
+"""What an arm may spend its tokens on: measuring, routing, the bridge, SFT, RL and critique.
+
+arm = Arm(0, Settings(), folder)
+arm.sft(arm.traces, arm.left(0.5), "sft")     # arm.spent: the new model, and what it has cost
+"""
 
 from __future__ import annotations
 
@@ -9,75 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from titer.recipe import Bridge, Critique, Evaluate, Measure, Rl, Route, Train
-from titer.records import (
-    Problem,
-    Rollout,
-    Trace,
-    read_problems,
-    read_rollouts,
-    read_traces,
-    without_repeats,
-    write_records,
-)
-from titer.reproduce.arms import evaluate, fine_tune
-from titer.reproduce.bases import base_of, tokenizer_of
+from titer.records import Problem, Rollout, Trace, read_problems, read_rollouts, read_traces, write_records
+from titer.reproduce.bases import tokenizer_of
 from titer.reproduce.experiment import Measures
+from titer.reproduce.findings.arms import evaluate, fine_tune
+from titer.reproduce.findings.stages.settings import IN_DOMAIN, STUDENT, Settings
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
 
-BASE, STUDENT = "base", "student"
-ARMS = ("sft", "rl", "sft-rl", "routed", "routed-bridge", "routed-bridge-critique", "opposite")
-BRIDGES = {
-    "raw": "as they are",
-    "pruned": "pruned",
-    "scaffold": "as scaffolds",
-    "best": "as the bridge's choice",
-}
-REFILLED = 0.3  # groups of RL drawn in place of others, as the pilot had them
 TEACHERS = ("convergent", "divergent")
-IN_DOMAIN, OUT_OF_DOMAIN = ("countdown3", "countdown4"), ("ordered", "subset")
-
-
-class Settings(NamedTuple):
-    """How large the experiment is."""
-
-    warm_updates: int = 150
-    """Updates of the convergent teacher that make the student."""
-    problems: int = 75
-    """Training problems of each task."""
-    branch_rate: float = 0.35
-    """Chance of a dead branch before a step, in the traces of the divergent teacher: one in two."""
-    budget: int = 300_000
-    """Tokens through training, prompts included, and tokens sampled, together."""
-    batch_size: int = 16
-    """Traces in one update of SFT."""
-    sft_rate: float = 3e-4
-    """Peak learning rate of SFT."""
-    rl_rate: float = 1e-4
-    """Learning rate of RL."""
-    prompts: int = 8
-    """Problems in one update of RL."""
-    samples: int = 8
-    """Rollouts of each."""
-    max_tokens: int = 160
-    """Longest rollout."""
-    held_out: int = 80
-    """Held-out problems of each task in the domain; half as many of each outside of it."""
-    prompt: int = 20
-    """Tokens of a prompt, about."""
-    model: str = "lab"
-    """`lab`, or a pretrained model that is taught the lab's tasks first."""
-    teaching: int = 0
-    """Updates of that."""
-
-
-SCALES = {
-    "smollm2": {
-        "model": "smollm2", "teaching": 300, "warm_updates": 150, "budget": 500_000, "sft_rate": 5e-5,
-        "rl_rate": 5e-6, "max_tokens": 265, "prompt": 46,
-    }
-}  # fmt: skip
+REFILLED = 0.3  # groups of RL drawn in place of others, as the pilot had them
 
 
 class Spent(NamedTuple):
@@ -288,114 +234,6 @@ class Arm:
         """Some of the problems."""
         wanted = set(names)
         return [problem for problem in self.problems if problem.id in wanted]
-
-
-def run_arm(name: str, seed: int, settings: Settings, folder: Path) -> Measures:
-    """Spend the budget as the arm says, and evaluate."""
-    arm = Arm(seed, settings, folder)
-    if name.startswith("hard-"):
-        return learn_hard(arm, name.removeprefix("hard-"))
-    if name == "sft":
-        arm.sft(arm.traces, arm.left(), "sft")
-    elif name == "rl":
-        arm.rl(arm.problems, arm.left(), "rl")
-    elif name == "sft-rl":
-        arm.sft(arm.traces, arm.left(0.5), "sft")
-        arm.rl(arm.problems, arm.left(), "rl")
-    elif name != BASE:
-        routed(arm, "opposite" if name == "opposite" else "bands", *(part in name for part in ("bridge", "critique")))
-    arm.found |= {"sampled_tokens": arm.spent.sampled, "trained_tokens": arm.spent.trained}
-    arm.found["spent"] = arm.spent.tokens / settings.budget
-    return arm.found | score(arm)
-
-
-def routed(arm: Arm, allocation: str, bridge: bool, critique: bool) -> None:
-    """Measure, route, SFT, RL, and what there is of a bridge and a critique."""
-    places = arm.route(arm.measure("measured"), allocation)
-    arm.found |= {f"to_{place}": float(len(names)) for place, names in places.items()}
-    hard = places["bridge"] if bridge else set[str]()
-    lesson = arm.of((places["sft"] | places["rehearsal"]) - hard)
-    if hard:
-        bridged = arm.bridge(arm.of(hard)) / "bridged.jsonl"
-        lesson += list(read_traces(bridged)) if bridged.stat().st_size else []
-    arm.sft(lesson, arm.left(0.35 if critique else 0.5), "sft")
-    rl = arm.rl(arm.those(places["rl"]), arm.left(0.6 if critique else 1.0), "rl")
-    if critique:
-        lessons = arm.critique(rl) if rl else []
-        arm.sft(without_repeats([*lesson, *lessons]), arm.left(), "sft-again")
-
-
-def learn_hard(arm: Arm, kind: str) -> Measures:
-    """SFT on the hard traces alone, raw or as one kind of candidate, for equal updates of the same problems' traces."""
-    places = arm.route(arm.measure("measured"), "bands")
-    hard = arm.of(places["bridge"])
-    folder = arm.bridge(hard)
-    rows = accepted(folder)
-    # problems of which every kind has a candidate: the arms differ in nothing else
-    shared = set.intersection(*(set(rows.get(name, {})) for name in ("pruned", "scaffold")))
-    best = {trace.meta["bridged_from"]: trace for trace in read_traces(folder / "bridged.jsonl")} if shared else {}
-    chosen = {"raw": {trace.id: trace for trace in hard}, "best": best, **rows}[kind]
-    traces = [chosen[name] for name in sorted(shared)]
-    arm.found["hard_traces"] = float(len(traces))
-    arm.sft(traces, arm.settings.batch_size * 60 * arm.mean_length(traces) if traces else 0, "sft")
-    problems = arm.those({trace.problem_id for trace in traces}) or arm.those(places["bridge"])
-    sampled = Evaluate(samples=8, temperature=1.0, top_p=1.0, max_tokens=arm.settings.max_tokens)
-    (found,) = evaluate(arm.spent.model, {"hard": problems}, sampled, seed=arm.seed, folder=arm.folder / "hard-after")
-    return arm.found | {"hard_accuracy": found.accuracy.mid, "hard_pass_8": found.pass_at[8]}
-
-
-def accepted(folder: Path) -> dict[str, dict[str, Trace]]:
-    """The accepted candidates of a bridge by kind, then by the id of the raw trace."""
-    from titer.store import read_table
-
-    rows = [row for row in read_table(folder / "candidates.parquet") if row["accepted"]]
-    traces = {trace.id: trace for trace in read_traces(folder / "candidates.jsonl")} if rows else {}
-    found: dict[str, dict[str, Trace]] = {}
-    for row in rows:
-        found.setdefault(row["kind"], {})[row["trace_id"]] = traces[row["candidate"]]
-    return found
-
-
-def score(arm: Arm) -> Measures:
-    """Accuracy and pass@8 on held-out problems, in the domain and outside of it."""
-    from titer.lab.tasks import items
-
-    settings = arm.settings
-    sizes = {
-        **dict.fromkeys(IN_DOMAIN, settings.held_out),
-        **dict.fromkeys(OUT_OF_DOMAIN, settings.held_out // 2),
-    }
-    suites = {
-        task: [item.problem for item in items(task, count, seed=arm.seed, held=True)] for task, count in sizes.items()
-    }
-    how = Evaluate(samples=8, temperature=1.0, top_p=1.0, max_tokens=settings.max_tokens)
-    found = {
-        one.suite: one for one in evaluate(arm.spent.model, suites, how, seed=arm.seed, folder=arm.folder / "score")
-    }
-    measures: Measures = {}
-    for domain, tasks in (("in_domain", IN_DOMAIN), ("out_of_domain", OUT_OF_DOMAIN)):
-        measures[f"{domain}_accuracy"] = sum(found[task].accuracy.mid for task in tasks) / len(tasks)
-        measures[f"{domain}_pass_8"] = sum(found[task].pass_at[8] for task in tasks) / len(tasks)
-    measures |= {f"{task}_accuracy": one.accuracy.mid for task, one in found.items()}
-    return measures | {"terminated": sum(one.terminated.mid for one in found.values()) / len(found)}
-
-
-def warm_up(settings: Settings, folder: Path) -> Measures:
-    """Train the student, into `folder/model`, on problems that no seed draws."""
-    from titer.lab.tasks import items
-    from titer.lab.teachers import explain
-
-    # a seed of its own: the arms' seeds count from 0
-    made = [item for task in IN_DOMAIN for item in items(task, settings.warm_updates * 8, seed=1000, held=False)]
-    traces = [explain(item, teacher="convergent", seed=1000) for item in made]
-    how = Train(
-        objective="nll", updates=settings.warm_updates, batch_size=16, learning_rate=1e-3, micro_tokens=2048,
-        probe_samples=0, save_seconds=600,
-    )  # fmt: skip
-    base = base_of(settings, folder.parent)
-    done = fine_tune(base, traces, how, seed=1000, folder=folder / "warm")
-    shutil.copytree(done.checkpoint, folder / "model", dirs_exist_ok=True)
-    return {"updates": settings.warm_updates}
 
 
 def lesson_items(settings: Settings, seed: int) -> list[Item]:

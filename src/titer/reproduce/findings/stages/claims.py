@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from titer.reproduce.experiment import Claim, Experiment, Measures, versus
-from titer.reproduce.stages_arm import ARMS, BASE, BRIDGES, SCALES, STUDENT, Settings, run_arm, warm_up
+from titer.reproduce.findings.stages.arm import run_arm
+from titer.reproduce.findings.stages.settings import ARMS, BASE, BRIDGES, SCALES, STUDENT, Settings
+from titer.reproduce.findings.stages.student import warm_up
 
 PASS_1, PASS_8, OUTSIDE = "in_domain_accuracy", "in_domain_pass_8", "out_of_domain_accuracy"
 WHOLE = "Qwen2.5-0.5B-Instruct, mean of five sets: base 39.38, GRPO only 44.05, the method 49.69"

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.recipe import Data, Evaluate, Recipe, Train
 from titer.records import Problem, Trace
-from titer.reproduce.arms import evaluate, fine_tune
 from titer.reproduce.bases import phase_of, start_of
 from titer.reproduce.experiment import Claim, Experiment, Measures, versus
+from titer.reproduce.findings.arms import evaluate, fine_tune
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item

@@ -19,9 +19,9 @@ from typing import Any, Literal, NamedTuple
 from titer.recipe import Evaluate, Train
 from titer.records import Trace
 from titer.records.results import SuiteSummary
-from titer.reproduce.arms import evaluate, fine_tune
 from titer.reproduce.bases import base_of, tokenizer_of
 from titer.reproduce.experiment import Claim, Experiment, Measures, versus
+from titer.reproduce.findings.arms import evaluate, fine_tune
 from titer.traces import cue_share, curate
 from titer.traces.probes import delete_steps
 

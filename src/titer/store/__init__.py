@@ -1,7 +1,7 @@
 """The run directory: stages, manifest, tables, atomic writes."""
 
 from titer.store.atomic import append_line, publish, write_json, write_text
-from titer.store.mirror import Mirror
+from titer.store.mirror import Mirror, fetched
 from titer.store.run import Run, content_hash, file_hash, read_manifest, versions
 from titer.store.tables import STAGE_AGAIN, read_table, write_table
 
@@ -11,6 +11,7 @@ __all__ = [
     "Run",
     "append_line",
     "content_hash",
+    "fetched",
     "file_hash",
     "publish",
     "read_manifest",

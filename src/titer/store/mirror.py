@@ -144,6 +144,20 @@ class Mirror:
         return system, str(root).rstrip("/")
 
 
+def fetched(place: str | Path, said: Callable[[str], None] = lambda _: None) -> tuple[Path, Mirror | None]:
+    """The folder of a run on this machine, and its mirror where `place` is an address: what is finished there is
+    fetched first, with a line each to `said`. A path of this machine is returned as it is, made or not.
+
+    Raises InputError where the address cannot be read.
+    """
+    mirror = Mirror.of(place)
+    if mirror is None:
+        return Path(place), None
+    mirror.local.mkdir(parents=True, exist_ok=True)
+    mirror.fetch(said)
+    return mirror.local, mirror
+
+
 def _there(url: str) -> Any:
     import fsspec
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from titer.errors import InputError, reading
 from titer.store.atomic import publish, sync_folder, write_json, write_text
-from titer.store.mirror import Mirror
+from titer.store.mirror import Mirror, fetched
 
 FORMAT = 1
 STAGE = "stage.json"  # in each stage's folder: what made it
@@ -76,11 +76,7 @@ class Run:
         is finished there, and puts each stage there when it is finished. Raises InputError when the folder holds
         something else than a run, and for an address that cannot be read.
         """
-        mirror = Mirror.of(place)
-        path = mirror.local if mirror else Path(place)
-        if mirror:
-            path.mkdir(parents=True, exist_ok=True)
-            mirror.fetch(said)
+        path, mirror = fetched(place, said)
         if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists() and not _is_run(path):
             raise InputError("not a run directory, and not empty", file=path, remedy="give another --out")
         path.mkdir(parents=True, exist_ok=True)

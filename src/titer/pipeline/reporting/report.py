@@ -23,7 +23,7 @@ from titer.report import (
     moved_rows,
     render,
 )
-from titer.store import Mirror, read_manifest, write_json, write_table, write_text
+from titer.store import fetched, read_manifest, write_json, write_table, write_text
 
 
 def report(run: Path | str) -> dict[str, Any]:
@@ -33,11 +33,7 @@ def report(run: Path | str) -> dict[str, Any]:
     Returns the summary. A run at an address is fetched first, and its report put there. Raises InputError when the run
     has not been evaluated yet.
     """
-    mirror = Mirror.of(run)
-    if mirror:
-        mirror.local.mkdir(parents=True, exist_ok=True)
-        mirror.fetch()
-    run = mirror.local if mirror else Path(run)
+    run, mirror = fetched(run)
     data = gather(run)
     if not data.suites:
         raise InputError("has no evaluation yet", file=run, remedy="finish it with `titer run`")

@@ -36,7 +36,7 @@ from titer.report import (
     render_two_runs,
 )
 from titer.rollouts.claim import shown
-from titer.store import Mirror, read_manifest, write_text
+from titer.store import fetched, read_manifest, write_text
 
 A, B = "A", "B"
 UNLIKE: Final = "evaluate both runs on the same problems, with the same data.lab or data.suites and the same seed"
@@ -87,11 +87,7 @@ def two_runs(a: Path | str, b: Path | str) -> TwoRuns:
 
 
 def _finished(place: Path | str) -> _Finished:
-    mirror = Mirror.of(place)
-    if mirror:
-        mirror.local.mkdir(parents=True, exist_ok=True)
-        mirror.fetch()
-    run = mirror.local if mirror else Path(place)
+    run, _ = fetched(place)
     manifest = read_manifest(run)
     rollouts = run / "evaluate" / "rollouts.parquet"
     trained = [row for row in read_rollouts(rollouts) if row.model == "trained"] if rollouts.exists() else []

@@ -28,7 +28,7 @@ from titer.records import Problem, split_thinking
 from titer.stages.rl import grpo
 from titer.stages.rl.groups import Queue
 from titer.stages.rl.grpo import _config
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 from titer.verify import Grader, gym_problems
 
 WARM = 2  # updates that are not counted

@@ -24,7 +24,7 @@ from scipy.special import expit
 from titer.dynamics import AxisCurves, curve_of_rates, judge, read_axis
 from titer.dynamics.axis import MADE_GOOD, PATIENCE, STILL
 from titer.records.results import Label
-from titer.train.schedule import log_grid
+from titer.train.length.schedule import log_grid
 
 Floats = NDArray[np.float64]
 SHAPES = ("level", "gain", "dip and back", "dip and above", "half-way back", "fall", "rise and fall")

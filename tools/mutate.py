@@ -61,7 +61,11 @@ ROOMS = {
     ),
     "solve-rate": Room(tuple(f"measure/{name}.py" for name in ("bands", "stopping", "chooser", "prior")), ("measure",)),
     "grading": Room(
-        tuple(f"verify/{n}.py" for n in ("table", "answers", "exact", "choice", "countdown", "refusal", "mathematics")),
+        (
+            "verify/table.py",
+            "verify/answers.py",
+            *(f"verify/verifiers/{n}.py" for n in ("exact", "choice", "countdown", "refusal", "mathematics")),
+        ),
         tuple(f"verify/test_verify_{name}.py" for name in ("answers", "mathematics", "countdown", "rules")),
     ),
     "scores": Room(

@@ -13,7 +13,7 @@ from chat_server import chat, serving
 from titer import verbs
 from titer.errors import InputError
 from titer.evaluate.refusals import Answer, RuleJudge, label_thinking, read_refusal
-from titer.verify.refusal import label_refusal
+from titer.verify.verifiers.refusal import label_refusal
 
 LIST = "\n1. Turn it off.\n2. Turn it on again.\n"
 

@@ -305,7 +305,7 @@ def _routed(data: bytes, work: Path) -> object:
 
 
 def _log(path: Path) -> object:
-    from titer.train.state import Log, read_log, read_probes
+    from titer.train.disk.state import Log, read_log, read_probes
 
     read_log(path)
     Log(path, keep_before=3, writes=True)
@@ -314,7 +314,7 @@ def _log(path: Path) -> object:
 
 
 def _stop(data: bytes, work: Path) -> object:
-    from titer.train.state import read_stop
+    from titer.train.disk.state import read_stop
 
     (work / "endpoint.json").write_bytes(data)
     return read_stop(work)

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from titer.errors import InputError
 from titer.models import add_lora, as_folder, describe_model, load_model, locate
 from titer.recipe import Lora
-from titer.train.state import load_state, save_state
+from titer.train.disk.state import load_state, save_state
 
 
 class Touches:

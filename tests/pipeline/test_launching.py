@@ -13,7 +13,7 @@ from titer.lab import make_lab
 from titer.pipeline.training.launching import command_of, configuration
 from titer.pipeline.training.train import train_model
 from titer.recipe import LabData, Recipe, Train, load_recipe
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 
 TORCHRUN = "torchrun --standalone --nproc_per_node 2"
 

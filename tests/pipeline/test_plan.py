@@ -20,7 +20,7 @@ from titer.recipe import Train, parse_recipe
 from titer.records import Trace, read_traces
 from titer.store import read_manifest, read_table
 from titer.train import unique_samples
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 
 TRAIN: dict[str, Any] = {"updates": 4, "batch_size": 4, "micro_tokens": 1024, "probe_samples": 0, "objective": "nll"}
 

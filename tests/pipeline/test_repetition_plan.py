@@ -22,7 +22,7 @@ from titer.recipe import Plan, Recipe, Train, parse_recipe
 from titer.records import read_traces
 from titer.records.results import Interval
 from titer.train import Probe, unique_samples
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 
 TRAIN: dict[str, Any] = {
     "updates": 12,

@@ -22,8 +22,8 @@ from titer.recipe import parse_recipe
 from titer.records import Problem, Trace, read_rollouts, write_records
 from titer.store import read_manifest, read_table
 from titer.traces import BEHAVIOURS
-from titer.train.state import read_log
-from titer.train.telemetry import BINS
+from titer.train.disk.state import read_log
+from titer.train.watch.telemetry import BINS
 
 MINI: dict[str, Any] = {
     "name": "mini",

@@ -25,7 +25,7 @@ from titer.records import Problem, read_rollouts, write_records
 from titer.stages.rl import Group, never_solved, read_groups
 from titer.stages.rl.groups import GroupLog, Queue, barren
 from titer.stages.rl.sampling import Drawn, Draws
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 from titer.verify import Grader
 
 PROBLEMS = [Problem(id=f"p{i}", prompt=f"{i}?", answer="7", verifier="exact") for i in range(6)]

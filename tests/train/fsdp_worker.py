@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from training import lab_samples, tiny_model
 
 from titer.objectives import objective
-from titer.train.batches import micro_batches
 from titer.train.scorer import Scorer
+from titer.train.tokens.batches import micro_batches
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from titer.train import Sample
-from titer.train.batches import SampleOrder, micro_batches
-from titer.train.schedule import log_grid, rate
+from titer.train.length.schedule import log_grid, rate
+from titer.train.tokens.batches import SampleOrder, micro_batches
 
 
 @given(count=st.integers(1, 40), batch=st.integers(1, 17), seed=st.integers(0, 5))

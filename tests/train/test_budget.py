@@ -12,7 +12,7 @@ from training import TOKENIZER, lab_samples, tiny_model
 from titer.errors import InputError
 from titer.recipe import Train
 from titer.train import in_updates, seconds_an_update, train
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 
 
 def test_every_budget_is_in_updates() -> None:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from titer.errors import InputError
 from titer.records import Trace
 from titer.train import encode, encode_all, render, show
-from titer.train.claim import _sample_key
+from titer.train.disk.claim import _sample_key
 
 TRACE = Trace(
     id="t1",

@@ -16,7 +16,8 @@ from titer.models import load_model
 from titer.recipe import Train
 from titer.train import loop as loop_module
 from titer.train import train
-from titer.train.endpoint import (
+from titer.train.disk.state import read_log
+from titer.train.length.endpoint import (
     FEWEST_SAMPLES,
     FORWARD,
     SHARE,
@@ -30,8 +31,7 @@ from titer.train.endpoint import (
     warn_of_no_endpoint,
     warn_of_repetition,
 )
-from titer.train.schedule import log_grid
-from titer.train.state import read_log
+from titer.train.length.schedule import log_grid
 
 
 @given(st.integers(1, 50_000), st.integers(1, 512), st.integers(1, 50_000), st.integers(1, 400))

@@ -18,9 +18,9 @@ from worlds import RUNS, TOGETHER
 from titer.errors import InputError
 from titer.objectives import objective
 from titer.train import train
-from titer.train.batches import micro_batches
+from titer.train.disk.state import read_log
 from titer.train.scorer import Scorer
-from titer.train.state import read_log
+from titer.train.tokens.batches import micro_batches
 
 SPLITS = {"1x8": 10_000, "2x4": 230, "8x1": 1}
 

@@ -15,7 +15,7 @@ from titer.models import add_lora, load_model
 from titer.recipe import Lora, Train
 from titer.train import loop as loop_module
 from titer.train import train
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 
 SETTINGS = Train(updates=12, batch_size=4, learning_rate=3e-3, micro_tokens=500, save_seconds=1e-6, probe_samples=6)
 

@@ -32,9 +32,9 @@ from titer.objectives import objective
 from titer.recipe import Lora, Train
 from titer.train import train
 from titer.train.aim import structure_tokens, take_aim, termination_weight
-from titer.train.batches import micro_batches
 from titer.train.scorer import Scorer, head_of
-from titer.train.token_loss import token_stats
+from titer.train.tokens.batches import micro_batches
+from titer.train.tokens.token_loss import token_stats
 
 SIZES: dict[str, Any] = {
     **{"vocab_size": len(TOKENIZER), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2},

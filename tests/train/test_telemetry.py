@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from titer.objectives import Scores
-from titer.train.telemetry import BINS, Telemetry
+from titer.train.watch.telemetry import BINS, Telemetry
 
 
 class Alone:

@@ -13,8 +13,8 @@ from titer.lab.words import make_tokenizer
 from titer.objectives import Objective
 from titer.recipe import LabData
 from titer.train import Sample, encode
-from titer.train.batches import micro_batches
 from titer.train.scorer import Scorer
+from titer.train.tokens.batches import micro_batches
 
 TOKENIZER = make_tokenizer()
 

@@ -9,7 +9,7 @@ import pytest
 from titer.errors import InputError
 from titer.records import Problem
 from titer.verify import check, validate_problem
-from titer.verify import ifeval as module
+from titer.verify.verifiers import ifeval as module
 
 pytest.importorskip("if_verifiable")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from titer.errors import InputError
 from titer.records.schema import Problem
 from titer.verify import Grade, check, validate_problem
-from titer.verify.refusal import intends_refusal
 from titer.verify.table import VERIFIERS, find_verifier
+from titer.verify.verifiers.refusal import intends_refusal
 
 
 def problem(answer: str, verifier: str, **meta: object) -> Problem:

@@ -19,7 +19,7 @@ from worlds import RUNS
 
 from titer.recipe import Train
 from titer.train import train
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 
 SHIPPED = Path(str(resources.files("titer.train"))) / "launch" / "zero2.yaml"
 WORKER = Path(__file__).with_name("zero_worker.py")

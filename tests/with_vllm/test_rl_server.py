@@ -18,7 +18,7 @@ from server_process import server_process
 from titer.lab.tasks import items
 from titer.models import load_model
 from titer.records import write_records
-from titer.train.state import read_log
+from titer.train.disk.state import read_log
 
 PYTHON = os.environ["TITER_VLLM_PYTHON"]
 TRANSPORT = Path(__file__).parent / "transport"

@@ -98,7 +98,7 @@ def _updates(recipe: Recipe, inputs: Inputs, pace: Pace) -> int:
 
 
 def _grid(updates: int) -> int:
-    from titer.train.schedule import log_grid
+    from titer.train.length.schedule import log_grid
 
     return len(log_grid(updates)) - 1
 
@@ -108,8 +108,8 @@ def _trained(loaded: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]
     from titer.objectives import objective
     from titer.processes import this_process
     from titer.train import encode_each
-    from titer.train.batches import micro_batches, to_device
     from titer.train.scorer import Scorer
+    from titer.train.tokens.batches import micro_batches, to_device
 
     samples = list(encode_each(inputs.traces[:256], loaded.tokenizer, max_length=None, too_long="drop", dropped=[]))
     if not samples:

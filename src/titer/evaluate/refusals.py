@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, get_args
 
 from titer.judges import Asking, quoted
-from titer.verify.refusal import REFUSALS, Refusal, intends_refusal, label_refusal
+from titer.verify.verifiers.refusal import REFUSALS, Refusal, intends_refusal, label_refusal
 
 RefusalLabel = Literal["full_compliance", "partial_refusal", "full_refusal", "truncated"]
 LABELS: Final[tuple[RefusalLabel, ...]] = get_args(RefusalLabel)
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
 
 
 class RuleJudge:
-    """The rules of `titer.verify.refusal`. They judge every answer."""
+    """The rules of `titer.verify.verifiers.refusal`. They judge every answer."""
 
     def label(self, answers: Sequence[Answer]) -> list[RefusalLabel | None]:
         """What the rules say."""

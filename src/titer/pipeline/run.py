@@ -105,7 +105,7 @@ def _measure(going: Going, base: Model) -> None:
 def refuse_missing(checkpoints: Sequence[Path]) -> None:
     """Raises InputError where a checkpoint of the grid up to the last one is gone: its point must not be left out of
     the curves unsaid."""
-    from titer.train.schedule import log_grid
+    from titer.train.length.schedule import log_grid
 
     steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
     for step in log_grid(steps[-1]):

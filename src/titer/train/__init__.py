@@ -1,14 +1,14 @@
 """Supervised fine-tuning: encoding, batches, the loop. Needs torch."""
 
-from titer.train.budget import in_updates, unique_samples
-from titer.train.encode import Sample, encode, encode_all, encode_each, render, show
-from titer.train.endpoint import ENDPOINT_RULE
+from titer.train.disk.state import read_stop
+from titer.train.length.budget import in_updates, unique_samples
+from titer.train.length.endpoint import ENDPOINT_RULE
+from titer.train.length.saturation import Probe, Saturation, epochs_to_saturation
+from titer.train.length.warm_up import seconds_an_update
 from titer.train.loop import Result, train
-from titer.train.saturation import Probe, Saturation, epochs_to_saturation
-from titer.train.state import read_stop
-from titer.train.token_loss import token_divergences, token_stats
-from titer.train.trackers import require_tracker
-from titer.train.warm_up import seconds_an_update
+from titer.train.tokens.encode import Sample, encode, encode_all, encode_each, render, show
+from titer.train.tokens.token_loss import token_divergences, token_stats
+from titer.train.watch.trackers import require_tracker
 
 __all__ = [
     "ENDPOINT_RULE",

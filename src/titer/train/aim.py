@@ -22,8 +22,8 @@ from titer.errors import InputError, reading
 from titer.objectives import Objective, objective, quantiles
 from titer.recipe import Train
 from titer.store import write_json
-from titer.train.encode import Sample
-from titer.train.token_loss import check_vocabulary, token_losses
+from titer.train.tokens.encode import Sample
+from titer.train.tokens.token_loss import check_vocabulary, token_losses
 
 MOST_MEASURED = 1000  # samples that quantiles are cut on
 MOST_WEIGHT = 50.0  # of a structure token (arXiv 2602.11149's follow-ups)

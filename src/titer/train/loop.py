@@ -31,24 +31,8 @@ from titer.objectives import Objective, objective, of_function
 from titer.processes import without_accelerator
 from titer.recipe import Train
 from titer.train.aim import take_aim
-from titer.train.batches import SampleOrder, micro_batches, to_device
-from titer.train.budget import in_updates
-from titer.train.claim import claim_folder
-from titer.train.encode import Sample
-from titer.train.endpoint import (
-    cooled,
-    find_stop,
-    plan_probes,
-    plan_unseen,
-    warm_up,
-    warn_of_no_endpoint,
-    warn_of_repetition,
-)
-from titer.train.optimizers import make_optimizers
-from titer.train.progress import Progress
-from titer.train.schedule import log_grid, rate
-from titer.train.scorer import Scorer, refuse_leaks
-from titer.train.state import (
+from titer.train.disk.claim import claim_folder
+from titer.train.disk.state import (
     Log,
     checkpoint_path,
     due,
@@ -60,8 +44,24 @@ from titer.train.state import (
     save_state,
     write_stop,
 )
-from titer.train.telemetry import Telemetry
-from titer.train.trackers import require_tracker, tracked_settings
+from titer.train.length.budget import in_updates
+from titer.train.length.endpoint import (
+    cooled,
+    find_stop,
+    plan_probes,
+    plan_unseen,
+    warm_up,
+    warn_of_no_endpoint,
+    warn_of_repetition,
+)
+from titer.train.length.schedule import log_grid, rate
+from titer.train.optimizers import make_optimizers
+from titer.train.scorer import Scorer, refuse_leaks
+from titer.train.tokens.batches import SampleOrder, micro_batches, to_device
+from titer.train.tokens.encode import Sample
+from titer.train.watch.progress import Progress
+from titer.train.watch.telemetry import Telemetry
+from titer.train.watch.trackers import require_tracker, tracked_settings
 from titer.train.zero import WHOLE, backward, is_zero, require_deepspeed, settle
 
 

@@ -29,8 +29,8 @@ from titer.objectives import (
     score_logits,
 )
 from titer.objectives.family import IMPORTANCE
-from titer.train.batches import MicroBatch, pack, to_device
-from titer.train.encode import Sample
+from titer.train.tokens.batches import MicroBatch, pack, to_device
+from titer.train.tokens.encode import Sample
 
 logger = logging.getLogger("titer")
 

@@ -16,7 +16,7 @@ from titer.evaluate.refusals import Answer, ModelJudge, RefusalLabel, RuleJudge,
 from titer.generate import ServerGenerator
 from titer.judges import Asking, Progress, agreement
 from titer.records import read_rows, split_thinking
-from titer.verify.refusal import REFUSALS
+from titer.verify.verifiers.refusal import REFUSALS
 
 
 class JudgedRow(NamedTuple):

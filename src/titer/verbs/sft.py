@@ -121,7 +121,7 @@ def sft(
 
 def _last_accuracy(out: Path) -> float | None:
     """Token accuracy on the fixed subset at the last probe; None where there was none."""
-    from titer.train.state import read_log
+    from titer.train.disk.state import read_log
 
     probes = read_log(out / "probe.jsonl")
     return float(probes[-1]["token_accuracy"]) if probes else None

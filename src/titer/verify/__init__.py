@@ -9,8 +9,8 @@ reasoning-gym task. sympy, math-verify and reasoning-gym are imported when first
 """
 
 from titer.verify.grade import Grade
-from titer.verify.gym import gym_problems
 from titer.verify.pool import Grader, grade_many
 from titer.verify.table import VERIFIERS, check, validate_problem
+from titer.verify.verifiers.gym import gym_problems
 
 __all__ = ["VERIFIERS", "Grade", "Grader", "check", "grade_many", "gym_problems", "validate_problem"]

@@ -3,7 +3,7 @@
     check(problem, "The answer is 42.")        # Grade(score=1.0, parsed="42", note="")
     validate_problem(problem)                   # InputError if no response to it could be graded
 
-A new verifier is one function in one file, and one line in `VERIFIERS`.
+A new verifier is one function in one file of `verifiers`, and one line in `VERIFIERS`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import NamedTuple
 from titer.errors import InputError
 from titer.records.schema import Problem
 from titer.verify.answers import require_answer
-from titer.verify.choice import check_choice, validate_choice
-from titer.verify.countdown import check_countdown, validate_countdown
-from titer.verify.exact import check_exact
 from titer.verify.grade import Grade
-from titer.verify.gym import check_gym, list_tasks, validate_gym
-from titer.verify.ifeval import check_ifeval, validate_ifeval
-from titer.verify.mathematics import check_math, warm_up_math
-from titer.verify.refusal import check_refusal, validate_refusal
+from titer.verify.verifiers.choice import check_choice, validate_choice
+from titer.verify.verifiers.countdown import check_countdown, validate_countdown
+from titer.verify.verifiers.exact import check_exact
+from titer.verify.verifiers.gym import check_gym, list_tasks, validate_gym
+from titer.verify.verifiers.ifeval import check_ifeval, validate_ifeval
+from titer.verify.verifiers.mathematics import check_math, warm_up_math
+from titer.verify.verifiers.refusal import check_refusal, validate_refusal
 
 NOTE_CHARACTERS = 200  # of an exception's message kept in a note
 

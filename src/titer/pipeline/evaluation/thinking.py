@@ -14,7 +14,7 @@ from typing import NamedTuple
 from titer.evaluate.refusals import Answer, label_thinking
 from titer.pipeline.evaluation.judging import Asked, Halves
 from titer.records import Decision, Rollout
-from titer.verify.refusal import label_refusal
+from titer.verify.verifiers.refusal import label_refusal
 
 MEANS = {"refuse": "means to refuse", "answer": "means to answer"}
 HALVES = {"refuse": "to be refused", "answer": "to be answered"}

@@ -15,7 +15,7 @@ from titer.report import (
 from titer.store import STAGE_AGAIN
 from titer.traces.cues import BEHAVIOURS
 
-P_BINS: Final = 20  # titer.train.telemetry.BINS: a report needs no torch
+P_BINS: Final = 20  # titer.train.watch.telemetry.BINS: a report needs no torch
 
 
 def training_rows(file: Path) -> list[TrainRow]:

@@ -83,7 +83,7 @@ def as_teachers(comparison: Comparison, *, note: str = "") -> TeacherComparison:
 
 def _token_profile() -> Mapping[str, str]:
     # not above: only comparisons with a model have these, and reading traces needs no torch
-    from titer.train.token_loss import PROFILE
+    from titer.train.tokens.token_loss import PROFILE
 
     return PROFILE
 

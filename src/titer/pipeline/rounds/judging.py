@@ -131,7 +131,7 @@ def _shared_k(one: Sequence[Rollout], other: Sequence[Rollout]) -> int:
 
 def _entropy_left(log: Path) -> float | None:
     """Mean entropy of RL's last tenth of updates over that of its first; None without RL."""
-    from titer.train.state import read_log
+    from titer.train.disk.state import read_log
 
     rows = [row["entropy"] for row in read_log(log) if "entropy" in row] if log.exists() else []
     tenth = max(1, len(rows) // 10)

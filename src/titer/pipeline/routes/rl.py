@@ -28,7 +28,7 @@ def train_rl(
     model: str, problems: Sequence[Problem], settings: Rl, *, out: Path, seed: int, progress: bool = False
 ) -> RlRun:
     """Train a model by GRPO in `out`; goes on there after a crash. Raises InputError as `grpo` does."""
-    from titer.train.state import read_log
+    from titer.train.disk.state import read_log
 
     loaded = load_model(model)
     if settings.lora:

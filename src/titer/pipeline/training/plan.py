@@ -25,7 +25,7 @@ from titer.store import STAGE_AGAIN, write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
-    from titer.train.encode import StepLabels
+    from titer.train.tokens.encode import StepLabels
 
 logger = logging.getLogger("titer")
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from titer.measure.prior import LIKELY, TokenSums
 from titer.records import Trace
-from titer.train.encode import Sample
-from titer.train.token_loss import SampleStats, token_stats
+from titer.train.tokens.encode import Sample
+from titer.train.tokens.token_loss import SampleStats, token_stats
 
 
 def token_sums(model: Any, tokenizer: Any, samples: Sequence[Sample], traces: Sequence[Trace]) -> list[TokenSums]:
     """Sums over the trained tokens of each sample, in order. `traces` are searched for the samples' ids.
 
-    Raises InputError as `titer.train.token_loss.token_stats` does.
+    Raises InputError as `titer.train.tokens.token_loss.token_stats` does.
     """
     by_id = {trace.id: trace for trace in traces}
     stats = token_stats(model, tokenizer, samples)

@@ -4,8 +4,8 @@ found = choose_repetition(pool, settings, model, work=folder, seed=0)
 found.times          # 11.2
 
 Three short trainings, each with a warm-up and a decay of its own: one epoch, REPEATED epochs over fewer traces in as
-many updates, and one epoch in half as many. Their token accuracies say after how many epochs the traces will be
-learned in the whole budget (`titer.train.saturation`); there the paper finds the best number (arXiv 2602.11149). Where
+many updates, and one epoch in half as many. Their token accuracies say after how many epochs the traces will be learned
+in the whole budget (`titer.train.length.saturation`); there the paper finds the best number (arXiv 2602.11149). Where
 there are held-out problems, both arms of equal updates are sampled on them, and where repetition is worse, it is left
 alone: in titer's lab new traces can beat repeated ones. The arms' traces are drawn at random, whatever `pick` says.
 Where updates or traces are too few for a trial, or token accuracy does not rise in it, FEW epochs are taken: the least

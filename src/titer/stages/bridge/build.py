@@ -131,7 +131,7 @@ def acceptance(candidates: Sequence[Candidate]) -> dict[str, dict[str, float]]:
 def likelihoods(traces: Sequence[Trace], loaded: Loaded) -> dict[str, tuple[int, float]]:
     """Trained tokens and mean −log p of one, in nats, of each trace, by id; infinite for one beyond the context."""
     from titer.train import encode
-    from titer.train.token_loss import token_stats
+    from titer.train.tokens.token_loss import token_stats
 
     longest = _context(loaded)
     samples, beyond = [], dict[str, tuple[int, float]]()

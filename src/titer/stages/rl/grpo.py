@@ -160,7 +160,7 @@ class Gauge:
         import numpy as np
 
         from titer.train import Sample
-        from titer.train.token_loss import token_stats
+        from titer.train.tokens.token_loss import token_stats
 
         self.loaded = self.loaded or load_model(self.name)
         samples = [Sample(str(i), one.prompt_ids + one.ids, len(one.prompt_ids)) for i, one in enumerate(batch.drawn)]
@@ -182,7 +182,7 @@ def _trainer(
     from transformers import PrinterCallback, TrainerCallback
     from trl import GRPOTrainer
 
-    from titer.train.state import Log
+    from titer.train.disk.state import Log
 
     rollouts = Rollouts(draws, loaded, settings, seed, Gauge(reference) if settings.kl_every else None)
     log = Log(out / "log.jsonl", keep_before=begun, writes=True)

@@ -42,8 +42,8 @@ def compare(
     """Two teachers of one file on the problems they share; see `titer.traces.compare`.
 
     `by` says what `a` and `b` are names of where not of teachers: a key of the traces' meta, such as "source". With
-    `model` the profile of its loss over the traces' tokens is compared too (`titer.train.token_loss`); traces beyond
-    the model's context have none. With `on_bad="drop"` rows that cannot be read go to `dropped`.
+    `model` the profile of its loss over the traces' tokens is compared too (`titer.train.tokens.token_loss`); traces
+    beyond the model's context have none. With `on_bad="drop"` rows that cannot be read go to `dropped`.
     """
     refuse_overwriting([html] if html else [], [file])
     rows: Iterable[Trace] = read_traces(file, on_bad=on_bad, dropped=[] if dropped is None else dropped)
@@ -93,7 +93,7 @@ def _token_profiles(name: str) -> Callable[[Sequence[Trace]], Table]:
     """A function that gives each trace the profile of a model's loss over its tokens; nan where it does not fit."""
     from titer.models import load_model
     from titer.train import encode_all
-    from titer.train.token_loss import PROFILE, profile, token_losses
+    from titer.train.tokens.token_loss import PROFILE, profile, token_losses
 
     loaded = load_model(name)
     longest = getattr(loaded.model.config, "max_position_embeddings", None)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titer.records.results import Interval
-from titer.train.endpoint import AIM
+from titer.train.length.endpoint import AIM
 
 MOST_EPOCHS = 64.0  # the largest number that was best for a model of the paper (Olmo3-7B, hardly above 32)
 RESAMPLES = 2000

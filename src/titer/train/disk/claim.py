@@ -18,7 +18,7 @@ from titer.errors import InputError, reading
 from titer.objectives import Objective, canonical
 from titer.recipe import Train
 from titer.store import read_table, write_json, write_table
-from titer.train.encode import Sample
+from titer.train.tokens.encode import Sample
 
 # settings that change speed, memory or reporting, never the weights
 HARMLESS = {"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing", "launch"}

@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from titer.train.schedule import log_grid
+from titer.train.length.schedule import log_grid
 
 logger = logging.getLogger("titer")
 

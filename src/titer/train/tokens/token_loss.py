@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from titer.errors import InputError
 from titer.objectives import objective
 from titer.processes import this_process
-from titer.train.batches import pad_rows, to_device
-from titer.train.encode import Sample
 from titer.train.scorer import Scorer, divergence_of
+from titer.train.tokens.batches import pad_rows, to_device
+from titer.train.tokens.encode import Sample
 
 NEAR_ZERO = 0.01  # nats: tokens that teach nothing
 TAIL = 0.1  # share of the tokens that are called the tail

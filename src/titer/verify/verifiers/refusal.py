@@ -19,8 +19,8 @@ from typing import Literal, get_args
 
 from titer.errors import InputError
 from titer.records.schema import Problem
-from titer.verify.exact import check_exact, fold
 from titer.verify.grade import Grade
+from titer.verify.verifiers.exact import check_exact, fold
 
 Refusal = Literal["full_compliance", "partial_refusal", "full_refusal"]
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from titer.errors import InputError
 from titer.recipe import Train
-from titer.train.batches import SampleOrder
-from titer.train.encode import Sample
+from titer.train.tokens.batches import SampleOrder
+from titer.train.tokens.encode import Sample
 
 
 def in_updates(settings: Train, samples: Sequence[Sample], *, seconds: float | None = None) -> Train:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from titer.train.encode import Sample
+from titer.train.tokens.encode import Sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from titer.errors import InputError
 from titer.records.schema import Problem
 from titer.verify.answers import after_marker, first_lines, last_boxed, last_lines, last_tagged, plain
 from titer.verify.grade import Grade
-from titer.verify.gym_scorers import Entry, find_unsound_field, make_dataset, score
+from titer.verify.verifiers.gym_scorers import Entry, find_unsound_field, make_dataset, score
 
 _ORACLE_FIELDS = ("possible_answer", "example_answer", "example_correct_answer")  # where entry["answer"] is None
 

@@ -27,8 +27,8 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from titer.errors import MALFORMED, InputError, reading
 from titer.records.rows import json_object
 from titer.store import publish, write_json, write_text
-from titer.train.endpoint import Stop
-from titer.train.safely import SafePlanner, refuse_foreign
+from titer.train.disk.safely import SafePlanner, refuse_foreign
+from titer.train.length.endpoint import Stop
 from titer.train.zero import is_zero, load_engine, save_engine
 
 # it says at every save and load of one process that there is only one

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from titer.errors import InputError
-from titer.verify.countdown import Rules, find_fault, read_claim
+from titer.verify.verifiers.countdown import Rules, find_fault, read_claim
 
 Entry = Mapping[str, Any]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from titer.recipe import Train
-from titer.train.batches import SampleOrder
-from titer.train.encode import Sample
+from titer.train.disk.state import read_log
 from titer.train.loop import train
-from titer.train.state import read_log
+from titer.train.tokens.batches import SampleOrder
+from titer.train.tokens.encode import Sample
 
 UPDATES, COLD = 10, 2  # that are made, and how many of them are not timed: caches fill, kernels are compiled
 

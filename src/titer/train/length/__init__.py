@@ -1,0 +1,1 @@
+"""How long a training lasts: its budget, its schedule, and the endpoint."""

@@ -1,0 +1,1 @@
+"""The verifiers, a file each; `titer.verify.table` says which there are."""

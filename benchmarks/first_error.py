@@ -117,7 +117,7 @@ def by_student(model: str, folder: Path) -> Locator:
     def locate(attempts: Sequence[Attempt]) -> Mapping[str, Located]:
         with opened(model, Generate(), Sampling(temperature=1.0, top_p=1.0, max_tokens=120)) as student:
             work = Path(tempfile.mkdtemp(dir=folder))
-            return by_rollouts(attempts, student.sampler, samples=ROLLOUTS, most=MOST, work=work)
+            return by_rollouts(attempts, student.sampler, samples=ROLLOUTS, most=MOST, out=work / "rollouts.jsonl")
 
     return locate
 

@@ -114,3 +114,20 @@ def test_with_everything_asked_it_is_the_plain_curve() -> None:
     grouped = curve_of_rates((0, 10, 20), rates_PT, None, [*["a"] * 20, *["b"] * 30])
     np.testing.assert_allclose(grouped.mean_T, plain.mean_T)
     np.testing.assert_allclose(np.diagonal(grouped.cov_TT), np.diagonal(plain.cov_TT), rtol=0.05)
+
+
+def test_where_any_right_rollout_counts_all_are_asked_as_often_as_the_base() -> None:
+    """Any of one is another measure than any of four: a checkpoint asked less would seem to have fallen."""
+    parts = allocate(base(RATES), tokens=2000, samples={"s": 4}, passing={"s"}, seed=0)
+    assert {(part.samples, part.rolled) for part in parts} == {(4, 4)} and sum(len(p.problems) for p in parts) < 60
+    (open_,) = [part for part in parts if part.stratum == "open"]
+    rate = 1 - 0.5**4
+    assert open_.spread == pytest.approx(rate * (1 - rate))
+
+
+def test_halves_weigh_the_same_whatever_their_size() -> None:
+    halves = {("s", f"p{i}"): "refuse" if i < 20 else "answer" for i in range(220)}
+    parts = allocate(base([0.5] * 220, samples=2), tokens=10**9, samples={"s": 2}, halves=halves, seed=0)
+    assert [(part.of, part.weight) for part in parts] == [(20, 0.5), (200, 0.5)]
+    variance = sum(0.25 * 2 * part.spread / part.of for part in parts)
+    assert resolution(parts)["in_domain"] == pytest.approx(1.96 * variance**0.5)

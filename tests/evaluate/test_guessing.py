@@ -26,6 +26,7 @@ def test_the_most_frequent_answer_counts_where_it_goes_further() -> None:
 
 def test_there_is_nothing_to_guess_from() -> None:
     assert guessing(problems("7", verifier="countdown"), ks=(1,)) == {} == guessing([], ks=(1,))
+    assert guessing(problems("follow", "follow", verifier="ifeval"), ks=(1,)) == {}  # no answer to give, all alike
 
 
 def rollouts(model: str, **right: int) -> list[Rollout]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from titer.errors import InputError
-from titer.evaluate.metrics import interval, pass_at_k, resampled_sums, summarise, tally
+from titer.evaluate.metrics import Group, count, interval, pass_at_k, resampled_sums, summarise
 from titer.records.results import Interval
 from titer.records.schema import Rollout
 
@@ -38,17 +38,18 @@ def graded(rights: Iterable[Iterable[int]]) -> list[Rollout]:
     return [rollout(f"p{i}", j, float(r)) for i, row in enumerate(rights) for j, r in enumerate(row)]
 
 
-def test_tally_counts_add_up() -> None:
+def test_counts_add_up() -> None:
     rows = [
         rollout("a", 0, 1.0),
         rollout("a", 1, 0.0, parsed=False, finish_reason="length", tokens=30),
         rollout("a", 2, None, parsed=False, note="timeout"),
         rollout("b", 0, 0.0),
     ]
-    first, second = tally(rows)
-    assert (first.k, first.correct, first.wrong, first.ungraded) == (3, 1, 1, 1)
+    (problems,) = count(rows).values()
+    first, second = problems["a"], problems["b"]
+    assert (len(first.samples), first.correct, first.graded, len(first.ungraded)) == (3, 1, 2, 1)
     assert (first.parsed, first.terminated, first.tokens) == (1, 2, 50)
-    assert (second.problem_id, second.k, second.wrong) == ("b", 1, 1)
+    assert (list(problems), len(second.samples), second.correct, second.graded) == (["a", "b"], 1, 0, 1)
 
 
 def test_a_problem_that_the_backend_never_answered_has_no_length() -> None:
@@ -57,10 +58,15 @@ def test_a_problem_that_the_backend_never_answered_has_no_length() -> None:
     assert (summary.tokens.mid, summary.terminated.mid) == (30, 1)
 
 
-def test_tally_keeps_models_and_suites_apart() -> None:
+def test_models_suites_and_axes_are_counted_apart() -> None:
     rows = [rollout("a", 0, 1.0), rollout("a", 0, 0.0, model="n"), rollout("a", 0, 0.0, suite="t")]
-    assert [(s.model, s.suite, s.correct) for s in tally(rows)] == [("m", "s", 1), ("n", "s", 0), ("m", "t", 0)]
-    assert [s.axis for s in tally([*rows, rollout("a", 0, 1.0, axis="general")])] == ["in_domain"] * 3 + ["general"]
+    found = {group: problems["a"].correct for group, problems in count(rows).items()}
+    assert found == {
+        Group("m", "in_domain", "s"): 1,
+        Group("n", "in_domain", "s"): 0,
+        Group("m", "in_domain", "t"): 0,
+    }
+    assert list(count([*rows, rollout("a", 0, 1.0, axis="general")]))[-1] == Group("m", "general", "s")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +80,7 @@ def test_tally_keeps_models_and_suites_apart() -> None:
 )
 def test_unsound_rollouts_are_refused(bad: list[Rollout], field: str, names: str) -> None:
     with pytest.raises(InputError, match=names) as caught:
-        tally(bad)
+        count(bad)
     assert caught.value.field == field
 
 

@@ -58,3 +58,12 @@ def test_refusals_say_what_to_do() -> None:
     failing = f"{sys.executable} -c 'raise SystemExit(\"out of memory\")' {{model}} {{port}}"
     with pytest.raises(InputError, match="the server ended with status 1: out of memory"):
         list(ServedGenerator(failing, weights).stream([Request("r", "w")], Sampling()))
+
+
+def test_other_braces_of_a_command_stand(command: str) -> None:
+    """vLLM takes options in JSON."""
+    generator = ServedGenerator(
+        command.replace("{index}", """'{"temperature": 0.6, "of": "{index}"}'"""), SimpleNamespace(path="weights")
+    )
+    (found,) = generator.stream([Request("r", "w")], Sampling())
+    assert found.response == 'weights {"temperature": 0.6, "of": "0"}'

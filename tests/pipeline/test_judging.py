@@ -117,7 +117,7 @@ def test_checkpoints_in_between_may_be_asked_a_part() -> None:
 
     def part(stratum: str, of: list[str]) -> Part:
         taken, left = (tuple(n for n in of if (n in there) == kept) for kept in (True, False))
-        return Part("s", "in_domain", stratum, taken, left, 1, 0.1, 9)
+        return Part("s", "in_domain", stratum, taken, left, 1, 0.1, 9, 0.5)
 
     parts = [part("never", names[:20]), part("always", names[20:])]
     curves = axis_curves({0: base, 10: asked, 20: last}, {}, parts)["in_domain"]

@@ -15,7 +15,7 @@ from titer.models import load_model
 from titer.pipeline.reporting.gather import gather
 from titer.pipeline.run import run
 from titer.pipeline.training.pick import at_random, pick, spread
-from titer.pipeline.training.plan import pooled
+from titer.pipeline.training.plan import pooled, read_plan
 from titer.recipe import Train, parse_recipe
 from titer.records import Trace, read_traces
 from titer.store import read_manifest, read_table
@@ -87,6 +87,9 @@ def test_a_run_repeats_as_its_recipe_says(tmp_path: Path) -> None:
     assert trained["evidence"]["traces"] == 8 and trained["evidence"]["epochs"] == 2
     unseen = list(read_traces(tmp_path / "plan" / "unseen.parquet"))
     assert unseen and not {one.problem_id for one in unseen} & {one.problem_id for one in shown}
+    # what is settled can be read again, as a launched training does
+    settled = read_plan(tmp_path / "plan", recipe(repetition=2, pick="hard").train)
+    assert Train.model_validate(settled.model_dump()) == settled
     rows = read_log(tmp_path / "train" / "unseen.jsonl")
     assert [row["step"] for row in rows] == [0, 4] == [row.step for row in gather(tmp_path).unseen]
     run(recipe(), out=tmp_path)

@@ -113,6 +113,12 @@ def test_nothing_runs_again_and_only_what_changed_does(finished: Path) -> None:
     run(parse_recipe(MINI), out=finished)
 
 
+def test_what_changes_speed_alone_runs_nothing_again(finished: Path) -> None:
+    heard: list[str] = []
+    run(parse_recipe(MINI | {"train": MINI["train"] | {"micro_tokens": 512}}), out=finished, said=heard.append)
+    assert heard == [f"{stage}: unchanged, kept" for stage in STAGES]
+
+
 def test_a_run_that_drops_no_trace_has_a_report_too(tmp_path: Path) -> None:
     short = MINI["train"] | {"epochs": 1, "objective": "nll"}
     run(

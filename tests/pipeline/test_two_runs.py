@@ -192,3 +192,31 @@ def test_a_problem_that_is_another_one_is_refused(pair: tuple[Path, Path], tmp_p
     write_records(file, problems)
     with pytest.raises(InputError, match=f"problem {problems[3].id!r} of suite 'countdown3' is another one in"):
         two_runs(pair[0], other)
+
+
+def on_axis(folder: Path, axis: str, right: Right = half, **suite: Any) -> Path:
+    """A run that has a suite of files beside the lab's."""
+    problems = [Problem(id=f"q{i}", prompt=f"Say {i}.", answer=str(i), verifier="exact") for i in range(40)]
+    write_records(folder.parent / "t.jsonl", problems)
+    lab = {"problems": {"countdown3": 2}, "suites": {"countdown3": 10}}
+    suites = {"t": {"problems": str(folder.parent / "t.jsonl"), "axis": axis, **suite}}
+    return finished(folder, right, data={"lab": lab, "suites": suites})
+
+
+def test_a_suite_on_another_axis_is_refused(tmp_path: Path) -> None:
+    a, b = on_axis(tmp_path / "a", "general"), on_axis(tmp_path / "b", "out_of_domain")
+    with pytest.raises(InputError, match=r"suite 't' is on the axis out_of_domain, and on general in .*a"):
+        two_runs(a, b)
+
+
+def test_where_any_right_rollout_counts_so_it_does_for_two_runs(tmp_path: Path) -> None:
+    a = on_axis(tmp_path / "a", "general", aggregate="pass")  # half of the rollouts of each problem
+    b = on_axis(tmp_path / "b", "general", lambda _, place, sample, __: place < 20, aggregate="pass")
+    found = two_runs(a, b)
+    (axis,) = [d for d in found.differences if (d.level, d.axis, d.measure) == ("axis", "general", "accuracy")]
+    assert (axis.base_value, axis.other_value, axis.better) == (1.0, 0.5, "worse")
+    c = on_axis(tmp_path / "c", "general")
+    mixed = two_runs(a, c)
+    assert "t counts by pass@k in one and by avg@k in the other: by avg@k here" in mixed.notes
+    (axis,) = [d for d in mixed.differences if (d.level, d.axis, d.measure) == ("axis", "general", "accuracy")]
+    assert axis.base_value == axis.other_value == 0.5

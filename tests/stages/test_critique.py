@@ -40,12 +40,13 @@ class Solver:
     name = "solver"
 
     def __init__(self, solves: Callable[[str], bool] = lambda prefix: "6 + 5" not in prefix) -> None:
-        self.solves, self.prefixes = solves, list[str]()
+        self.solves, self.prefixes, self.drawn = solves, list[str](), list[tuple[str, int]]()
 
     def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         for request in requests:
             self.prefixes.append(request.prefix)
             for sample in range(request.first, request.first + request.n):
+                self.drawn.append((request.prefix, sample))
                 right = sample > 0 and self.solves(request.prefix)
                 opened = request.prefix or "<think>\n"
                 closing = "\n</think>" if opened.startswith("<think>") else ""
@@ -66,12 +67,19 @@ def sampler(grader: Grader, generator: Solver | ServerGenerator | None = None) -
 
 def test_rollouts_find_the_step_behind_which_nothing_is_right(grader: Grader, tmp_path: Path) -> None:
     solver = Solver()
-    found = by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, solver), samples=3, most=3, work=tmp_path)
+    found = by_rollouts(
+        [attempt([*GOOD, *BAD])], sampler(grader, solver), samples=3, most=3, out=tmp_path / "rollouts.jsonl"
+    )
     assert found["a"].step == 2 and found["a"].by == "rollouts" and "2 of 3" in found["a"].why
     assert len(solver.prefixes) <= 4 and solver.prefixes[0] == ""
     # what was sampled once is not sampled again
     again = Solver()
-    assert by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, again), samples=3, most=3, work=tmp_path) == found
+    assert (
+        by_rollouts(
+            [attempt([*GOOD, *BAD])], sampler(grader, again), samples=3, most=3, out=tmp_path / "rollouts.jsonl"
+        )
+        == found
+    )
     assert not again.prefixes
 
 
@@ -79,7 +87,7 @@ def test_rollouts_find_the_step_behind_which_nothing_is_right(grader: Grader, tm
 def test_any_step_can_be_the_first_wrong_one(wrong: int, grader: Grader, tmp_path: Path) -> None:
     steps = [f"Now {i} is added to it.\n\n" for i in range(4)]
     solver = Solver(lambda prefix: f"Now {wrong} is" not in prefix)
-    found = by_rollouts([attempt(steps)], sampler(grader, solver), samples=2, most=4, work=tmp_path)
+    found = by_rollouts([attempt(steps)], sampler(grader, solver), samples=2, most=4, out=tmp_path / "r.jsonl")
     assert found["a"].step == wrong
 
 
@@ -93,14 +101,15 @@ def test_a_place_is_dead_only_after_many_rollouts(grader: Grader, tmp_path: Path
                     yield done if done.sample % 5 == 4 else done._replace(response="Answer: 11")
 
     one = [attempt([*GOOD, *BAD])]
-    assert not by_rollouts(one, sampler(grader, Seldom()), samples=2, most=2, work=tmp_path / "few")
-    (tmp_path / "many").mkdir()
-    assert by_rollouts(one, sampler(grader, Seldom()), samples=2, most=6, work=tmp_path / "many")["a"].step == 2
+    assert not by_rollouts(one, sampler(grader, Seldom()), samples=2, most=2, out=tmp_path / "few.jsonl")
+    assert by_rollouts(one, sampler(grader, Seldom()), samples=2, most=6, out=tmp_path / "many.jsonl")["a"].step == 2
 
 
 def test_of_what_is_not_solved_from_the_start_nothing_is_said(grader: Grader, tmp_path: Path) -> None:
     never = Solver(lambda _: False)
-    assert not by_rollouts([attempt([*GOOD, *BAD])], sampler(grader, never), samples=3, most=6, work=tmp_path)
+    assert not by_rollouts(
+        [attempt([*GOOD, *BAD])], sampler(grader, never), samples=3, most=6, out=tmp_path / "rollouts.jsonl"
+    )
 
 
 def test_what_could_not_be_graded_is_no_dead_end(grader: Grader, tmp_path: Path) -> None:
@@ -113,7 +122,9 @@ def test_what_could_not_be_graded_is_no_dead_end(grader: Grader, tmp_path: Path)
                     yield done._replace(finish_reason="error") if request.prefix else done
 
     one = [attempt([*GOOD, *BAD])]
-    assert not by_rollouts(one, sampler(grader, Failing(lambda _: True)), samples=3, most=3, work=tmp_path)
+    assert not by_rollouts(
+        one, sampler(grader, Failing(lambda _: True)), samples=3, most=3, out=tmp_path / "rollouts.jsonl"
+    )
 
 
 def test_a_judge_that_was_cut_says_nothing(grader: Grader, tmp_path: Path) -> None:
@@ -262,3 +273,21 @@ def test_a_file_without_failures_is_refused(tmp_path: Path) -> None:
 def test_server_and_judge_belong_together() -> None:
     with pytest.raises(ValueError, match="belong together"):
         Critique(judge="m")
+
+
+def test_nothing_is_drawn_twice_or_for_nothing(grader: Grader, tmp_path: Path) -> None:
+    """A locator's rollouts from a place serve for the lesson from there; a repair behind no step is none."""
+    counted = Solver()
+    found = critique([attempt([*GOOD, *BAD])], sampler(grader, counted), Settings(samples=3), work=tmp_path / "a")
+    assert len(found.lessons) == 3 and len(counted.drawn) == len(set(counted.drawn))
+    diagnosed = Solver()
+    settings = Settings(samples=3, lessons=("diagnose",), locators=("arithmetic",))
+    wrong = attempt(["First, 1 + 2 = 4.\n\n", *BAD])
+    assert critique([wrong], sampler(grader, diagnosed), settings, work=tmp_path / "b").lessons
+    first = Solver()
+    everything = Settings(samples=3, locators=("arithmetic",))
+    critique([wrong], sampler(grader, first), everything, work=tmp_path / "c")
+    assert (diagnosed.prefixes, first.prefixes) == (
+        [],
+        [""],
+    )  # its first step is wrong

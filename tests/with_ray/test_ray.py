@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,3 +167,20 @@ def test_what_no_filter_can_do_is_said_as_without_a_cluster(tmp_path: Path) -> N
         filter_traces(tmp_path / "kept", out=tmp_path / "out", cluster="local")
     dropped = filter_traces(tmp_path / "kept", out=tmp_path / "out", cluster="local", on_bad="drop").dropped
     assert len(dropped) == 1 and "b.jsonl, row 1" in dropped[0]
+
+
+def test_what_kills_every_actor_comes_back_as_errors_all_of_it() -> None:
+    class Dying:
+        """Takes its process with it, whatever it is asked. Defined here, so that it travels by value."""
+
+        name = "dying"
+
+        def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+            os._exit(1)
+            yield
+
+    generator = RayGenerator(Dying, name="dying", workers=1, rows=1)
+    found = list(generator.stream([Request(f"r{i}", "?") for i in range(4)], SAMPLING))
+    assert sorted(one.request_id for one in found) == [f"r{i}" for i in range(4)]
+    assert {one.finish_reason for one in found} == {"error"}
+    generator.close()

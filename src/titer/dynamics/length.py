@@ -38,12 +38,12 @@ def read_length(curve: Curve) -> LengthSignal:
     if peak < valley < curve.last and _longer(curve, peak, valley) and _longer(curve, curve.last, valley):
         return "re-growing"
     contracted = _longer(curve, peak, curve.last)
-    if contracted and curve.last > 1 and curve.change(curve.last, curve.last - 1).high < 0:
+    low, _, high = curve.change(curve.last, curve.last - 1)
+    notable = NOTABLE * curve.mean_T[0]
+    if contracted and curve.last > 1 and high < -notable:
         return "contracting"
     if not contracted and _longer(curve, curve.last, 0):
         return "surging"
-    low, _, high = curve.change(curve.last, curve.last - 1)
-    notable = NOTABLE * curve.mean_T[0]
     return "flat" if -notable < low and high < notable else "cannot tell"
 
 

@@ -93,15 +93,19 @@ def _call(judged: Sequence[Verdict], curves: Mapping[str, Curve]) -> _Call:
     if peaked and 0 < best < last:
         return _Call("overfitting", f"{_names(peaked)} fell from an earlier checkpoint", take=best)
     dipping = [verdict for verdict in judged if sure[verdict.axis].label == "dipping"]
-    if early := _why_early(judged, dipping):
+    improving = [verdict for verdict in judged if sure[verdict.axis].label == "improving"]
+    if early := _why_early(judged, dipping, improving):
         return _Call("too early to judge", early, until=_until(dipping))
     first = next((verdict for verdict in judged if verdict.axis == "in_domain"), judged[0])
-    if first.label in ("cannot tell", "dipping"):
-        return _Call("cannot tell", f"{_name(first.axis)}: {first.rule}")
-    lost = [verdict for verdict in judged if verdict.label == "degraded" and verdict is not first]
-    reason = f"{_name(first.axis)} is {first.label}, and no axis dips" + (f"; {_names(lost)} degraded" if lost else "")
+    reading = sure[first.axis]
+    if reading.label in ("cannot tell", "dipping"):
+        alone = f" ({first.label} by itself, not with the 5 % shared among all axes)" * (first.label != reading.label)
+        return _Call("cannot tell", f"{_name(first.axis)}: {reading.rule}{alone}")
+    lost = [verdict for verdict in judged if sure[verdict.axis].label == "degraded" and verdict is not first]
+    reason = f"{_name(first.axis)} is {reading.label}, and no axis dips"
+    reason += f"; {_names(lost)} degraded" if lost else ""
     # what in-domain has lost for good is no reason to take the last one
-    return _Call("done", reason, take=best if first.label == "degraded" and best < last else None)
+    return _Call("done", reason, take=best if reading.label == "degraded" and best < last else None)
 
 
 def _verdict(axis: str, curves: AxisCurves) -> Verdict:
@@ -155,14 +159,14 @@ def _cost(verdicts: Sequence[Verdict]) -> str:
     return f"{_changes(rose)} rose while {_changes(fell)} fell"
 
 
-def _why_early(verdicts: Sequence[Verdict], dipping: Sequence[Verdict]) -> str:
+def _why_early(verdicts: Sequence[Verdict], dipping: Sequence[Verdict], improving: Sequence[Verdict]) -> str:
     """Why it is too early; empty where it is not."""
     if dipping:
         return f"{_names(dipping)} is below the base as in a dip, of which published ones were made good later"
     first = next((verdict for verdict in verdicts if verdict.axis == "in_domain"), None)
     if first and first.length == "contracting":
         return "in-domain completions still get shorter, which marks an unfinished training"
-    if first and first.label == "improving" and _rises(first):
+    if first and first in improving and _rises(first):
         return "in-domain still rises from checkpoint to checkpoint"
     return ""
 

@@ -2,7 +2,7 @@
 
 from titer.evaluate.compare import compare, told
 from titer.evaluate.guessing import guessing, with_guessing
-from titer.evaluate.metrics import Counts, count, pass_at_k, summarise, tally
+from titer.evaluate.metrics import Counts, count, pass_at_k, summarise
 from titer.evaluate.passes import change_in_pass
 from titer.records.results import Difference, Interval, SuiteSummary
 
@@ -17,7 +17,6 @@ __all__ = [
     "guessing",
     "pass_at_k",
     "summarise",
-    "tally",
     "told",
     "with_guessing",
 ]

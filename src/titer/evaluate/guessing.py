@@ -5,7 +5,7 @@
 
 With few different answers a pass@k looks like skill and is none: among ten equally frequent answers eight draws hit
 one in 57 % of the problems. Known are the gold answers as they are written; where the answer is not what is checked
-(an expression that reaches a target), there is nothing to guess from.
+(an expression that reaches a target, an instruction that is followed), there is nothing to guess from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 from titer.records.results import SuiteSummary
 from titer.records.schema import Problem
 
-UNGUESSABLE = {"countdown"}  # verifiers whose answers are not among the gold ones
+UNGUESSABLE = {"countdown", "ifeval"}  # verifiers whose answers are not among the gold ones
 
 
 def guessing(problems: Sequence[Problem], ks: Iterable[int]) -> dict[int, float]:

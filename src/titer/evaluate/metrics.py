@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from titer.errors import InputError
 from titer.records.results import Interval, Measure, SuiteSummary
-from titer.records.schema import Rollout, Score
+from titer.records.schema import Rollout
 
 Floats = NDArray[np.float64]
 
@@ -119,31 +119,6 @@ def count(rollouts: Iterable[Rollout]) -> dict[Group, dict[str, Counts]]:
     return groups
 
 
-def tally(rollouts: Iterable[Rollout]) -> list[Score]:
-    """Counts per model, suite and problem, in the order of first appearance.
-
-    `parsed` counts among the graded rollouts; `terminated` and `tokens` count over all of them.
-    Raises InputError for a repeated sample, a score other than 1, 0 or None, or a right rollout without answer.
-    """
-    return [
-        Score(
-            problem_id=problem_id,
-            model=group.model,
-            suite=group.suite,
-            axis=group.axis,
-            k=len(counts.samples),
-            correct=counts.correct,
-            wrong=counts.graded - counts.correct,
-            ungraded=len(counts.ungraded),
-            parsed=counts.parsed,
-            terminated=counts.terminated,
-            tokens=counts.tokens,
-        )
-        for group, problems in count(rollouts).items()
-        for problem_id, counts in problems.items()
-    ]
-
-
 def pass_at_k(n: int, c: int, k: int) -> float:
     """Unbiased chance that k samples hold a right one, from c right among n: 1 − C(n−c, k) / C(n, k).
 
@@ -170,7 +145,7 @@ def summarise(
 
     `pass_at` holds pass@1, 2, 4, … up to and including `k` (default: the most graded samples of a problem);
     each is the mean over the problems with at least that many graded samples, and left out where there are none.
-    Raises InputError as `tally` does.
+    Raises InputError for a repeated sample, a score other than 1, 0 or None, or a right rollout without answer.
     """
     return [
         _summary(group, problems, k=k, resamples=resamples, seed=seed) for group, problems in count(rollouts).items()

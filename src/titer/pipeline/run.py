@@ -1,4 +1,4 @@
-"""The whole path: data → curate → measure → choose → plan → train → evaluate → report, or rounds of SFT, RL, critique.
+"""The whole path: data → measure → curate → choose → plan → train → evaluate → report, or rounds of SFT, RL, critique.
 
 summary = run(load_recipe("quickstart"), out=Path("runs/quickstart"))
 summary["in_domain"]["difference"]      # [low, mid, high]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
@@ -21,6 +21,12 @@ class Block(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, strict=True, allow_inf_nan=False
     )
+    harmless: ClassVar[frozenset[str]] = frozenset()
+    """Settings that change speed, memory or reporting, never what comes out."""
+
+    def decisive(self) -> dict[str, Any]:
+        """All other settings, as JSON has them: what a finished result depends on, and one in the works."""
+        return self.model_dump(mode="json", exclude=set(self.harmless))
 
 
 class Lora(Block):

@@ -97,6 +97,8 @@ class Plan(Block):
 class Train(Block):
     """The SFT run."""
 
+    harmless = frozenset({"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing", "launch"})
+
     objective: str = "auto"
     """auto: chosen by the base's prior (`choose`; the training loop alone takes nll). nll: −log p. p: −p. power:10,
     nll@p>=0.2, quantile:0.1, focal:2, 0.7*p+0.3*nll, … (docs/objectives.md)."""

@@ -90,6 +90,8 @@ class Bridge(Block):
 class Rl(Block):
     """GRPO (through TRL) on problems that the model solves now and then."""
 
+    harmless = frozenset({"gradient_checkpointing", "save_every", "kl_every", "vllm_server"})
+
     updates: Annotated[int, Field(gt=0)] = 100
     """Optimizer updates."""
     prompts: Annotated[int, Field(gt=0)] = 8

@@ -16,8 +16,8 @@ from titer.records.overlap import (
     without_repeats,
     wording,
 )
-from titer.records.reading import read_problems, read_rollouts, read_rows, read_traces
-from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
+from titer.records.reading import holds_any, read_problems, read_rollouts, read_rows, read_traces
+from titer.records.schema import Decision, FinishReason, Problem, Rollout, Trace
 from titer.records.thinking import Thought, join_thinking, split_thinking
 from titer.records.writing import append_rollouts, write_records
 
@@ -27,12 +27,12 @@ __all__ = [
     "Overlap",
     "Problem",
     "Rollout",
-    "Score",
     "Thought",
     "Trace",
     "append_rollouts",
     "find_overlap",
     "find_repeats",
+    "holds_any",
     "join_thinking",
     "normalised",
     "prompt_id",

@@ -90,6 +90,11 @@ def read_rollouts(path: str | Path, *, torn: Literal["stop", "drop"] = "stop") -
         yield _placed(row, lambda raw: from_row(Rollout, raw))
 
 
+def holds_any(file: Path) -> bool:
+    """Whether a file is there and not empty: what was killed before its first row left nothing to read."""
+    return file.exists() and file.stat().st_size > 0
+
+
 def read_rows(path: str | Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     """Yield what `parse` makes of each row of a path, for rows that are no record of titer's.
 

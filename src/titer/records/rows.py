@@ -12,10 +12,10 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from titer.errors import InputError
-from titer.records.schema import Decision, FinishReason, Problem, Rollout, Score, Trace
+from titer.records.schema import Decision, FinishReason, Problem, Rollout, Trace
 
-Record = Problem | Trace | Rollout | Score | Decision
-R = TypeVar("R", Problem, Trace, Rollout, Score, Decision)
+Record = Problem | Trace | Rollout | Decision
+R = TypeVar("R", Problem, Trace, Rollout, Decision)
 
 FIELD_TYPES: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in get_args(Record)}
 JSON_OBJECT = Mapping[str, Any]

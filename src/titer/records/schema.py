@@ -79,23 +79,6 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """What `k` rollouts of one problem came to. Counts: `correct + wrong + ungraded == k`."""
-
-    problem_id: str
-    model: str
-    suite: str
-    axis: str
-    k: int
-    correct: int
-    wrong: int
-    ungraded: int
-    parsed: int
-    terminated: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One choice that a run made, with the rule and the numbers that it came from.
 

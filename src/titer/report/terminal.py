@@ -55,7 +55,8 @@ def judgement_text(judgement: Judgement) -> Text:
     lines = [f"At a cost: {judgement.cost}. Against that: {'; '.join(judgement.remedies)}."] if judgement.cost else []
     lines.append(f"{judgement.call.capitalize()}: {judgement.reason}.")
     lines += [f"Not before update {judgement.until:,}."] if judgement.until else []
-    lines += [f"Take the checkpoint of update {judgement.take:,}."] if judgement.take else []
+    if judgement.take is not None:
+        lines.append(f"Take the checkpoint of update {judgement.take:,}." if judgement.take else "Take the base.")
     return _text(" ".join(lines))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError, reading
-from titer.records import Problem
+from titer.records import Problem, holds_any
 from titer.store import content_hash, write_json
 
 
@@ -58,8 +58,3 @@ def shown(problem: Problem) -> list[Any]:
 def hash_of(problem: Problem, prefix: str = "") -> str:
     """A problem's own hash, and that of what its answers begin with."""
     return content_hash([*shown(problem), prefix] if prefix else shown(problem))
-
-
-def holds_any(out: Path) -> bool:
-    """Whether `out` is there and not empty."""
-    return out.exists() and out.stat().st_size > 0

@@ -1,6 +1,8 @@
 """Sample problems, grade what comes back, and lose nothing on the way.
 
-    rollouts = collect(generator, problems, samples=16, sampling=Sampling(), out=Path("rollouts.jsonl"))
+    rollouts = collect(
+        generator, problems, samples=16, sampling=Sampling(), grader=grader, out=Path("rollouts.jsonl"), model="m"
+    )
 
 Rollouts are written chunk by chunk, each chunk in one append that is forced to disk. A second call with the same
 file goes on after the last whole chunk, and asks again for what a server had failed to give. Chunks are cut the same
@@ -11,20 +13,18 @@ decoded together can change the last bit of a probability. What the rollouts wer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 
 from titer.generate.protocol import Generator, Sampling
-from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
-from titer.rollouts.claim import claim, holds_any, shown
+from titer.records import Problem, Rollout, append_rollouts, holds_any, read_rollouts, write_records
+from titer.rollouts.claim import claim, shown
 from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles, still_to_draw
 from titer.store import content_hash
 from titer.verify import Grader
 
 CHUNK = 512
-NO_PREFIXES: Mapping[str, str] = MappingProxyType({})
 
 
 def collect(
@@ -39,26 +39,24 @@ def collect(
     suite: str = "",
     axis: str = "",
     chunk: int = CHUNK,
-    prefixes: Mapping[str, str] = NO_PREFIXES,
     said: Callable[[Progress], None] = lambda _: None,
 ) -> list[Rollout]:
     """`samples` graded rollouts of every problem, in the order of the problems.
 
-    `prefixes` say, by problem id, how the model's turn begins. `out` is a JSON lines file; `model` says which weights
+    `out` is a JSON lines file; `model` says which weights
     `generator` samples (`model_identity`); `chunk` bounds the rollouts that a crash can cost. Raises
     InputError for problems that share an id, or when `out` holds rollouts of another model, other problems or other
     sampling.
     """
     refuse_doubles(problems)
     made_with = {"model": model, "sampling": asdict(sampling), "samples": samples, "chunk": chunk}
-    begun = {"prefixes": content_hash(dict(prefixes))} if prefixes else {}
-    claim(out, {**made_with, **begun, "problems": content_hash([shown(problem) for problem in problems])})
+    claim(out, {**made_with, "problems": content_hash([shown(problem) for problem in problems])})
     chunks = list(_cut(problems, max(1, chunk // samples)))
     rollouts = _resume(out, chunks, samples)
     done = len(rollouts) // samples
 
     def asked_of(some: Sequence[Problem]) -> list[Asked]:
-        return [Asked(problem, 0, samples, prefixes.get(problem.id, "")) for problem in some]
+        return [Asked(problem, 0, samples, "") for problem in some]
 
     if any(rollout.finish_reason == "error" for rollout in rollouts):
         # a server that failed may be well again

@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 from titer.generate.protocol import Generator, Sampling
-from titer.records import Problem, Rollout, append_rollouts, read_rollouts, write_records
-from titer.rollouts.claim import claim_problems, hash_of, holds_any
-from titer.rollouts.collect import CHUNK, NO_PREFIXES
+from titer.records import Problem, Rollout, append_rollouts, holds_any, read_rollouts, write_records
+from titer.rollouts.claim import claim_problems, hash_of
+from titer.rollouts.collect import CHUNK
 from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles, still_to_draw
 from titer.verify import Grader
 
 Key = tuple[str, int]
+NO_PREFIXES: Mapping[str, str] = MappingProxyType({})
 More = Callable[[Mapping[str, Sequence[Rollout]]], Mapping[str, int]]
 
 

@@ -7,16 +7,15 @@ rollouts = sampler.collect_in_rounds(problems, more=lambda taken: …, out=Path(
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout
-from titer.rollouts.collect import CHUNK, NO_PREFIXES, collect
-from titer.rollouts.draw import Progress
-from titer.rollouts.in_rounds import More, collect_in_rounds
+from titer.rollouts.collect import CHUNK, collect
+from titer.rollouts.in_rounds import NO_PREFIXES, More, collect_in_rounds
 from titer.verify import Grader
 
 
@@ -29,15 +28,7 @@ class Sampler(NamedTuple):
     model: str
     chunk: int = CHUNK
 
-    def collect(
-        self,
-        problems: Sequence[Problem],
-        *,
-        samples: int,
-        out: Path,
-        prefixes: Mapping[str, str] = NO_PREFIXES,
-        said: Callable[[Progress], None] = lambda _: None,
-    ) -> list[Rollout]:
+    def collect(self, problems: Sequence[Problem], *, samples: int, out: Path) -> list[Rollout]:
         """As `titer.rollouts.collect`."""
         return collect(
             self.generator,
@@ -48,8 +39,6 @@ class Sampler(NamedTuple):
             out=out,
             model=self.model,
             chunk=self.chunk,
-            prefixes=prefixes,
-            said=said,
         )
 
     def collect_in_rounds(

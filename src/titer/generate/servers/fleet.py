@@ -1,7 +1,7 @@
 """Several servers of one model, as one: who gets the next call, and who rests after failures.
 
     fleet = Fleet([Endpoint(url, client) for url, client in clients.items()], concurrency=16)
-    endpoint = await fleet.take(tokens=600)          # the one with the fewest tokens outstanding
+    endpoint = await fleet.take(tokens=600, patience=60)          # the one with the fewest tokens outstanding
     fleet.give_back(endpoint, tokens=600, failed=False)
 
 A server that fails rests, longer each time, and is then tried with one call; when that succeeds it is in the fleet

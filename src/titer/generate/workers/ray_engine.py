@@ -86,7 +86,7 @@ class RayGenerator:
                 free = AHEAD - sum(one is actor for one, _ in running.values())
                 for piece in islice(_next_of(waiting, pieces), max(0, free)):
                     running[actor.sample.remote(piece.requests, sampling)] = actor, piece
-            if not running and not waiting:
+            if not running and not waiting and not away:
                 return
             (done, *_), _ = ray.wait([*running, *away], num_returns=1)
             if done in away:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import socket
@@ -18,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 from titer.errors import InputError
@@ -89,7 +90,8 @@ class _Server:
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self.model = ""
         self._log: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        words = [word.format(model=model, port=self.port, index=index) for word in shlex.split(command)]
+        values = {"{model}": model, "{port}": str(self.port), "{index}": str(index)}
+        words = [_filled(word, values) for word in shlex.split(command)]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the recipe's own command
                 words, stdout=self._log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -148,3 +150,8 @@ def _first_model(answer: bytes) -> str:
     with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):
         return str(json.loads(answer)["data"][0]["id"])
     return ""
+
+
+def _filled(word: str, values: Mapping[str, str]) -> str:
+    """The word with the values in their places; other braces stand, such as those of an option in JSON."""
+    return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], word)

@@ -22,7 +22,7 @@ from titer.pipeline.evaluation.judging import halves_of
 from titer.pipeline.evaluation.thinking import thinking_of
 from titer.pipeline.sampling import Said, make_generator, spoken
 from titer.recipe import Evaluate, Recipe
-from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
+from titer.records import Decision, Problem, Rollout, holds_any, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
 from titer.store import STAGE_AGAIN, write_json
 from titer.verify import Grader
@@ -49,6 +49,11 @@ def settings_of(recipe: Recipe, suite: str) -> Evaluate:
     own = recipe.data.suites.get(suite)
     given = own.model_dump(include={"samples", "temperature", "top_p", "max_tokens"}, exclude_none=True) if own else {}
     return recipe.evaluate.model_copy(update=given)
+
+
+def passing_of(recipe: Recipe) -> list[str]:
+    """The suites of which it counts whether any rollout of a problem is right."""
+    return [name for name, suite in recipe.data.suites.items() if suite.aggregate == "pass"]
 
 
 def _sampling(settings: Evaluate, seed: int) -> Sampling:
@@ -129,6 +134,7 @@ def _shared_out(recipe: Recipe, whole: Sequence[Lot], base: Sequence[Rollout], t
         tokens=tokens,
         samples={lot.name: lot.samples for lot in whole},
         halves={(asked.suite, asked.problem_id): half for asked, half in halves.items()},
+        passing=passing_of(recipe),
         seed=recipe.seed,
     )
 
@@ -157,7 +163,7 @@ def budget(settings: Evaluate, pace: Path) -> int | None:
 
 def held_in(file: Path) -> int:
     """How many rollouts a file holds."""
-    return sum(1 for _ in read_rollouts(file, torn="drop")) if file.exists() and file.stat().st_size else 0
+    return sum(1 for _ in read_rollouts(file, torn="drop")) if holds_any(file) else 0
 
 
 def gauge(recipe: Recipe, checkpoints: Mapping[str, str], rollouts: Sequence[Rollout], work: Path) -> list[Decision]:

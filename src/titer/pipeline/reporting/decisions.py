@@ -40,7 +40,7 @@ def verdict_decisions(judgement: Judgement | None, differences: Sequence[Differe
                 "paid for it": judgement.cost,
                 "against that": "; ".join(judgement.remedies),
                 "too early before update": judgement.until,
-                "checkpoint to take": judgement.take,
+                "checkpoint to take": "the base" if judgement.take == 0 else judgement.take,
             }.items()
             if value
         },

@@ -18,6 +18,7 @@ from titer.errors import reading
 from titer.evaluate import compare, summarise, with_guessing
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
+from titer.pipeline.evaluation.evaluating import passing_of
 from titer.pipeline.evaluation.judging import axis_curves, halves_of
 from titer.pipeline.reporting.decisions import stage_decisions, verdict_decisions
 from titer.pipeline.reporting.logs import endpoint_of, probe_rows, training_rows
@@ -55,8 +56,7 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
     parts = _parts(run / "evaluate" / "parts.json")
     steps = {0: base, **{_step(name, last): part for name, part in others.items()}}
     recipe = load_recipe(run / "recipe.yaml")
-    passing = [name for name, suite in recipe.data.suites.items() if suite.aggregate == "pass"]
-    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts, passing)) if others else None
+    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts, passing_of(recipe))) if others else None
     curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
     traces = _in_order(curated, inputs.traces)
     pairs = pairs_of(traces, curated.reasons) if to_read else []

@@ -9,7 +9,7 @@ Their trained models are compared on the problems that both evaluated; nothing i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,7 @@ from titer.dynamics import AxisCurves
 from titer.errors import InputError
 from titer.evaluate import Difference, compare, summarise
 from titer.pipeline.data import Suite, load_inputs
-from titer.pipeline.evaluation.evaluating import settings_of
+from titer.pipeline.evaluation.evaluating import passing_of, settings_of
 from titer.pipeline.evaluation.judging import Asked, axis_curves, halves_of
 from titer.pipeline.reporting.gather import gather
 from titer.recipe import Recipe, load_recipe
@@ -70,15 +70,16 @@ def two_runs(a: Path | str, b: Path | str) -> TwoRuns:
     one, other = (_of_suites(run, shared, name) for run, name in ((left, A), (right, B)))
     sides = {0: one, 1: other}
     answers = {problem.id: problem.answer for suite in left.suites.values() for problem in suite.problems}
-    curves = axis_curves(sides, halves_of(left.suites.values()))
-    moved = moves(sides)
+    passing = set(passing_of(left.recipe)) & set(passing_of(right.recipe)) & set(shared)
+    curves = axis_curves(sides, halves_of(left.suites.values()), passing=passing)
+    moved, passed = moves(sides), {left.suites[name].axis for name in passing}
     return TwoRuns(
         a=left.place,
         b=right.place,
         recipe=recipe_changes(left.recipe, right.recipe),
         decisions=decision_changes(left.decisions, right.decisions),
         suites=summarise([*one, *other]),
-        differences=[_halved(difference, curves) for difference in compare(one, other)],
+        differences=[_as_judged(difference, curves, passed) for difference in compare(one, other)],
         parts={axis: {name: part.change(1) for name, part in at.parts.items()} for axis, at in curves.items()},
         moves=moved,
         pairs=pick_moved(one, other, moved, answers=answers),
@@ -106,7 +107,14 @@ def _finished(place: Path | str) -> _Finished:
 
 def _refuse_other_problems(left: _Finished, right: _Finished, suite: str) -> None:
     ours: dict[str, Problem] = {problem.id: problem for problem in left.suites[suite].problems}
-    theirs = right.suites[suite].problems
+    theirs, axes = right.suites[suite].problems, (left.suites[suite].axis, right.suites[suite].axis)
+    if axes[0] != axes[1]:
+        raise InputError(
+            f"suite {suite!r} is on the axis {axes[1]}, and on {axes[0]} in {left.place}",
+            file=right.place,
+            field="axis",
+            remedy="give it the same axis in both recipes, and run the one that is wrong again",
+        )
     if not any(problem.id in ours for problem in theirs):
         raise InputError(f"shares no problem of suite {suite!r} with {left.place}", file=right.place, remedy=UNLIKE)
     for problem in theirs:
@@ -119,9 +127,11 @@ def _of_suites(run: _Finished, suites: Sequence[str], model: str) -> list[Rollou
     return [replace(row, model=model) for row in run.rollouts if row.suite in suites]
 
 
-def _halved(difference: Difference, curves: Mapping[str, AxisCurves]) -> Difference:
-    """An axis of two halves (to be refused, to be answered) is their mean, as in the verdict."""
-    if difference.level != "axis" or difference.measure != "accuracy" or not curves[difference.axis].parts:
+def _as_judged(difference: Difference, curves: Mapping[str, AxisCurves], passed: Collection[str]) -> Difference:
+    """An axis of two halves (to be refused, to be answered) is their mean, and one with a suite of which any right
+    rollout counts (`passed`) has its pass@k, as in the verdict."""
+    plain = not curves[difference.axis].parts and difference.axis not in passed
+    if difference.level != "axis" or difference.measure != "accuracy" or plain:
         return difference
     curve = curves[difference.axis].accuracy
     change = curve.change(1)
@@ -172,6 +182,8 @@ def _choice(decision: Decision | None) -> str | None:
 
 def _notes(left: _Finished, right: _Finished, shared: Sequence[str], moved: Sequence[Moves]) -> Iterable[str]:
     for suite in shared:
+        if (suite in passing_of(left.recipe)) != (suite in passing_of(right.recipe)):
+            yield f"{suite} counts by pass@k in one and by avg@k in the other: by avg@k here"
         ours, theirs = (settings_of(run.recipe, suite).model_dump(include=set(_SAMPLED)) for run in (left, right))
         differ = [f"{key} {ours[key]:g} in A, {theirs[key]:g} in B" for key in _SAMPLED if ours[key] != theirs[key]]
         if differ:

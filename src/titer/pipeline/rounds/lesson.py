@@ -13,7 +13,7 @@ from titer.pipeline.decisions import write_decisions
 from titer.pipeline.routes.bridging import bridge_traces
 from titer.pipeline.routes.routing import ledger_of
 from titer.pipeline.training.fine_tune import Going, Model, named
-from titer.records import Decision, Trace, read_traces, without_repeats, write_records
+from titer.records import Decision, Trace, holds_any, read_traces, without_repeats, write_records
 from titer.stages import Entry, rehearsed, sent_to
 from titer.stages.bridge import acceptance
 from titer.store import read_table
@@ -92,7 +92,9 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
             evidence["bridge"] = "no candidate: from no beginning did the model finish right (does it know the format?)"
         if not bridged:
             said(f"round {number}: none of the {len(parts.hard)} traces of hard problems could be bridged")
-    lessons = list(read_traces(critique / "lessons.jsonl")) if critique and _any(critique / "lessons.jsonl") else []
+    lessons = (
+        list(read_traces(critique / "lessons.jsonl")) if critique and holds_any(critique / "lessons.jsonl") else []
+    )
     # a fresh trace of a critique may be the teacher's own, which is there already
     kept = without_repeats([*parts.routed, *parts.rehearsed, *parts.unmeasured, *bridged, *lessons, *rehearsing])
     write_records(work / "kept.parquet", kept)
@@ -114,7 +116,3 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
         setting="stages",
     )
     write_decisions(work, [decision])
-
-
-def _any(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0

@@ -12,7 +12,7 @@ from typing import Any
 from titer.pipeline.rounds.lesson import traces_of
 from titer.pipeline.routes.routing import ledger_of
 from titer.pipeline.training.fine_tune import Going, named
-from titer.records import read_traces
+from titer.records import holds_any, read_traces
 from titer.stages.rl import Group, read_groups
 from titer.store import write_table
 
@@ -62,5 +62,4 @@ def _groups(file: Path) -> dict[str, list[Group]]:
 
 
 def _lessons(file: Path) -> Counter[str]:
-    there = file.exists() and file.stat().st_size > 0
-    return Counter(trace.problem_id for trace in read_traces(file)) if there else Counter()
+    return Counter(trace.problem_id for trace in read_traces(file)) if holds_any(file) else Counter()

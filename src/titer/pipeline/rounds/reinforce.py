@@ -35,7 +35,7 @@ def reinforce(going: Going, model: Model, number: int) -> Model:
         {
             "model": model.key,
             "routed": going.folder.key(named("route", number)),
-            "settings": going.recipe.rl.model_dump(),
+            "settings": going.recipe.rl.decisive(),
             "seed": going.recipe.seed,
         },
         lambda work: _train(going, problems, model, number, work),

@@ -68,7 +68,7 @@ def fine_tune(going: Going, source: str, model: Model, number: int = 1) -> Path:
     recipe, source = _planned(going, source, weights, number)
     return going.folder.stage(
         named("train", number),
-        {"traces": going.folder.key(source), **seed, **weights, "settings": _settings_of(recipe)},
+        {"traces": going.folder.key(source), **seed, **weights, "settings": recipe.train.decisive()},
         lambda work: train_model(recipe, *traces_of(going.folder.path / source), work, progress=going.progress),
         said=going.said,
     )
@@ -90,7 +90,7 @@ def _with_objective(going: Going, source: str, weights: dict[str, str], number: 
         return recipe
     settings = {
         "choose": recipe.choose.model_dump(),
-        "train": _settings_of(recipe),
+        "train": recipe.train.decisive(),
         "sampling": _sampling_of(recipe),
     }
     found = folder.stage(
@@ -116,7 +116,7 @@ def _planned(going: Going, source: str, weights: dict[str, str], number: int) ->
             "seed": recipe.seed,
             **weights,
             **(trial if recipe.train.repetition == "auto" else {}),
-            "settings": _settings_of(recipe),
+            "settings": recipe.train.decisive(),
         },
         lambda work: plan_training(recipe, going.inputs.problems, _kept(going, source), work, going.said),
         said=going.said,
@@ -128,11 +128,7 @@ def _kept(going: Going, source: str) -> list[Any]:
     return list(read_traces(going.folder.path / source / "kept.parquet"))
 
 
-def _settings_of(recipe: Recipe) -> dict[str, Any]:
-    """What the weights may depend on: not how processes are started."""
-    return recipe.train.model_dump(exclude={"launch"})
-
-
 def _sampling_of(recipe: Recipe) -> dict[str, Any]:
-    """How a trial's arms are sampled."""
-    return recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"})
+    """How a trial's arms are sampled, and by what."""
+    how = recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"})
+    return {**how, "generate": recipe.generate.model_dump()}

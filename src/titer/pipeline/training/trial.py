@@ -1,7 +1,7 @@
 """Short trainings that are compared on held-out problems: the arms of a trial.
 
 held = held_out(inputs.problems, traces, 100, seed=0)
-checkpoint = train_arm(recipe.model, traces, settings, seed=0, work=folder)
+checkpoint = train_arm(recipe.model, samples, settings, seed=0, work=folder)
 rollouts = sample_arm(recipe, checkpoint, held, name="p", samples=4, work=folder)
 """
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from titer.train import Sample
 
 FEWEST = 6  # problems: on fewer no difference could be told from nothing (`titer.evaluate.compare`)
-NOTHING_TO_PLAN: dict[str, Any] = {"tokens": None, "hours": None, "repetition": None}  # nothing left to plan
+# what a plan has settled, so that nothing is left to plan
+NOTHING_TO_PLAN: dict[str, Any] = {"tokens": None, "hours": None, "repetition": None, "pick": "random"}
 ALONE: dict[str, Any] = {**NOTHING_TO_PLAN, "stop": "budget", "probe_samples": 0, "tracker": "none"}
 
 

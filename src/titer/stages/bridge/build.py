@@ -182,7 +182,7 @@ def _candidates(
         straight = [replace(pruned[trace.id] or trace, id=trace.id) for trace in traces]
         straight = [trace for trace in straight if _fits(trace, student.loaded)]
         found = scaffolds(straight, problems, student.sampler, samples=settings.samples, work=work)
-        made += [("scaffold", name, one.trace) for name, one in found.items()]
+        made += [("scaffold", name, one) for name, one in found.items()]
     if "rewrite" in settings.kinds:
         told = rewrites(traces, problems, rewriter or student.sampler, count=settings.rewrites, work=work)
         made += [("rewrite", name, trace) for name, some in told.by_trace.items() for trace in some]

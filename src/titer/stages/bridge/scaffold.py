@@ -1,7 +1,7 @@
 """Scaffolds: the shortest beginning of a teacher's trace from which the student itself finishes right.
 
 found = scaffolds(traces, problems, sampler, samples=4, work=work)
-found["t1"].trace, found["t1"].given, found["t1"].steps
+found["t1"].meta["given_steps"]
 
 The beginning is found by bisection over the steps with sampled rollouts (the idea of arXiv 2506.17211), all traces a
 round together. Bisection takes it that more of a right solution never makes the rest harder; where that fails, the
@@ -18,14 +18,6 @@ from typing import NamedTuple
 from titer.records import Problem, Rollout, Trace
 from titer.rollouts import Sampler
 from titer.stages.prefixes import Place, Steps, rates_from, steps_of
-
-
-class Scaffold(NamedTuple):
-    """The student's completion of a teacher's first `given` steps out of `steps`; `tokens` were sampled for it."""
-
-    trace: Trace
-    given: int
-    steps: int
 
 
 class _Search(NamedTuple):
@@ -50,8 +42,9 @@ class _Search(NamedTuple):
 
 def scaffolds(
     traces: Sequence[Trace], problems: Mapping[str, Problem], sampler: Sampler, *, samples: int, work: Path
-) -> dict[str, Scaffold]:
-    """The scaffold of each trace that has one, by the trace's id; a beginning of no step is none. Resumes in `work`."""
+) -> dict[str, Trace]:
+    """The scaffold of each trace that has one, by the trace's id: the student's completion of the teacher's first
+    `meta["given_steps"]` steps. A beginning of no step is none. Resumes in `work`."""
     searches = [_Search(trace, steps := steps_of(trace), 0, len(steps.pieces) + 1) for trace in traces]
     over: list[_Search] = []
     number = 0
@@ -70,10 +63,10 @@ def _narrow(search: _Search, right: Rollout | None) -> _Search:
     return search._replace(high=search.asked, done=right) if right else search._replace(low=search.asked)
 
 
-def _scaffold(search: _Search) -> Scaffold:
+def _scaffold(search: _Search) -> Trace:
     trace, done = search.trace, search.done
     assert done is not None
-    made = replace(
+    return replace(
         trace,
         id=f"{trace.id}:scaffold",
         reasoning=done.reasoning,
@@ -81,4 +74,3 @@ def _scaffold(search: _Search) -> Scaffold:
         correct=True,
         meta={**trace.meta, "bridged_from": trace.id, "bridge": "scaffold", "given_steps": search.high},
     )
-    return Scaffold(made, search.high, len(search.steps.pieces))

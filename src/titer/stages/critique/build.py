@@ -20,6 +20,7 @@ from titer.stages.first_error import first_false
 from titer.stages.prefixes import Place, rates_from
 
 Locator = Literal["arithmetic", "rollouts", "judge"]
+ROLLOUTS = "rollouts.jsonl"  # of all places: what a locator has drawn from one serves for a lesson again
 
 
 class Settings(NamedTuple):
@@ -57,13 +58,7 @@ def critique(
     """
     work.mkdir(parents=True, exist_ok=True)
     located, faults = _located(attempts, sampler, settings, work, judge or sampler)
-    places = [
-        Place(one.problem, one.trace.id, one.steps, located[one.trace.id].step)
-        for one in attempts
-        if one.trace.id in located
-    ]
-    found = rates_from(places, sampler, samples=settings.samples, most=settings.most, out=work / "repairs.jsonl")
-    right = {place.attempt: found[place.id].first_right for place in places}
+    right = _repaired(attempts, located, sampler, settings, work) if "repair" in settings.lessons else {}
     fresh = _fresh(attempts, sampler, settings, work) if "renew" in settings.lessons else {}
     taught = _of_problems(teachers)
     lessons = [
@@ -126,7 +121,7 @@ def _located(
         if name == "arithmetic":
             located |= by_arithmetic(left)
         elif name == "rollouts":
-            located |= by_rollouts(left, sampler, samples=settings.samples, most=settings.most, work=work)
+            located |= by_rollouts(left, sampler, samples=settings.samples, most=settings.most, out=work / ROLLOUTS)
         elif left:
             try:
                 located |= by_judge(left, judge, out=work / "verdicts.jsonl")
@@ -135,11 +130,24 @@ def _located(
     return located, faults
 
 
+def _repaired(
+    attempts: Sequence[Attempt], located: Mapping[str, Located], sampler: Sampler, settings: Settings, work: Path
+) -> dict[str, Rollout | None]:
+    """A right rollout from behind the last right step of each attempt that has one."""
+    places = [
+        Place(one.problem, one.trace.id, one.steps, where.step)
+        for one in attempts
+        if (where := located.get(one.trace.id)) and where.step
+    ]
+    found = rates_from(places, sampler, samples=settings.samples, most=settings.most, out=work / ROLLOUTS)
+    return {place.attempt: found[place.id].first_right for place in places}
+
+
 def _fresh(attempts: Sequence[Attempt], sampler: Sampler, settings: Settings, work: Path) -> dict[str, Rollout | None]:
     """A right rollout from the very start of each attempt's problem: what goes on from the attempt's own beginning may
     carry a wrong step that the locator has missed."""
     places = [Place(one.problem, one.trace.id, one.steps, 0) for one in attempts]
-    found = rates_from(places, sampler, samples=settings.samples, out=work / "renewals.jsonl")
+    found = rates_from(places, sampler, samples=settings.samples, out=work / ROLLOUTS)
     return {place.attempt: found[place.id].first_right for place in places}
 
 
@@ -153,7 +161,7 @@ def _lessons(
     made = []
     if located and "diagnose" in wanted:
         made.append(diagnosis(attempt, located))
-    if located and located.step and right and "repair" in wanted:
+    if located and right:
         made.append(repair(attempt, located, right))
     if fresh and "renew" in wanted:
         made.append(renewal(attempt, fresh))

@@ -1,6 +1,6 @@
 """Three locators of an attempt's first wrong step: a calculation that fails, rollouts from prefixes, a judge.
 
-found = by_rollouts(attempts, sampler, samples=8, most=32, work=work)
+found = by_rollouts(attempts, sampler, samples=8, most=32, out=Path("rollouts.jsonl"))
 found["a1"].step, found["a1"].why
 """
 
@@ -88,20 +88,18 @@ class _Search(NamedTuple):
 
 
 def by_rollouts(
-    attempts: Sequence[Attempt], sampler: Sampler, *, samples: int, most: int, work: Path
+    attempts: Sequence[Attempt], sampler: Sampler, *, samples: int, most: int, out: Path
 ) -> dict[str, Located]:
     """The step behind which no rollout is right any more, by bisection, all attempts a round together.
 
     `samples` rollouts from a place, and so many more, up to `most`, while none is right. Nothing is said of an attempt
-    whose problem is not solved from the start either. Resumes in `work`.
+    whose problem is not solved from the start either. Resumes in `out`.
     """
     searches = [_Search(one, 0, len(one.steps.pieces)) for one in attempts if one.steps.pieces]
     found: dict[str, Located] = {}
-    number = 0
     while searches:
         places = [Place(one.attempt.problem, one.attempt.trace.id, one.attempt.steps, one.asked) for one in searches]
-        rates = rates_from(places, sampler, samples=samples, most=most, out=work / f"locate-{number}.jsonl")
-        number += 1
+        rates = rates_from(places, sampler, samples=samples, most=most, out=out)
         narrowed = [_narrow(one, place, rates[place.id]) for one, place in zip(searches, places, strict=True)]
         searches = [one for one in narrowed if one and one.open]
         for one in narrowed:

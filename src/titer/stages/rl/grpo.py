@@ -1,6 +1,6 @@
 """GRPO through TRL, on problems that the model solves now and then (arXiv 2402.03300).
 
-trained = grpo(model, tokenizer, problems, Rl(), out=Path("rl"), seed=0, name="lab")
+trained = grpo(loaded, problems, Rl(), out=Path("rl"), seed=0, identity=model_identity("lab"), reference="lab")
 trained.checkpoint, trained.never_solved
 
 TRL has the objective, the optimizer and the loop. Ours are the rollouts that it trains on (`titer.stages.rl.sampling`):
@@ -24,7 +24,7 @@ from titer.errors import InputError, reading
 from titer.models import Loaded, load_model
 from titer.processes import launched
 from titer.recipe import Rl
-from titer.records import Problem, read_rollouts, write_records
+from titer.records import Problem, holds_any, read_rollouts, write_records
 from titer.rollouts.claim import shown
 from titer.stages.rl.groups import GroupLog, Queue, barren, never_solved
 from titer.stages.rl.sampling import Batch, Draws
@@ -33,8 +33,6 @@ from titer.stages.rl.vllm import answering, base_url, check_engine, check_server
 from titer.store import content_hash, publish, write_json
 from titer.verify import Grader
 
-# settings that change speed or reporting, never the weights
-HARMLESS = {"gradient_checkpointing", "save_every", "kl_every", "vllm_server"}
 REWARD = "verified"  # the column in which a rollout's reward comes to TRL
 LOGGED = {
     "loss": "loss",
@@ -129,7 +127,7 @@ class Rollouts:
     def __call__(self, prompts: list[Any], trainer: Any) -> dict[str, Any]:
         """Prompt and completion tokens, the sampler's log p where it is another program, and the rewards."""
         update = trainer.state.global_step
-        batch = self.draws.of_update(update, lambda requests, number: self.sample(trainer, requests, number))
+        batch = self.draws.of_update(update, lambda requests: self.sample(trainer, requests))
         assert len(batch.drawn) == len(prompts)
         self.figures = dict(batch.figures)
         if self.gauge and (update % self.settings.kl_every == 0 or update == self.settings.updates - 1):
@@ -296,7 +294,7 @@ def _claim(out: Path, problems: Sequence[Problem], settings: Rl, seed: int, iden
     ours = json.loads(
         json.dumps(
             {
-                **settings.model_dump(mode="json", exclude=HARMLESS),
+                **settings.decisive(),
                 "seed": seed,
                 "model": identity,
                 "problems": content_hash([shown(problem) for problem in problems]),
@@ -342,7 +340,7 @@ def _step_of(state: Path) -> int:
 
 def _forget_failures(file: Path, drawn: int) -> None:
     """Leave out the rollouts that a resumed run draws again."""
-    if file.exists() and file.stat().st_size:
+    if holds_any(file):
         write_records(file, [rollout for rollout in read_rollouts(file, torn="drop") if rollout.sample < drawn])
 
 

@@ -1,6 +1,6 @@
 """One update's rollouts: groups of new problems, graded, until enough of them have something to compare.
 
-    draws = Draws(queue, groups, sampler, settings)
+    draws = Draws(queue, log, out / "failures.jsonl", grader, name="rl", prompts=8, samples=8, refills=1, cut="wrong")
     batch = draws.of_update(3, sample)         # batch.rewards: 1.0, 0.0 or None
 
 Groups in which all rollouts score alike teach nothing (their advantages are zero). They are counted, and other problems
@@ -36,8 +36,8 @@ class Drawn(NamedTuple):
     logps: list[float] | None = None
 
 
-Sample = Callable[[Sequence[Request], int], list[list[Drawn]]]
-"""Requests and the update → `n` answers for each request."""
+Sample = Callable[[Sequence[Request]], list[list[Drawn]]]
+"""Requests → `n` answers for each."""
 
 
 class Batch(NamedTuple):
@@ -89,7 +89,7 @@ class Draws:
         requests = [
             Request(f"{first + i}:{problem.id}", problem.prompt, self.samples) for i, problem in enumerate(problems)
         ]
-        answers = sample(requests, update)
+        answers = sample(requests)
         flat = [(problem, one) for problem, some in zip(problems, answers, strict=True) for one in some]
         grades = self.grader.grade([(problem, one.response) for problem, one in flat])
         made, failed = [], list[Rollout]()

@@ -1,7 +1,7 @@
 """What draws the rollouts of RL: titer's engine, or what TRL has (transformers' generate, vLLM).
 
 sample = source_of(loaded, Rl(generator="engine"), seed=0)
-sample(trainer, requests, update)        # `n` answers for each request
+sample(trainer, requests)        # `n` answers for each request
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from titer.recipe import Rl
 from titer.records.thinking import split_thinking
 from titer.stages.rl.sampling import Drawn
 
-Source = Callable[[Any, Sequence[Request], int], list[list[Drawn]]]
+Source = Callable[[Any, Sequence[Request]], list[list[Drawn]]]
 
 
 def source_of(loaded: Loaded, settings: Rl, seed: int) -> Source:
     """The sampler that the settings name."""
     if settings.generator == "engine":
-        return lambda trainer, requests, update: by_engine(trainer, requests, loaded, settings, seed)
-    return lambda trainer, requests, update: by_trl(trainer, requests, loaded)
+        return lambda trainer, requests: by_engine(trainer, requests, loaded, settings, seed)
+    return lambda trainer, requests: by_trl(trainer, requests, loaded)
 
 
 def by_engine(trainer: Any, requests: Sequence[Request], loaded: Loaded, settings: Rl, seed: int) -> list[list[Drawn]]:

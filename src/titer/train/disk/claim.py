@@ -20,8 +20,6 @@ from titer.recipe import Train
 from titer.store import read_table, write_json, write_table
 from titer.train.tokens.encode import Sample
 
-# settings that change speed, memory or reporting, never the weights
-HARMLESS = {"micro_tokens", "save_seconds", "tracker", "gradient_checkpointing", "launch"}
 NAMED = 3  # traces that a refusal names of each kind
 
 
@@ -99,5 +97,4 @@ def _weights_key(model: Any) -> str:
 
 
 def _fixed(settings: Train) -> dict[str, Any]:
-    fixed = {key: value for key, value in json.loads(settings.model_dump_json()).items() if key not in HARMLESS}
-    return fixed | {"objective": canonical(settings.objective)}
+    return settings.decisive() | {"objective": canonical(settings.objective)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from titer.recipe import Evaluate
-from titer.records import Trace, read_traces, without_repeats
+from titer.records import Trace, holds_any, read_traces, without_repeats
 from titer.reproduce.experiment import Measures
 from titer.reproduce.findings.arms import evaluate
 from titer.reproduce.findings.stages.settings import BASE, IN_DOMAIN, OUT_OF_DOMAIN, Settings
@@ -42,7 +42,7 @@ def routed(arm: Arm, allocation: str, bridge: bool, critique: bool) -> None:
     lesson = arm.of((places["sft"] | places["rehearsal"]) - hard)
     if hard:
         bridged = arm.bridge(arm.of(hard)) / "bridged.jsonl"
-        lesson += list(read_traces(bridged)) if bridged.stat().st_size else []
+        lesson += list(read_traces(bridged)) if holds_any(bridged) else []
     arm.sft(lesson, arm.left(0.35 if critique else 0.5), "sft")
     rl = arm.rl(arm.those(places["rl"]), arm.left(0.6 if critique else 1.0), "rl")
     if critique:

@@ -100,9 +100,9 @@ def test_earlier_messages_are_kept(read: Read) -> None:
     ]
     problem = read({"messages": talk, "answer": "7"})
     assert problem.prompt == "3 + 4?"
-    assert problem.meta == {"messages": talk[:3], "response": "It is 7."}
+    assert problem.meta == {"earlier_messages": talk[:3], "response": "It is 7."}
 
 
 def test_a_system_column_is_the_first_message(read: Read) -> None:
     problem = read({"prompt": "3 + 4?", "system": "Be brief.", "answer": "7"})
-    assert problem.meta == {"messages": [{"role": "system", "content": "Be brief."}]}
+    assert problem.meta == {"earlier_messages": [{"role": "system", "content": "Be brief."}]}

@@ -96,13 +96,13 @@ def test_teacher_names(read: Read, key: str) -> None:
 def test_messages_before_the_last_user_turn_are_kept(read: Read) -> None:
     earlier = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}, said("Hello!")]
     trace = read({"messages": [*earlier, USER, said("7")]})
-    assert (trace.prompt, trace.response, trace.meta) == ("3 + 4?", "7", {"messages": earlier})
+    assert (trace.prompt, trace.response, trace.meta) == ("3 + 4?", "7", {"earlier_messages": earlier})
 
 
 def test_system_column_of_sharegpt_files(read: Read) -> None:
     talk = [{"from": "human", "value": "3 + 4?"}, {"from": "gpt", "value": "7"}]
     trace = read({"system": "Be brief.", "conversations": talk})
-    assert trace.meta == {"messages": [{"role": "system", "content": "Be brief."}]}
+    assert trace.meta == {"earlier_messages": [{"role": "system", "content": "Be brief."}]}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,17 @@ def test_nothing_is_drawn_twice_or_for_nothing(grader: Grader, tmp_path: Path) -
         [],
         [""],
     )  # its first step is wrong
+
+
+def test_what_was_said_before_a_problem_goes_with_it(grader: Grader, tmp_path: Path) -> None:
+    """A judge reads it as text; lessons are asked behind it."""
+    turns = [{"role": "system", "content": "Add what you are given."}]
+    failed = attempt([*GOOD, *BAD])
+    failed = failed._replace(problem=replace(PROBLEM, meta={"earlier_messages": turns}))
+    with serving(lambda *_: chat("Step 3: it leaves out 4.")) as (url, server):
+        judge = sampler(grader, ServerGenerator(url, "m"))
+        settings = Settings(locators=("judge",), samples=3)
+        found = critique([failed], sampler(grader), settings, work=tmp_path, judge=judge)
+    (asked,) = server.bodies[0]["messages"]
+    assert f"system: Add what you are given.\n\nuser: {PROBLEM.prompt}" in asked["content"]
+    assert len(found.lessons) == 3 and all(one.meta["earlier_messages"] == turns for one in found.lessons)

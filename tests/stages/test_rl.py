@@ -41,7 +41,7 @@ def draws(folder: Path, grader: Grader, **changed: Any) -> Draws:
 def answering(responses: dict[str, tuple[str, str]], ended: bool = True) -> Any:
     """A sampler that gives each problem its two responses; the others get a right and a wrong one."""
 
-    def sample(requests: Sequence[Request], update: int) -> list[list[Drawn]]:
+    def sample(requests: Sequence[Request]) -> list[list[Drawn]]:
         texts = [responses.get(request.id.split(":", 1)[1], (RIGHT, WRONG)) for request in requests]
         return [[Drawn([1], [5, 6], "", text, ended) for text in some] for some in texts]
 

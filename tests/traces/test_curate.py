@@ -280,5 +280,5 @@ def test_a_trace_that_is_there_twice_goes_once() -> None:
     assert kept(curation) == ["a", "b", "d"]
     assert dropped(curation) == [("c", "repeated"), ("a", "repeated")]
     assert curation.dropped[0].reason == "it says what a says, word for word"
-    other = replace(one, id="e", meta={"messages": [{"role": "system", "content": "Be brief."}]})
+    other = replace(one, id="e", meta={"earlier_messages": [{"role": "system", "content": "Be brief."}]})
     assert kept(curate([one, other], by="none")) == ["a", "e"]  # another conversation

@@ -184,3 +184,32 @@ def test_labels_change_nothing_else_of_a_sample() -> None:
     labelled, plain = encode(LABELLED, TOKENIZER, label=label), encode(LABELLED, TOKENIZER)
     assert labelled._replace(kinds=None)[:4] == plain[:4]
     assert _sample_key(labelled) == _sample_key(plain)
+
+
+TURNS = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello!"}]
+
+
+def test_earlier_turns_are_read_and_not_trained_on() -> None:
+    sample = encode(replace(TRACE, meta={"earlier_messages": TURNS}), TOKENIZER)
+    turns = [*TURNS, {"role": "user", "content": TRACE.prompt}]
+    assert TOKENIZER.decode(sample.ids[: sample.prompt_length]) == TOKENIZER.decode(
+        TOKENIZER.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    )
+    assert sample.trained == encode(TRACE, TOKENIZER).trained
+
+
+def test_what_cannot_be_written_without_a_template_is_refused() -> None:
+    plain = with_template("")
+    with pytest.raises(InputError, match="has messages before its prompt, and the tokenizer has no chat template"):
+        encode(replace(TRACE, meta={"earlier_messages": TURNS}), plain)
+    plain.eos_token = None
+    with pytest.raises(InputError, match=r"eos_token.*neither a chat template nor an end-of-text token"):
+        encode(TRACE, plain)
+
+
+def test_turns_that_a_template_does_not_take_are_one_line() -> None:
+    strict = with_template("{{ raise_exception('System role not supported') }}")
+    with pytest.raises(InputError, match="does not take turns by user, assistant, user: System role not supported"):
+        encode(replace(TRACE, meta={"earlier_messages": TURNS}), strict)
+    with pytest.raises(InputError, match=r"meta\.earlier_messages.*not a list of messages"):
+        encode(replace(TRACE, meta={"earlier_messages": "Be brief."}), TOKENIZER)

@@ -134,9 +134,10 @@ def _sampled(generator: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, flo
     """Tokens a second, and mean tokens of a rollout: the longest there may be where none ends in time."""
     from titer.generate import Request
     from titer.pipeline.evaluation.evaluating import evaluation_sampling
+    from titer.records import earlier_turns
 
     problems = [*(problem for suite in inputs.suites for problem in suite.problems), *inputs.problems][:ROWS]
-    requests = [Request(f"{i}", problem.prompt) for i, problem in enumerate(problems)]
+    requests = [Request(f"{i}", problem.prompt, earlier=earlier_turns(problem)) for i, problem in enumerate(problems)]
     sampling = evaluation_sampling(recipe)
     began, lengths = time.monotonic(), list[int]()
     for completion in generator.stream(requests, sampling):

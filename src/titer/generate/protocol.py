@@ -6,9 +6,9 @@ for completion in generator.stream(requests, Sampling(temperature=0.6)):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from titer.records.schema import FinishReason
 
@@ -18,7 +18,8 @@ class Request(NamedTuple):
 
     Its samples are numbered from `first`: a caller that has samples 0–3 already asks for `n=4, first=4`, and
     gets what one request for eight would have given it. `prefix` is how the model's turn begins, as if it had
-    written that itself (`"<think>\\nFirst, 3 + 4 = 7."`): the completion goes on from there.
+    written that itself (`"<think>\\nFirst, 3 + 4 = 7."`): the completion goes on from there. `earlier` are the messages
+    before the prompt (`{"role": …, "content": …}`), a system prompt or earlier turns.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Request(NamedTuple):
     n: int = 1
     first: int = 0
     prefix: str = ""
+    earlier: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

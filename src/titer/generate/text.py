@@ -1,7 +1,7 @@
 """Between text and tokens, for a model that runs in process.
 
-ids, opener = render(tokenizer, "What is 3 + 4?")   # the chat template's tokens; "<think>" if it opened one
-text = decode(tokenizer, ids)                       # raw, special tokens included
+ids, opener = render(tokenizer, request)   # the chat template's tokens; "<think>" if it opened one
+text = decode(tokenizer, ids)              # raw, special tokens included
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from titer.generate.protocol import Request
 from titer.generate.stops import cut_at_stop
+from titer.records.templates import no_template, templated_prompt
 from titer.records.thinking import opener_at_end
 
 _MARGIN = 4
@@ -25,14 +27,17 @@ class Rendered(NamedTuple):
     opener: str
 
 
-def render(tokenizer: PreTrainedTokenizerBase, prompt: str, prefix: str = "") -> Rendered:
-    """The prompt as one user turn in the tokenizer's chat template, as it is where there is no template; then the
-    prefix. A thinking tag that the template has opened is not opened again."""
-    templated = bool(tokenizer.chat_template)
-    text = prompt
+def render(tokenizer: PreTrainedTokenizerBase, request: Request) -> Rendered:
+    """The messages before the prompt and the prompt as the user's turn in the tokenizer's chat template; the prompt as
+    it is where there is no template; then the prefix. A thinking tag that the template has opened is not opened again.
+
+    Raises InputError for messages before the prompt where there is no template, and for turns that it does not take.
+    """
+    text, prefix, templated = request.prompt, request.prefix, bool(tokenizer.chat_template)
     if templated:
-        turn = [{"role": "user", "content": prompt}]
-        text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+        text = templated_prompt(tokenizer, request.earlier, request.prompt)
+    elif request.earlier:
+        raise no_template(f"request {request.id!r}")
     opener = opener_at_end(text)
     if opener and prefix.startswith(opener):
         text, prefix = text.rstrip(), prefix.removeprefix(opener)

@@ -136,7 +136,7 @@ class TransformersGenerator:
         return row_budget(self._config, itemsize=itemsize, free=free)
 
     def _prompt(self, request: Request, sampling: Sampling) -> Prompt:
-        ids, opener = render(self._tokenizer, request.prompt, request.prefix)
+        ids, opener = render(self._tokenizer, request)
         context = int(self._config.max_position_embeddings)
         if not ids:
             raise InputError(f"request {request.id!r} has no tokens", field="prompt", remedy="give it a prompt")

@@ -19,6 +19,7 @@ from titer.records import (
     Decision,
     Problem,
     Trace,
+    kept_turns,
     normalised,
     read_problems,
     read_traces,
@@ -175,7 +176,7 @@ def problem_of(trace: Trace) -> Problem:
         answer=trace.answer,
         verifier=trace.verifier or "math",
         domain=trace.domain,
-        meta=trace.meta if trace.verifier else {},
+        meta=trace.meta if trace.verifier else kept_turns(trace),
     )
 
 

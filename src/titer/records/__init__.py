@@ -5,6 +5,7 @@ for trace in read_traces("traces.jsonl.gz"):
 write_records("traces.parquet", read_traces("dataset_folder"))
 """
 
+from titer.records.chat import earlier_turns, in_words, kept_turns, without_turns
 from titer.records.columns import prompt_id
 from titer.records.overlap import (
     Overlap,
@@ -30,10 +31,13 @@ __all__ = [
     "Thought",
     "Trace",
     "append_rollouts",
+    "earlier_turns",
     "find_overlap",
     "find_repeats",
     "holds_any",
+    "in_words",
     "join_thinking",
+    "kept_turns",
     "normalised",
     "prompt_id",
     "read_problems",
@@ -44,6 +48,7 @@ __all__ = [
     "repeats_among",
     "split_thinking",
     "without_repeats",
+    "without_turns",
     "wording",
     "write_records",
 ]

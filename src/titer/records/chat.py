@@ -1,17 +1,23 @@
 """Message lists, in the OpenAI form (role, content) and the ShareGPT form (from, value).
 
 messages_of("messages", [{"from": "human", "value": "3 + 4?"}])   # [{"role": "user", "content": "3 + 4?"}]
+
+A record's prompt is the last user turn. What was said before, a system prompt too, stands in its meta under EARLIER: a
+model that is sampled or trained sees these turns first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records.columns import string
 from titer.records.rows import type_name
+from titer.records.schema import Problem, Trace
 
 Message = dict[str, Any]
+EARLIER = "earlier_messages"
 
 _ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant"}
 
@@ -40,6 +46,28 @@ def asked(key: str, messages: list[Message]) -> Asked:
         fault = f"the turn before the answer {by}, not by the user"
         raise InputError(fault, remedy="keep rows that answer a user's turn", field=key)
     return Asked(messages[-1]["content"], messages[:-1])
+
+
+def earlier_turns(record: Problem | Trace) -> tuple[Message, ...]:
+    """The messages before the record's prompt. Raises InputError for what is no list of messages."""
+    return tuple(messages_of(f"meta.{EARLIER}", record.meta.get(EARLIER, [])))
+
+
+def kept_turns(record: Problem | Trace) -> dict[str, Any]:
+    """The meta that carries the messages before the record's prompt to another record; empty where there are none."""
+    return {EARLIER: record.meta[EARLIER]} if record.meta.get(EARLIER) else {}
+
+
+def without_turns(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The meta of a record that is no longer asked behind these messages."""
+    return {key: value for key, value in meta.items() if key != EARLIER}
+
+
+def in_words(record: Problem | Trace) -> str:
+    """The prompt with what was said before it, as one text."""
+    turns = earlier_turns(record)
+    said = [f"{turn['role']}: {turn['content']}" for turn in turns]
+    return "\n\n".join([*said, f"user: {record.prompt}"]) if said else record.prompt
 
 
 def _message(key: str, message: object) -> Message:

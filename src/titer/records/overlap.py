@@ -20,6 +20,7 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from titer.errors import InputError
+from titer.records.chat import EARLIER
 from titer.records.schema import Problem, Trace
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]")
@@ -55,7 +56,7 @@ def find_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Problem]
 
 def wording(trace: Trace) -> str:
     """Equal for traces of one prompt that say the same, word for word."""
-    said = (repr(trace.meta.get("messages", "")), trace.prompt, trace.reasoning, trace.response)
+    said = (repr(trace.meta.get(EARLIER, "")), trace.prompt, trace.reasoning, trace.response)
     return blake2b(repr(said).encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 

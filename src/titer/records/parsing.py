@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import columns
-from titer.records.chat import Asked, Message, asked, messages_of
+from titer.records.chat import EARLIER, Asked, Message, asked, messages_of
 from titer.records.columns import digest, flag, is_missing, leftover, prompt_id, string, take, text
 from titer.records.published import published_answer
 from titer.records.rows import own_record
@@ -106,7 +106,7 @@ def _foreign_trace(rest: dict[str, Any]) -> Trace:
 def _kept(question: Asked, solution: str) -> dict[str, Any]:
     """What of a prompt and an answer has no field of its own."""
     return {
-        **({"messages": question.earlier} if question.earlier else {}),
+        **({EARLIER: question.earlier} if question.earlier else {}),
         **({"solution": solution} if solution else {}),
     }
 

@@ -63,7 +63,7 @@ def read_traces(
     """Yield the traces of a path: messages, conversations, prompt/completion or problem/reasoning/response.
 
     Thinking is found inside the text (see `split_thinking`) or beside it under reasoning_content, reasoning or
-    thinking. Messages before the last user turn go to `meta["messages"]`. A trace without problem id gets the
+    thinking. Messages before the last user turn go to `meta["earlier_messages"]`. A trace without problem id gets the
     `prompt_id` of its prompt, as a problem without id does. `truncated="bad"` makes a cut trace a bad row.
     For bad rows and `check` see `read_problems`.
     """

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Generator, Request, Sampling
-from titer.records import Problem, Rollout
+from titer.records import Problem, Rollout, earlier_turns
 from titer.verify import Grade, Grader
 
 SILENT: Final = 30.0  # seconds after which it is said how much of a chunk is there
@@ -52,7 +52,10 @@ def draw(
 ) -> list[Rollout]:
     """A graded rollout of every sample, in the order in which they are asked for. `heard` gets the number of those that
     are there, now and then where it takes long."""
-    requests = [Request(one.problem.id, one.problem.prompt, one.n, one.first, one.prefix) for one in asked]
+    requests = [
+        Request(one.problem.id, one.problem.prompt, one.n, one.first, one.prefix, earlier_turns(one.problem))
+        for one in asked
+    ]
     completions, last = dict[tuple[str, int], Completion](), time.monotonic()
     for one in generator.stream(requests, sampling):
         completions[one.request_id, one.sample] = one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Request, Sampling
@@ -33,13 +33,13 @@ async def ask(client: AsyncOpenAI, model: str, call: Call, sampling: Sampling) -
     """The server's answer to one call. Raises what the client raises."""
     prefix = call.request.prefix
     more: dict[str, object] = {"top_k": sampling.top_k} if sampling.top_k else {}
-    turns: list[ChatCompletionMessageParam] = [{"role": "user", "content": call.request.prompt}]
+    turns = [*map(dict, call.request.earlier), {"role": "user", "content": call.request.prompt}]
     if prefix:
         turns.append({"role": "assistant", "content": prefix})
         more |= {"continue_final_message": True, "add_generation_prompt": False}
     return await client.chat.completions.create(
         model=model,
-        messages=turns,
+        messages=cast("list[ChatCompletionMessageParam]", turns),
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         max_tokens=sampling.max_tokens,

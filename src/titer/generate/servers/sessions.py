@@ -102,7 +102,8 @@ class SeveralServers:
         failures, or where no server has answered anything for long."""
         import openai
 
-        tokens = self._sampling.max_tokens + len(call.request.prompt) // _CHARACTERS_A_TOKEN
+        said = sum(len(str(turn.get("content", ""))) for turn in call.request.earlier) + len(call.request.prompt)
+        tokens = self._sampling.max_tokens + said // _CHARACTERS_A_TOKEN
         note, asked = "no server answers", set[Endpoint]()
         for times in range(self._retries + 1):
             endpoint = await self._fleet.take(tokens, patience=self._patience, failed=asked, times=times)

@@ -108,7 +108,7 @@ class VllmGenerator:
     def _rows(self, request: Request, sampling: Sampling) -> Iterator[_Row]:
         from titer.generate.text import render
 
-        ids, opener = render(self._tokenizer, request.prompt, request.prefix)
+        ids, opener = render(self._tokenizer, request)
         if not ids or len(ids) >= self._context:
             fault = f"request {request.id!r} has {len(ids)} tokens, and the context of {self.name} is {self._context}"
             raise InputError(fault, field="prompt", remedy="give it a prompt that fits")

@@ -22,7 +22,7 @@ from titer.pipeline.evaluation.judging import halves_of
 from titer.pipeline.evaluation.thinking import thinking_of
 from titer.pipeline.sampling import Said, make_generator, spoken
 from titer.recipe import Evaluate, Recipe
-from titer.records import Decision, Problem, Rollout, holds_any, read_rollouts, write_records
+from titer.records import Decision, Problem, Rollout, holds_any, kept_turns, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
 from titer.store import STAGE_AGAIN, write_json
 from titer.verify import Grader
@@ -84,7 +84,7 @@ def evaluate_models(
                 lots = lots_of(parts, suites)
     write_records(work / "rollouts.parquet", rollouts)
     decisions += thinking_of(rollouts, halves_of(suites), (first, last))
-    decisions += gauge(recipe, checkpoints, rollouts, work)
+    decisions += gauge(recipe, checkpoints, rollouts, suites, work)
     write_decisions(work, decisions)
     for name in checkpoints:
         shutil.rmtree(work / name)
@@ -166,7 +166,13 @@ def held_in(file: Path) -> int:
     return sum(1 for _ in read_rollouts(file, torn="drop")) if holds_any(file) else 0
 
 
-def gauge(recipe: Recipe, checkpoints: Mapping[str, str], rollouts: Sequence[Rollout], work: Path) -> list[Decision]:
+def gauge(
+    recipe: Recipe,
+    checkpoints: Mapping[str, str],
+    rollouts: Sequence[Rollout],
+    suites: Sequence[Suite],
+    work: Path,
+) -> list[Decision]:
     """How far each checkpoint is from the base, in kl.json and as a statement for the report."""
     base, *others = checkpoints
     found = (
@@ -176,6 +182,7 @@ def gauge(recipe: Recipe, checkpoints: Mapping[str, str], rollouts: Sequence[Rol
             rollouts,
             most=recipe.evaluate.kl,
             seed=recipe.seed,
+            turns={(suite.name, problem.id): kept_turns(problem) for suite in suites for problem in suite.problems},
         )
         if recipe.evaluate.kl
         else {}

@@ -9,6 +9,8 @@ A cheap gauge of forgetting: it needs no suite outside the domain, and one pass 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,21 +20,30 @@ from titer.models import Described, Loaded, describe_model, load_model
 from titer.records import Rollout, Trace
 from titer.records.results import Interval
 
+NO_TURNS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType({})
+
 
 def divergence_of(
-    models: Mapping[str, str], base: str, rollouts: Sequence[Rollout], *, most: int, seed: int
+    models: Mapping[str, str],
+    base: str,
+    rollouts: Sequence[Rollout],
+    *,
+    most: int,
+    seed: int,
+    turns: Mapping[tuple[str, str], Mapping[str, Any]] = NO_TURNS,
 ) -> dict[str, Interval]:
     """Of each model (name in the tables → what to load) the KL a token, in nats, with a 95 % interval.
 
     It is measured on at most `most` of the model's completions in domain that ended by themselves, all of different
     problems; the interval is a bootstrap over them. At every token it is exact, the sum over the vocabulary; the texts
-    are as the evaluation draws them, at its temperature. A model without such completions is left out. Raises
-    InputError for a model with another tokenizer than the base's.
+    are as the evaluation draws them, at its temperature, behind the messages that `turns` has for some problems (by
+    suite and id, as `kept_turns` gives them). A model without such completions is left out. Raises InputError for a
+    model with another tokenizer than the base's.
     """
     reference = load_model(base)
     found: dict[str, Interval] = {}
     for name, place in models.items():
-        traces = _completions(rollouts, name, most, seed)
+        traces = _completions(rollouts, name, most, seed, turns)
         if traces:
             tuned = load_model(place)
             refuse_other_tokenizer(reference, tuned, place)
@@ -55,7 +66,9 @@ def refuse_other_tokenizer(base: Loaded | Described, tuned: Loaded | Described, 
         )
 
 
-def _completions(rollouts: Sequence[Rollout], model: str, most: int, seed: int) -> list[Trace]:
+def _completions(
+    rollouts: Sequence[Rollout], model: str, most: int, seed: int, turns: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> list[Trace]:
     """The first completion of some problems, as traces."""
     first: dict[str, Rollout] = {}
     for row in rollouts:
@@ -64,7 +77,14 @@ def _completions(rollouts: Sequence[Rollout], model: str, most: int, seed: int) 
     rows = list(first.values())
     chosen = sorted(np.random.default_rng([seed, 11]).permutation(len(rows))[:most].tolist())
     return [
-        Trace(id=row.id, problem_id=row.problem_id, prompt=row.prompt, reasoning=row.reasoning, response=row.response)
+        Trace(
+            id=row.id,
+            problem_id=row.problem_id,
+            prompt=row.prompt,
+            reasoning=row.reasoning,
+            response=row.response,
+            meta=turns.get((row.suite, row.problem_id), {}),
+        )
         for row in (rows[i] for i in chosen)
     ]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
-from titer.records import Problem, Rollout, Trace, join_thinking
+from titer.records import Problem, Rollout, Trace, in_words, join_thinking, without_turns
 from titer.rollouts import Sampler, collect_sparing
 
 PROMPT = """\
@@ -83,9 +83,9 @@ def _index(parts: Sequence[Sequence[Trace]], number: int) -> int:
 
 def _asked(trace: Trace, problems: Mapping[str, Problem]) -> Problem:
     solution = join_thinking(trace.reasoning, trace.response)
-    return replace(
-        problems[trace.problem_id], id=trace.id, prompt=PROMPT.format(problem=trace.prompt, solution=solution)
-    )
+    problem = problems[trace.problem_id]
+    prompt = PROMPT.format(problem=in_words(trace), solution=solution)
+    return replace(problem, id=trace.id, prompt=prompt, meta=without_turns(problem.meta))
 
 
 def _rewritten(trace: Trace, rollout: Rollout) -> Trace:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from titer.records import Rollout, Trace
+from titer.records import Rollout, Trace, kept_turns
 from titer.stages.critique.locate import Attempt, Located, numbered
 
 Lesson = Literal["diagnose", "repair", "renew"]
@@ -95,5 +95,5 @@ def _lesson(
         response=response,
         correct=None if kind == "diagnose" else True,
         truncated=False,
-        meta={"lesson": kind, **where},
+        meta={"lesson": kind, **where, **kept_turns(attempt.problem)},
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from titer.records import Problem, Trace
+from titer.records import Problem, Trace, in_words, without_turns
 from titer.rollouts import Sampler, collect_sparing
 from titer.stages.first_error import first_false, step_at
 from titer.stages.prefixes import FromHere, Place, Steps, rates_from, steps_of
@@ -130,7 +130,8 @@ def by_judge(attempts: Sequence[Attempt], judge: Sampler, *, out: Path) -> dict[
         replace(
             one.problem,
             id=one.trace.id,
-            prompt=JUDGE.format(problem=one.problem.prompt, steps=numbered(one.steps.pieces)),
+            prompt=JUDGE.format(problem=in_words(one.problem), steps=numbered(one.steps.pieces)),
+            meta=without_turns(one.problem.meta),
         )
         for one in attempts
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from titer.generate.protocol import Request
-from titer.records import Problem, Rollout, append_rollouts
+from titer.records import Problem, Rollout, append_rollouts, earlier_turns
 from titer.stages.rl.groups import Group, GroupLog, Queue
 from titer.verify import Grade, Grader
 
@@ -87,7 +87,8 @@ class Draws:
         problems = self.queue.take(first, count)
         # the number of the group keeps two groups of one problem apart
         requests = [
-            Request(f"{first + i}:{problem.id}", problem.prompt, self.samples) for i, problem in enumerate(problems)
+            Request(f"{first + i}:{problem.id}", problem.prompt, self.samples, earlier=earlier_turns(problem))
+            for i, problem in enumerate(problems)
         ]
         answers = sample(requests)
         flat = [(problem, one) for problem, some in zip(problems, answers, strict=True) for one in some]

@@ -46,7 +46,7 @@ def by_engine(trainer: Any, requests: Sequence[Request], loaded: Loaded, setting
         }
     drawn = []
     for request in requests:
-        prompt_ids = render(loaded.tokenizer, request.prompt).ids
+        prompt_ids = render(loaded.tokenizer, request).ids
         some = [done[request.id, sample] for sample in range(request.n)]
         drawn.append(
             [Drawn(prompt_ids, list(one.ids), one.reasoning, one.response, one.finish_reason == "stop") for one in some]
@@ -58,7 +58,7 @@ def by_trl(trainer: Any, requests: Sequence[Request], loaded: Loaded) -> list[li
     """TRL's own generation: transformers' generate, or vLLM with the trainer's weights sent over."""
     from titer.generate.text import decode, render
 
-    rendered = [render(loaded.tokenizer, request.prompt) for request in requests]
+    rendered = [render(loaded.tokenizer, request) for request in requests]
     samples = requests[0].n
     prompts = [one.ids for one in rendered for _ in range(samples)]
     # TRL has no public name for it; the version that titer takes is bounded

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
-from titer.records import Trace, join_thinking
+from titer.records import Trace, earlier_turns, join_thinking
+from titer.records.templates import applied, no_template, templated_prompt
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -46,12 +47,13 @@ class Sample(NamedTuple):
 
 def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
     """Prompt and completion as text, end-of-turn included. Raises InputError (see the module)."""
+    earlier = earlier_turns(trace)
     if not getattr(tokenizer, "chat_template", None):
-        return trace.prompt, f" {join_thinking(trace.reasoning, trace.response)}{tokenizer.eos_token}"
-    turns = [*trace.meta.get("messages", ()), {"role": "user", "content": trace.prompt}]
-    prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return _plain(trace, earlier, tokenizer)
+    turns = [*earlier, {"role": "user", "content": trace.prompt}]
+    prompt = templated_prompt(tokenizer, earlier, trace.prompt)
     for answer in _assistant_turns(trace):
-        whole = tokenizer.apply_chat_template([*turns, answer], tokenize=False)
+        whole = applied(tokenizer, [*turns, answer])
         if trace.reasoning.strip() not in whole:
             continue
         if not whole.startswith(prompt):
@@ -66,6 +68,19 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
         field="chat_template",
         remedy="use a template that keeps <think>…</think> or reasoning_content in the last turn",
     )
+
+
+def _plain(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, str]:
+    """Prompt and completion of a tokenizer without a chat template."""
+    if earlier:
+        raise no_template(f"trace {trace.id!r}")
+    if not tokenizer.eos_token:
+        raise InputError(
+            "the tokenizer has neither a chat template nor an end-of-text token: the model would never learn to end",
+            field="eos_token",
+            remedy="name one in its tokenizer_config.json",
+        )
+    return trace.prompt, f" {join_thinking(trace.reasoning, trace.response)}{tokenizer.eos_token}"
 
 
 def encode(trace: Trace, tokenizer: Any, max_length: int | None = None, label: StepLabels | None = None) -> Sample:

@@ -116,7 +116,7 @@ def test_a_model_judges_and_is_held_against_the_rules(tmp_path: Path) -> None:
     ("row", "fault", "field"),
     [
         ({"prompt": "?", "response": "1"}, "is missing", "should_refuse"),
-        ({"prompt": "?", "response": "1", "should_refuse": "yes"}, "is no true or false", "should_refuse"),
+        ({"prompt": "?", "response": "1", "should_refuse": "yes"}, "text, not true or false", "should_refuse"),
         ({"prompt": "?", "response": 1, "should_refuse": True}, "is no text", "response"),
     ],
 )
@@ -129,3 +129,18 @@ def test_bad_rows(tmp_path: Path, row: dict[str, Any], fault: str, field: str) -
 def test_a_server_needs_a_models_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a server without a model"):
         verbs.judge(write(tmp_path / "a.jsonl", ROWS[0]), server="http://127.0.0.1:9/v1")
+
+
+def test_a_csv_is_judged_as_the_same_rows_are(tmp_path: Path) -> None:
+    rows = [ROWS[0], {**ROWS[0], "should_refuse": False}]
+    (tmp_path / "a.csv").write_text(
+        "prompt,response,should_refuse\n"
+        + "".join(f'"{row["prompt"]}","{row["response"]}",{row["should_refuse"]}\n' for row in rows)
+    )
+    assert verbs.judge(tmp_path / "a.csv") == verbs.judge(write(tmp_path / "a.jsonl", *rows))
+
+
+@pytest.mark.parametrize("given", [{"model": "m"}, {"cache": "kept.jsonl"}])
+def test_a_judge_without_a_server_is_refused(given: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name the server, or leave both out"):
+        verbs.judge(write(tmp_path / "a.jsonl", ROWS[0]), **given)  # type: ignore[arg-type]

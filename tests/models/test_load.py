@@ -7,6 +7,7 @@ import torch
 
 from titer.errors import InputError
 from titer.models import add_lora, describe_model, load_model, locate
+from titer.models.load import LAB
 from titer.recipe import Lora
 
 
@@ -76,3 +77,12 @@ def test_targets_that_cannot_be_adapted_are_one_clear_line(targets: str | tuple[
     with pytest.raises(InputError, match=r"field 'train.lora.targets': .*all-linear") as caught:
         add_lora(load_model("lab").model, Lora(targets=targets))
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the folder has no config.json; give a folder in Hugging Face format"):
+        load_model(str(tmp_path))
+    (tmp_path / "config.json").write_bytes((LAB / "config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes((LAB / "model.safetensors").read_bytes())
+    with pytest.raises(InputError, match=r"the folder has no tokenizer \(tokenizer.json, "):
+        load_model(str(tmp_path))

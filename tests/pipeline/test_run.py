@@ -231,3 +231,16 @@ def test_checkpoints_in_between_are_asked_what_a_budget_allows(tmp_path: Path) -
     decisions = json.loads((tmp_path / "evaluate" / "decisions.json").read_text())
     assert "points" in decisions[0]["evidence"]["half an interval, in-domain"]
     assert "axis_path" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("curate", "said"),
+    [
+        ({"by": "cue_shar"}, r"field 'curate.by': no feature 'cue_shar' to rank by; use one of: none, step_ratio"),
+        ({"by": "step_ratio"}, r"field 'curate.paired_with': step_ratio without a teacher to pair with"),
+    ],
+)
+def test_what_no_trace_is_needed_to_refuse_is_refused_first(curate: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        run(parse_recipe(MINI | {"curate": curate}), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

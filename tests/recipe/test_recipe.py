@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from titer.errors import InputError
-from titer.recipe import Recipe, builtin_names, dump_recipe, load_recipe, parse_block, parse_sampled
+from titer.recipe import Recipe, Rl, Train, builtin_names, dump_recipe, load_recipe, parse_block, parse_sampled
 from titer.recipe.schema import Block
 
 
@@ -130,3 +130,23 @@ def test_a_verb_takes_what_samples_beside_its_own_settings() -> None:
     assert block.samples == 8 and generate.engine == "ray" and generate.ray.workers == 4
     with pytest.raises(InputError, match="generate.engine"):
         parse_sampled("measure", ["generate.engine=magic"])
+
+
+def test_a_key_that_comes_twice_is_a_mistake(tmp_path: Path) -> None:
+    """YAML takes the last of two blocks, and the settings of the first would be lost unsaid."""
+    path = tmp_path / "r.yaml"
+    path.write_text("model: lab\ndata: {lab: {}}\ntrain:\n  epochs: 7\ntrain:\n  batch_size: 8\n")
+    with pytest.raises(InputError, match=r"not YAML: the key 'train' comes twice, again in line 5"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("setting", ["problems={countdown3: 0}", "suites={countdown3: -5}"])
+def test_nothing_to_make_is_refused(setting: str) -> None:
+    with pytest.raises(InputError, match="greater than 0"):
+        load_recipe("sft", [f"data.lab={{{setting.replace('=', ': ')}}}"])
+
+
+def test_what_does_not_change_the_outcome_is_known() -> None:
+    assert "micro_tokens" not in Train().decisive() and "batch_size" in Train().decisive()
+    assert Train(micro_tokens=1).decisive() == Train().decisive() and Train.harmless <= set(Train.model_fields)
+    assert Rl(save_every=1).decisive() == Rl().decisive() and Rl.harmless <= set(Rl.model_fields)

@@ -150,3 +150,28 @@ def test_importing_records_imports_no_heavy_library() -> None:
     code = "import sys, titer.records; print({'torch', 'transformers', 'pyarrow', 'datasets'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_csv_shards_of_a_folder_are_read_too(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "prompt": "1 + 1?", "answer": "2"}\n')
+    (tmp_path / "b.csv").write_text("id,prompt,answer\nb,2 + 2?,4\n")
+    assert [problem.id for problem in read_problems(tmp_path)] == ["a", "b"]
+
+
+def test_a_csv_has_booleans_as_pandas_writes_them_and_long_cells(tmp_path: Path) -> None:
+    path, long = tmp_path / "t.csv", "So it is. " * 15_000
+    path.write_text(f'prompt,reasoning,response,correct,truncated\n1 + 1?,"{long}",2,True,FALSE\n2 + 2?,No.,5,false,\n')
+    one, other = read_traces(path)
+    assert (one.correct, one.truncated, len(one.reasoning)) == (True, False, len(long))
+    assert (other.correct, other.truncated) == (False, False)
+    path.write_text("prompt,response,correct\n1 + 1?,2,perhaps\n")
+    with pytest.raises(InputError, match=r"row 2, field 'correct': text, not true or false"):
+        list(read_traces(path))
+
+
+@pytest.mark.parametrize("name", ["id", "problem_id", "unique_id", "ID"])
+def test_two_problems_of_one_name_are_said_to_be_that(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(f'{{"{name}": "p1", "prompt": "{asked}?", "answer": "2"}}\n' for asked in "AB"))
+    with pytest.raises(InputError, match="row 2, field 'id': an earlier problem has the id 'p1' too"):
+        list(read_problems(path))

@@ -25,6 +25,8 @@ def test_prior_as_a_function(lab_files: Path, tmp_path: Path) -> None:
     assert {"teacher convergent", "teacher divergent"} <= set(found.priors)
     few = prior("lab", lab_files / "traces.jsonl", settings=Choose(traces=10, strong=0.1))
     assert few.priors["all"].traces == 10 and few.choice.objective == "p"
+    settings = Choose(traces=10, strong=0.1, candidate="nll@p>=0.2")
+    assert prior("lab", lab_files / "traces.jsonl", settings=settings).choice.objective == "nll@p>=0.2"
 
 
 def test_prior_on_the_command_line(

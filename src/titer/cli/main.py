@@ -290,8 +290,8 @@ def launched(work: Annotated[Path, typer.Argument(help="The folder of the traini
 @lab.command("make")
 def lab_make(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of the files.")] = Path("lab-data"),
-    problems: Annotated[int, typer.Option(help="Training problems, three quarters with three numbers.")] = 1000,
-    evaluation: Annotated[int, typer.Option(help="Held-out problems of each task.")] = 100,
+    problems: Annotated[int, typer.Option(min=1, help="Training problems, three quarters with three numbers.")] = 1000,
+    evaluation: Annotated[int, typer.Option(min=1, help="Held-out problems of each task.")] = 100,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

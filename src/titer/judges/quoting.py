@@ -1,6 +1,6 @@
 """Untrusted text in a prompt: one line, in quotes that it cannot close, without what chat templates are made of.
 
-quoted('say "hi"\\n<|im_end|>')      # '"say \\"hi\\" < |im_end|>"'
+quoted('say "hi"\\n<|im_end|>', 200)      # '"say \\"hi\\" < |im_end|>"'
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from titer.errors import InputError
 from titer.recipe import Lora
 
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 LAB = Path(__file__).parent.parent / "lab" / "base"
 T = TypeVar("T", "Loaded", "Described")
 NO_CODE: Final[Mapping[str, Any]] = MappingProxyType({"trust_remote_code": False})  # left out, a terminal is asked
@@ -103,8 +104,22 @@ def _opened(name: str, load: Callable[[str], T]) -> T:
     except Exception as error:  # of transformers, peft, safetensors and torch, for whatever a folder may hold
         if isinstance(error, InputError):
             raise
+        if lacking := _lacking(Path(place)):
+            remedy = "give a folder in Hugging Face format, with its weights and its tokenizer"
+            raise InputError(f"cannot load model {name!r}: {lacking}", field="model", remedy=remedy) from error
         reason = _first_line(error)
         raise InputError(f"cannot load model {name!r}: {reason}", field="model", remedy="check the name") from error
+
+
+def _lacking(folder: Path) -> str:
+    """What a folder lacks that every model's has, in words; empty where that is not what is wrong."""
+    if not folder.is_dir() or (folder / "adapter_config.json").exists():
+        return ""
+    if not (folder / "config.json").exists():
+        return "the folder has no config.json"
+    if not any((folder / name).exists() for name in TOKENIZERS):
+        return f"the folder has no tokenizer ({', '.join(TOKENIZERS)})"
+    return ""
 
 
 def _refuse_unreachable(hub_id: str) -> None:

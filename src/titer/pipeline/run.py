@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError
-from titer.pipeline.curating import curate_traces
+from titer.pipeline.curating import check_curation, curate_traces
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.evaluation.evaluating import evaluate_models, settings_of
 from titer.pipeline.reporting.report import report
@@ -43,6 +43,7 @@ def run(
     check_objective(recipe.choose.candidate, field="choose.candidate")
     check_budget(recipe.train)
     check_rounds(recipe)
+    check_curation(recipe)
     out = out or Path("runs") / recipe.name
     base = base_of(recipe)
     folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe), said=said)

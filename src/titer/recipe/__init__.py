@@ -1,6 +1,6 @@
 """The run's configuration: schema, built-in recipes, loading and overriding."""
 
-from titer.recipe.block import Axis, Lora
+from titer.recipe.block import Axis, Block, Lora
 from titer.recipe.data import Data, GymData, LabData, Suite
 from titer.recipe.generate import Generate, Ray
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe, parse_sampled
@@ -9,6 +9,7 @@ from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
 __all__ = [
     "Axis",
+    "Block",
     "Bridge",
     "Choose",
     "Critique",

@@ -8,19 +8,21 @@ from pydantic import Field, Strict
 
 from titer.recipe.block import Axis, Block, Names, PositiveShare, Share
 
+Count = Annotated[int, Field(gt=0)]
+
 
 class LabData(Block):
     """Problems, traces and suites made by titer's own lab (countdown in words, two synthetic teachers)."""
 
-    problems: dict[str, int] = {"countdown3": 600, "countdown4": 300}
+    problems: dict[str, Count] = {"countdown3": 600, "countdown4": 300}
     """Training problems to make, by lab task."""
     teachers: Annotated[tuple[Literal["convergent", "divergent"], ...], Strict(False)] = ("convergent", "divergent")
     """Which synthetic teachers explain each problem."""
     branch_rate: Share = 0.35
     """Chance that `divergent` opens a dead branch before a step."""
-    rehearsal: dict[str, int] = {}
+    rehearsal: dict[str, Count] = {}
     """Problems to rehearse, by lab task, each with the base's own way of answering."""
-    suites: dict[str, int] = {"countdown3": 100, "countdown4": 100}
+    suites: dict[str, Count] = {"countdown3": 100, "countdown4": 100}
     """Held-out evaluation problems to make, by lab task; each task knows its axis."""
 
 

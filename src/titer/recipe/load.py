@@ -19,7 +19,17 @@ from titer.recipe.schema import Recipe
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 in which 1e-3 is a number, as it is everywhere else."""
+    """YAML 1.1 in which 1e-3 is a number, as it is everywhere else, and a key that comes twice is a mistake: of two
+    blocks of one name the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As YAML has it. Raises ValueError for a key that comes twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise ValueError(f"the key {key.value!r} comes twice, again in line {key.start_mark.line + 1}")
+            seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(

@@ -17,6 +17,7 @@ from titer.errors import InputError
 from titer.records.rows import json_object, type_name
 
 PROMPT = ("prompt", "problem", "question", "instruction", "input", "Problem", "Question")
+PROBLEM_ID = ("id", "problem_id", "unique_id", "ID")
 MESSAGES = ("messages", "conversations", "conversation")
 ANSWER = ("answer", "gold", "final_answer", "target", "ground_truth", "Answer")
 RESPONSE = ("completion", "response", "output", "solution")
@@ -66,8 +67,12 @@ def string(key: str, value: object) -> str:
 
 
 def flag(key: str, value: object) -> bool | None:
-    """true, false, or None for nothing."""
-    if value is not None and not isinstance(value, bool):
+    """true, false, or None for nothing. As text too, in any case: a CSV has nothing else, and pandas writes True."""
+    if is_missing(value):
+        return None
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    if not isinstance(value, bool):
         raise InputError(f"{type_name(value)}, not true or false", remedy="write true or false", field=key)
     return value
 

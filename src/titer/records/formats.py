@@ -127,7 +127,7 @@ def shards_of(path: Path) -> list[Path]:
 
 
 def _shards(folder: Path) -> list[Path]:
-    files = sorted(f for f in folder.iterdir() if f.is_file() and (is_json_lines(f) or is_parquet(f)))
+    files = sorted(f for f in folder.iterdir() if f.is_file() and (is_json_lines(f) or is_parquet(f) or _is_csv(f)))
     shards = [f for f in files if not f.name.startswith((".", "_"))]
     if not shards:
         raise InputError("a folder without data files", remedy=f"name a dataset folder or {ENDINGS}", file=folder)
@@ -169,6 +169,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows below a header, each with the line of the file that it ends on. Raises ValueError for a row of another
     length than the header: a comma too many would move every value behind it."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
+        csv.field_size_limit(LONGEST_LINE)  # of the whole process: csv knows no other; a thinking is a long cell
         reader = csv.reader(stream, strict=True)
         header = next(reader, [])
         for cells in reader:

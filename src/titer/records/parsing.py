@@ -65,7 +65,7 @@ def _nothing(what: str, *keys: str) -> InputError:
 def _foreign_problem(rest: dict[str, Any], verifier: str) -> Problem:
     question = _question(rest, may_be_answered=True)
     answer, solution = _answer(rest)
-    name = take(rest, ("id", "problem_id", "unique_id", "ID"))
+    name = take(rest, columns.PROBLEM_ID)
     if is_missing(answer):
         answer, verifier = published_answer(rest, verifier)
     return Problem(

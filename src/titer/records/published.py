@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from titer.errors import InputError
-from titer.records.columns import is_missing
+from titer.records.columns import flag, is_missing
 
 FOLLOW = "follow"  # the gold answer of an instruction: there is nothing else to know
 
@@ -33,9 +33,10 @@ def published_answer(rest: dict[str, Any], verifier: str) -> tuple[str, str]:
 
 def should_refuse(row: dict[str, Any]) -> bool | None:
     """Whether a prompt is to be refused: told by `should_refuse`, by XSTest's `label` (safe, unsafe), or by its `type`,
-    in which contrasts are the unsafe ones. None where nothing tells."""
-    if isinstance(row.get("should_refuse"), bool):
-        return bool(row["should_refuse"])
+    in which contrasts are the unsafe ones. None where nothing tells. Raises InputError for a `should_refuse` that is
+    neither true nor false."""
+    if (told := flag("should_refuse", row.get("should_refuse"))) is not None:
+        return told
     if row.get("label") in ("safe", "unsafe"):
         return bool(row["label"] == "unsafe")
     kind = row.get("type")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from titer.errors import InputError
+from titer.records.columns import PROBLEM_ID, is_missing
 from titer.records.formats import Row, decoded, is_whole, raw_rows
 from titer.records.parsing import parse_problem, parse_trace
 from titer.records.rows import from_row
@@ -118,8 +119,9 @@ def _records(
     seen = Seen()
 
     def parse_new(row: dict[str, Any]) -> R:
+        ids = PROBLEM_ID if what == "problem" else ("id",)
         record = parse(row)
-        _refuse_double(record.id, what, seen, given="id" in row)
+        _refuse_double(record.id, what, seen, given=any(not is_missing(row.get(name)) for name in ids))
         return record
 
     for row in raw_rows(path):

@@ -14,7 +14,7 @@ class Problem:
     """A question whose answer a program can check.
 
     `verifier` is a spec that `titer.verify` understands: `math`, `exact`, `choice`, `countdown`, `refusal`,
-    or `gym:TASK` for any reasoning-gym task. `meta` holds what that verifier needs beyond `answer`
+    `ifeval`, or `gym:TASK` for any reasoning-gym task. `meta` holds what that verifier needs beyond `answer`
     (the numbers of a countdown, the entry of a reasoning-gym task).
     """
 

@@ -101,4 +101,6 @@ def find(name: str) -> Experiment:
 def check_name(name: str) -> None:
     """Raises InputError for a name that no reproduction has."""
     if name not in NAMES:
-        raise InputError(f"no reproduction {name!r}", remedy=f"use one of: {', '.join(NAMES)}")
+        raise InputError(
+            f"no reproduction {name!r}", remedy=f"use one of: {', '.join(NAMES)}; or, on the command line, all"
+        )

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.records.results import Interval
 from titer.reproduce.bases import LAB
-from titer.reproduce.experiment import Claim, Experiment, Map, Measures, check_name
+from titer.reproduce.experiment import Claim, Experiment, Map, Measures, check_name, find
 from titer.reproduce.verdict import INTERVAL, RULE, interval, verdict
 
 TABLES = Path(__file__).parent / "tables"
@@ -35,9 +35,13 @@ class JobResult(NamedTuple):
 
 
 def stored(name: str, scale: str = LAB) -> dict[str, Any]:
-    """The table of `name` that comes with titer. Raises InputError when there is none, without importing torch."""
+    """The table of `name` that comes with titer. Raises InputError when there is none, and for an unknown scale.
+
+    At the lab's own scale nothing of torch is imported.
+    """
     check_name(name)
     if scale != LAB:  # none is stored: no GPU was at hand
+        find(name).at(scale)  # refuses one that there is not
         fault = f"no table of {name} at the scale {scale} comes with titer"
         raise InputError(fault, remedy=f"run: titer reproduce {name} --scale {scale}")
     file = TABLES / f"{name}.json"

@@ -1,6 +1,6 @@
 """What a training aims at: its objective made ready for these samples, before the first update.
 
-    aim = take_aim(settings, model, tokenizer, samples, out=out, seed=0)
+    aim = take_aim(settings, model, tokenizer, samples, out=out, seed=0, writes=True)
     aim.objective, aim.samples, aim.structure
 
 Quantiles get their cuts from the base model's token probabilities, iw its base log p, and termination-aware weights

@@ -20,6 +20,7 @@ from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
 from titer.rollouts import collect, model_identity
+from titer.verbs.idle import all_but, refuse_idle
 from titer.verbs.sampling import OnBad, checked_problems, open_generator
 from titer.verify import Grader
 
@@ -60,7 +61,13 @@ def eval(
     and the verifiers refuse (with `on_bad="drop"` such rows are listed in the result), and, before anything is
     sampled, when the two evaluations share no problem.
     """
+    sampled = all_but(Evaluate, "samples", "temperature", "top_p", "max_tokens")
+    refuse_idle(settings, sampled, "it is for the checkpoints of a run")
     settings, generate, folder = settings or Evaluate(), generate or Generate(), Path(out)
+    for option, value in (("limit", limit), ("include", include)):
+        if value is not None and not harness:
+            fault = "it is for tasks of lm-eval, and there are none"
+            raise InputError(fault, field=option, remedy="add --harness TASK")
     if harness and server:
         raise InputError(
             "a server, and tasks of lm-eval", field="harness", remedy="give a model folder or hub id alone"

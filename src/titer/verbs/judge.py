@@ -16,6 +16,7 @@ from titer.evaluate.refusals import Answer, ModelJudge, RefusalLabel, RuleJudge,
 from titer.generate import ServerGenerator
 from titer.judges import Asking, Progress, agreement
 from titer.records import read_rows, split_thinking
+from titer.records.columns import flag
 from titer.verify.verifiers.refusal import REFUSALS
 
 
@@ -60,6 +61,9 @@ def judge(
     are kept in `cache`. Raises InputError for a row that lacks a field, with its number, and for a server without a
     model's name.
     """
+    if not server and (model or cache):
+        fault = "a model, and no server to ask it of" if model else "a cache, and no model whose answers it would keep"
+        raise InputError(fault, field="--server", remedy="name the server, or leave both out: the rules judge")
     if server and not model:
         raise InputError("a server without a model", field="--model", remedy="name the model that it serves")
     asked = list(read_rows(file, _asked))
@@ -93,19 +97,17 @@ class _Asked(NamedTuple):
 
 def _asked(row: dict[str, Any]) -> _Asked:
     """A row's answer. Raises InputError for a field that is missing or of another type."""
-    for field, kind, name in (
-        ("prompt", str, "text"),
-        ("response", str, "text"),
-        ("should_refuse", bool, "true or false"),
-    ):
-        if not isinstance(row.get(field), kind):
-            fault = f"is no {name}" if field in row else "is missing"
+    for field in ("prompt", "response"):
+        if not isinstance(row.get(field), str):
+            fault = "is no text" if field in row else "is missing"
             raise InputError(fault, field=field, remedy="give prompt, response and should_refuse")
+    if (refuse := flag("should_refuse", row.get("should_refuse"))) is None:
+        raise InputError("is missing", field="should_refuse", remedy="give prompt, response and should_refuse")
     thought = split_thinking(row["response"])
     cut = not thought.closed or row.get("finish_reason") == "length"
     return _Asked(
         Answer(row["prompt"], thought.response, thought.reasoning or str(row.get("reasoning") or ""), cut),
-        row["should_refuse"],
+        refuse,
     )
 
 

@@ -17,6 +17,7 @@ from titer.pipeline.sampling import spoken
 from titer.recipe import Generate, Measure
 from titer.rollouts import model_identity
 from titer.store import write_table
+from titer.verbs.idle import refuse_idle
 from titer.verbs.sampling import OnBad, checked_problems, open_generator
 
 
@@ -48,6 +49,7 @@ def measure(
     `server` is the base URL of an OpenAI-compatible server; `model` is then the name it serves. Raises InputError
     for what `read_problems` and the verifiers refuse; with `on_bad="drop"` such rows are listed in the result.
     """
+    refuse_idle(settings, {"problems"}, "every problem of the file is measured")
     settings, generate, folder = settings or Measure(), generate or Generate(), Path(out)
     dropped: list[InputError] = []
     rows = checked_problems(problems, on_bad, dropped)

@@ -15,6 +15,7 @@ from titer.measure import Choice, Prior, choose, priors
 from titer.recipe import Choose
 from titer.records import read_traces
 from titer.store import write_table
+from titer.verbs.idle import refuse_idle
 
 
 class PriorResult(NamedTuple):
@@ -36,16 +37,20 @@ def prior(
 ) -> PriorResult:
     """Measure the token probabilities that a model gives to some traces of a file, drawn at random.
 
-    `settings` say how many traces, and from where on the model counts as strong or weak on them. With `out` the sums of
+    `settings` say how many traces, from where on the model counts as strong or weak on them, and what a strong one
+    gets. With `out` the sums of
     each trace go into `out/prior.parquet`. Traces beyond the model's context are listed in `dropped`.
 
     Raises InputError for what `read_traces` and `encode` refuse.
     """
     from titer.models import context_length, load_model
+    from titer.pipeline.training.choose import check_objective
     from titer.pipeline.training.prior import token_sums
     from titer.train import encode_all
 
+    refuse_idle(settings, {"updates", "problems", "samples"}, "it is for the trial of a run")
     settings, dropped = settings or Choose(), list[InputError]()
+    check_objective(settings.candidate, field="candidate")
     rows = list(read_traces(traces, on_bad=on_bad, dropped=dropped, truncated="bad"))
     rows = [rows[i] for i in sorted(np.random.default_rng([seed, 3]).permutation(len(rows))[: settings.traces])]
     loaded = load_model(model)
@@ -55,6 +60,5 @@ def prior(
     if out is not None:
         write_table(Path(out) / "prior.parquet", [one._asdict() for one in sums])
     found = priors(sums, seed=seed)
-    return PriorResult(
-        found, choose(found["all"], strong=settings.strong, weak=settings.weak), [str(error) for error in dropped]
-    )
+    choice = choose(found["all"], strong=settings.strong, weak=settings.weak, candidate=settings.candidate)
+    return PriorResult(found, choice, [str(error) for error in dropped])

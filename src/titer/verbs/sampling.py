@@ -9,15 +9,21 @@ from titer.errors import InputError
 from titer.generate.protocol import Generator
 from titer.recipe import Generate
 from titer.records import Problem, read_problems
+from titer.verbs.idle import all_but, refuse_idle
 from titer.verify import validate_problem
 
 OnBad = Literal["stop", "drop"]
 
 
 def open_generator(model: str, settings: Generate, server: str | None) -> Generator:
-    """The model in this process, or the one that an OpenAI-compatible server at `server` calls `model`."""
+    """The model in this process, or the one that an OpenAI-compatible server at `server` calls `model`.
+
+    Raises InputError for settings of what samples in this process beside a server.
+    """
     if server:
         from titer.generate import ServerGenerator
+
+        refuse_idle(settings, all_but(Generate, "chunk"), "a server samples as it was started")
 
         return ServerGenerator(server, model, name=model)
     from titer.pipeline.sampling import make_generator

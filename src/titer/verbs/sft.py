@@ -19,6 +19,7 @@ from titer.processes import agreed, is_main
 from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
 from titer.store import content_hash, write_json, write_table
+from titer.verbs.idle import refuse_idle
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -76,6 +77,7 @@ def sft(
     Raises InputError for bad rows and repeated traces (with `on_bad="drop"` they are listed in the result), truncated
     traces, and whatever `titer.train` refuses.
     """
+    refuse_idle(settings, {"launch"}, "sft itself is started with torchrun or accelerate launch")
     from titer.models import add_lora, load_model
     from titer.pipeline.reporting.reading import step_kinds
     from titer.pipeline.training.plan import is_planned, pooled

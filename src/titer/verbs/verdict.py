@@ -51,6 +51,9 @@ def verdict(
         raise InputError("no base and checkpoint to judge", field="checkpoints", remedy="give 0=BASE, 640=EVALUATION")
     found = {step: Path(path) for step, path in sorted(checkpoints.items())}
     own = [any(path.glob("*.rollouts.jsonl")) for path in found.values()]
+    if all(own) and metrics:
+        fault = "titer's own evaluations have one metric, and it is the accuracy"
+        raise InputError(fault, field="metrics", remedy="leave it out; it is for results of a harness")
     if all(own):
         rollouts = {step: _rollouts(path, placed) for step, path in found.items()}
         _refuse_unlike(found, rollouts, placed)

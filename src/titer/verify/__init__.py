@@ -4,7 +4,7 @@ r"""Grades responses: right, wrong, or could not be graded.
     grades = grade_many([(problem, response), …])   # the slow ones in processes with a hard timeout
     problems = gym_problems("chain_sum", count=100, seed=7)
 
-`problem.verifier` is one of `math`, `exact`, `choice`, `countdown`, `refusal`, and `gym:TASK` for any
+`problem.verifier` is one of `math`, `exact`, `choice`, `countdown`, `refusal`, `ifeval`, and `gym:TASK` for any
 reasoning-gym task. sympy, math-verify and reasoning-gym are imported when first needed.
 """
 

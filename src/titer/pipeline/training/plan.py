@@ -1,6 +1,6 @@
 """The plan of a training: its budget in updates, and how many traces fill it how often (arXiv 2602.11149).
 
-plan_training(recipe, traces, work)          # planned.parquet, unseen.parquet, plan.json, decisions.json
+plan_training(recipe, problems, traces, work, said)  # planned.parquet, unseen.parquet, plan.json, decisions.json
 """
 
 from __future__ import annotations

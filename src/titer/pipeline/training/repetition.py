@@ -1,6 +1,6 @@
 """How often each trace is shown: what `train.repetition: auto` comes to.
 
-found = choose_repetition(pool, settings, model, work=folder, seed=0)
+found = choose_repetition(pool, settings, model, work=folder, seed=0, plan=Plan())
 found.times          # 11.2
 
 Three short trainings, each with a warm-up and a decay of its own: one epoch, REPEATED epochs over fewer traces in as

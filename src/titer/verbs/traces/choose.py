@@ -83,6 +83,8 @@ def filter(
     names = ("kept", "control") if cluster else ("kept.jsonl", "control.jsonl")
     files = [folder / name for name in (*names, "dropped.jsonl")]
     refuse_overwriting(files, [file, problems, *evaluation])
+    if problems and not verified:
+        raise InputError("problems to verify by, and nothing to be verified", field="problems", remedy="add --verified")
     sound = Soundness(by, verified, finished)
     settings: dict[str, Any] = {
         "keep": keep,

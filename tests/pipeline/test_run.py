@@ -244,3 +244,10 @@ def test_what_no_trace_is_needed_to_refuse_is_refused_first(curate: dict[str, An
     with pytest.raises(InputError, match=said):
         run(parse_recipe(MINI | {"curate": curate}), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("block", ["problems", "suites"])
+def test_a_lab_that_makes_nothing_is_refused(block: str, tmp_path: Path) -> None:
+    lab = {"problems": {"countdown3": 2}, "suites": {"countdown3": 1}} | {block: {"countdown3": 0}}
+    with pytest.raises(InputError, match=rf"field 'data.lab.{block}': nothing is to be made"):
+        run(parse_recipe(MINI | {"data": {"lab": lab}}), out=tmp_path / "run")

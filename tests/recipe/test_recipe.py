@@ -140,10 +140,11 @@ def test_a_key_that_comes_twice_is_a_mistake(tmp_path: Path) -> None:
         load_recipe(path)
 
 
-@pytest.mark.parametrize("setting", ["problems={countdown3: 0}", "suites={countdown3: -5}"])
-def test_nothing_to_make_is_refused(setting: str) -> None:
-    with pytest.raises(InputError, match="greater than 0"):
-        load_recipe("sft", [f"data.lab={{{setting.replace('=', ': ')}}}"])
+@pytest.mark.parametrize("block", ["problems", "suites", "rehearsal"])
+def test_less_than_nothing_to_make_is_refused(block: str) -> None:
+    with pytest.raises(InputError, match="greater than or equal to 0"):
+        load_recipe("sft", [f"data.lab={{{block}: {{countdown3: -5}}}}"])
+    assert load_recipe("sft", [f"data.lab.{block}.countdown4=0"])  # one task left out
 
 
 def test_what_does_not_change_the_outcome_is_known() -> None:

@@ -71,6 +71,7 @@ def make_lab(settings: LabData, seed: int) -> Made:
     suites = {
         task: MadeSuite(TASKS[task].axis, [item.problem for item in items(task, n, seed=seed, held=True)])
         for task, n in settings.suites.items()
+        if n
     }
     return Made([item.problem for item in made], traces, suites, _rehearsal(settings.rehearsal, seed))
 

@@ -8,7 +8,7 @@ from pydantic import Field, Strict
 
 from titer.recipe.block import Axis, Block, Names, PositiveShare, Share
 
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class LabData(Block):

@@ -235,7 +235,7 @@ def test_teachers_of_two_organisations_are_told_apart(titer: Any, tmp_path: Path
     header = next(
         line for line in titer("measure", tmp_path / "t.jsonl", "--workers", 1)[1].splitlines() if "mean" in line
     )
-    assert header.split() == ["mean", "of", "all", "org1/m", "n", "org2/m"]
+    assert header.split() == ["mean", "of", "no", "teacher", "org1/m", "n", "org2/m"]
 
 
 def test_people_see_a_dash_for_no_number(titer: Any, tmp_path: Path) -> None:
@@ -394,3 +394,16 @@ def test_bad_problems_are_dropped_and_listed_too(lab_files: Path, tmp_path: Path
 def test_every_verb_has_help_with_an_example(verb: str, titer: Any) -> None:
     status, text, _ = titer(verb, "--help")
     assert status == 0 and f"titer traces {verb} traces.jsonl" in " ".join(text.split()) and "--json" in text
+
+
+def test_what_a_file_says_stands_where_nothing_can_be_graded(titer: Any, tmp_path: Path) -> None:
+    rows = [
+        Trace(id="a", problem_id="p", prompt="Which?", response="So \\boxed{x^2}.", answer="x²", correct=True),
+        Trace(id="b", problem_id="q", prompt="1 + 1?", response="So \\boxed{3}.", answer="2", correct=True),
+    ]
+    write_records(tmp_path / "t.jsonl", rows)
+    status, out, _ = titer(
+        "filter", tmp_path / "t.jsonl", "--by", "none", "--verified", "--out", tmp_path / "k", "--json"
+    )
+    assert status == 0 and json.loads(out)["rules"] == {"wrong": 1}
+    assert [trace.id for trace in read_traces(tmp_path / "k" / "kept.jsonl")] == ["a"]

@@ -10,7 +10,7 @@ import pytest
 
 from titer.errors import InputError
 from titer.generate import Request, Sampling
-from titer.generate.workers.served import ServedGenerator
+from titer.generate.workers.served import ServedGenerator, _Server
 from titer.pipeline.sampling import make_generator
 from titer.recipe import Generate
 
@@ -67,3 +67,39 @@ def test_other_braces_of_a_command_stand(command: str) -> None:
     )
     (found,) = generator.stream([Request("r", "w")], Sampling())
     assert found.response == 'weights {"temperature": 0.6, "of": "0"}'
+
+
+LOADING = """
+import sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Loading(BaseHTTPRequestHandler):
+    began = time.monotonic()
+
+    def do_GET(self):
+        ready = time.monotonic() - self.began > 1.5
+        body = b'{"data": [{"id": "ready"}]}' if ready else b'{"error": "Loading model"}'
+        self.send_response(200 if ready else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+HTTPServer(("127.0.0.1", int(sys.argv[2])), Loading).serve_forever()
+"""
+
+
+def test_a_server_that_is_loading_its_model_is_waited_for(tmp_path: Path) -> None:
+    script = tmp_path / "loading.py"
+    script.write_text(LOADING)
+    server = _Server(f"{sys.executable} {script} {{model}} {{port}}", "weights", 0)
+    server.wait()
+    assert server.model == "ready"
+    server.close()
+
+
+def test_a_command_with_an_open_quote_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"generate.serve.*is no command: No closing quotation; close its quotes"):
+        _Server("vllm serve {model} --port {port} --chat-template 'x", "weights", 0)

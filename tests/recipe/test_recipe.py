@@ -138,6 +138,9 @@ def test_a_key_that_comes_twice_is_a_mistake(tmp_path: Path) -> None:
     path.write_text("model: lab\ndata: {lab: {}}\ntrain:\n  epochs: 7\ntrain:\n  batch_size: 8\n")
     with pytest.raises(InputError, match=r"not YAML: the key 'train' comes twice, again in line 5"):
         load_recipe(path)
+    path.write_text("model: {{ model }}\n")  # a template that nobody has filled in
+    with pytest.raises(InputError, match="not YAML"):
+        load_recipe(path)
 
 
 @pytest.mark.parametrize("block", ["problems", "suites", "rehearsal"])

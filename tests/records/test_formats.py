@@ -175,3 +175,12 @@ def test_two_problems_of_one_name_are_said_to_be_that(tmp_path: Path, name: str)
     path.write_text("".join(f'{{"{name}": "p1", "prompt": "{asked}?", "answer": "2"}}\n' for asked in "AB"))
     with pytest.raises(InputError, match="row 2, field 'id': an earlier problem has the id 'p1' too"):
         list(read_problems(path))
+
+
+def test_messages_of_a_csv_are_json(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text('messages,answer\n"[{""role"": ""user"", ""content"": ""3 + 4?""}]",7\n')
+    assert [problem.prompt for problem in read_problems(path)] == ["3 + 4?"]
+    path.write_text("messages,answer\n3 + 4?,7\n")
+    with pytest.raises(InputError, match="field 'messages': text, not a list of messages"):
+        list(read_problems(path))

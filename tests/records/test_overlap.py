@@ -33,6 +33,10 @@ def trace(name: str, prompt: str) -> Trace:
         ("½", "1/2"),
         ("\\(a+b\\)", "$a+b$"),
         ("a well-known sum", "a well known sum"),
+        ("x^{2} + 1", "x^2 + 1"),
+        ("\\frac{1}{2} of it", "\\frac 1 2 of it"),
+        ("the length (in cm) is 5", "the length in cm is 5"),
+        ("2 * (3)", "2 * 3"),
     ],
 )
 def test_the_same_exercise_written_differently(one: str, other: str) -> None:
@@ -58,6 +62,12 @@ def test_the_same_exercise_written_differently(one: str, other: str) -> None:
         ("x-y", "x y"),
         ("2/3", "2 3"),
         ("√2", "2"),
+        ("Calculate (2 + 3) * 4.", "Calculate 2 + 3 * 4."),
+        ("2(3 + 4)", "2 3 + 4"),
+        ("x^{2}y", "x^{2y}"),
+        ("5!", "5"),
+        ("(2 + 3)!", "2 + 3"),
+        ("f(x + 1)", "f(x) + 1"),
         ("कि", "का"),
         ("", "?"),
         ("🙂", "🙁"),

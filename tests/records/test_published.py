@@ -10,7 +10,7 @@ import pytest
 
 from titer.errors import InputError
 from titer.records import Problem, read_problems
-from titer.records.published import last_boxed
+from titer.records.boxed import last_boxed
 from titer.verify import validate_problem
 
 
@@ -94,7 +94,11 @@ def test_arguments_that_are_no_object_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [(r"\boxed{1} then \boxed{ x_{2} }", "x_{2}"), ("none", ""), (r"\boxed{never ends", ""), (r"\boxed{}", "")],
-)
-def test_the_last_box(text: str, answer: str) -> None:
+    [
+        (r"\boxed{1} then \boxed{ x_{2} }", "x_{2}"), ("none", None), (r"\boxed{never ends", None), (r"\boxed{}", ""),
+        (r"\fbox{5}", "5"), (r"\boxed {5}", "5"), (r"\boxed{\left\{5\right.}", r"\left\{5\right."),
+        (r"\boxed{5}. Note \boxed{", "5"),
+    ],
+)  # fmt: skip
+def test_the_last_box(text: str, answer: str | None) -> None:
     assert last_boxed(text) == answer

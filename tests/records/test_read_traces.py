@@ -165,3 +165,26 @@ def test_ids_of_traces_without_one_differ_by_content(tmp_path: Path) -> None:
     first, second = list(read_traces(path)), list(read_traces(path))
     assert len({trace.id for trace in first}) == 4
     assert first == second
+
+
+def test_thinking_as_a_part_of_the_content(read: Read) -> None:
+    text = {"type": "text", "text": "7"}
+    for part in (
+        {"type": "reasoning", "text": "Add."},
+        {"type": "thinking", "thinking": "Add.", "text": ""},
+        {"type": "thinking", "thinking": "Add."},
+        {"thinking": "Add."},
+    ):
+        trace = read({"messages": [USER, said([part, text])]})
+        assert (trace.reasoning, trace.response) == ("Add.", "7")
+
+
+def test_the_same_question_behind_other_turns_is_another_problem(read: Read) -> None:
+    def asked(*earlier: dict[str, str]) -> Trace:
+        return read({"messages": [*earlier, USER, said("7")]})
+
+    first = [{"role": "user", "content": "Let x = 3."}, {"role": "assistant", "content": "OK."}]
+    other = [{"role": "user", "content": "Let x = 6."}, {"role": "assistant", "content": "OK."}]
+    assert len({asked().problem_id, asked(*first).problem_id, asked(*other).problem_id}) == 3
+    # the file of problems has no system prompt where its traces do
+    assert asked({"role": "system", "content": "Be brief."}).problem_id == asked().problem_id

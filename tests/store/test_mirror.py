@@ -103,3 +103,27 @@ def test_refusals_name_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Mirror, "_manifest", forbidden)
     with pytest.raises(InputError, match=r"memory://b/run allows no access: Access Denied.*credentials"):
         Run.open("memory://b/run", name="first", recipe_text="")
+
+
+def test_what_could_not_be_put_there_is_not_overwritten_by_what_is(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made anew with other settings, and the network failed: the same command must put it there, not fetch the old."""
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    one.stage("train", {"seed": 0}, build("old"))  # type: ignore[arg-type]
+
+    def fails(*_: object) -> None:
+        raise ConnectionError("no route")
+
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="no route.*the same command goes on"):
+        patched.setattr(Mirror, "_put", fails)
+        one.stage("train", {"seed": 1}, build("new"))  # type: ignore[arg-type]
+    again = on_machine("one", address, tmp_path, monkeypatch)
+    folder = again.stage("train", {"seed": 1}, never)
+    assert (folder / "checkpoints" / "weights").read_text() == "new"
+    two = on_machine("two", address, tmp_path, monkeypatch)
+    assert (two.path / "train" / "checkpoints" / "weights").read_text() == "new"
+    # what others have put there since does take the place of what had been there
+    two.stage("train", {"seed": 2}, build("theirs"))  # type: ignore[arg-type]
+    third = on_machine("one", address, tmp_path, monkeypatch)
+    assert (third.path / "train" / "checkpoints" / "weights").read_text() == "theirs"

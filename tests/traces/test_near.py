@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from titer.traces.near import near_duplicates
@@ -57,3 +59,34 @@ def test_what_is_dropped_drops_nothing_itself() -> None:
 def test_short_prompts(prompt: str) -> None:
     assert near_duplicates({"a": prompt, "b": prompt, "c": LONG}, threshold=1.0).keys() == {"b"}
     assert near_duplicates({}, threshold=0.8) == {}
+
+
+TEMPLATE = (
+    "Using the numbers {numbers}, create an equation that equals {target}. You can use basic arithmetic operations and "
+    "each number can only be used once. Show your work in think tags, and return the final answer in answer tags."
+)
+
+
+def templated(count: int, seed: int) -> dict[str, str]:
+    rng = random.Random(seed)
+    return {
+        f"{seed}:{i}": TEMPLATE.format(numbers=[rng.randint(1, 99) for _ in range(4)], target=rng.randint(10, 999))
+        for i in range(count)
+    }
+
+
+def test_what_a_template_says_makes_no_two_problems_alike() -> None:
+    training, evaluation = templated(300, 0), templated(100, 1)
+    assert near_duplicates(training, threshold=0.8, against=evaluation) == {}
+    # and the same problem is found, behind an instruction too
+    training |= {"same": evaluation["1:7"], "inside": f"Here is a problem for you. {evaluation['1:8']} Think first."}
+    found = near_duplicates(training, threshold=0.8, against=evaluation)
+    assert {name: (twin.id, twin.evaluation) for name, twin in found.items()} == {
+        "same": ("1:7", True),
+        "inside": ("1:8", True),
+    }
+
+
+def test_many_copies_of_one_problem_are_no_template() -> None:
+    copies = {f"{i}": LONG for i in range(30)}
+    assert near_duplicates(copies, threshold=0.8).keys() == {f"{i}" for i in range(1, 30)}

@@ -38,6 +38,10 @@ CASES: dict[str, tuple[str, Callable[[Path], object]]] = {
         "field 'launch': nothing here uses it: sft itself is started with torchrun",
         lambda tmp: verbs.sft("lab", tmp / "traces.jsonl", out=tmp / "o", settings=Train(launch="ddp")),
     ),
+    "filter, keep": (
+        "field 'keep': a share to keep, and nothing to rank by; name a feature with --by",
+        lambda tmp: verbs.traces.filter(tmp / "traces.jsonl", out=tmp / "o", by="none", keep=0.5),
+    ),
     "filter, problems": (
         "field 'problems': problems to verify by, and nothing to be verified; add --verified",
         lambda tmp: verbs.traces.filter(tmp / "traces.jsonl", out=tmp / "o", problems=tmp / "nowhere.jsonl"),

@@ -234,3 +234,40 @@ def test_the_room_imports_nothing_slow() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+MATHEMATICS = [
+    ("18", "<answer>18</answer>"), ("1/2", "<answer>1/2</answer>"), ("18", r"<answer>\boxed{18}</answer>"),
+    ("18", "\\boxed{17}\n<answer>18</answer>"), ("18", r"The profit is \$18."), ("70000", r"**\$70,000**"),
+    ("-5", "**Answer:** −5"), ("-5", "So x = −5."), ("-5", "The answer is −5 because 3 − 8 = −5."),
+    *(("70000", rf"\boxed{{70{space}000}}") for space in (" ", "\u202f", "\u00a0", r"\;", r"\ ", "~")),
+]  # fmt: skip
+CHOICES = [
+    "<answer>B</answer>", "<answer>(B) Paris</answer>", "The answer is B (Paris).", "Answer: B - Paris",
+    "The correct answer is option **B**.", r"\boxed{\text{Option B}}", r"\boxed{\textrm{B}}",
+]  # fmt: skip
+COUNTDOWNS = ["<answer>(3 + 5) * 8</answer>", "<answer>\n(3 + 5) * 8\n</answer>", "The answer is `(3 + 5) * 8`."]
+
+
+@pytest.mark.parametrize(("gold", "response"), MATHEMATICS)
+def test_mathematics_in_the_forms_that_models_write(gold: str, response: str) -> None:
+    assert check(Problem(id="m", prompt="?", answer=gold, verifier="math"), response).score == 1.0
+    assert check(Problem(id="m", prompt="?", answer="19", verifier="math"), response).score == 0.0
+
+
+@pytest.mark.parametrize("response", CHOICES)
+def test_options_in_the_forms_that_models_write(response: str) -> None:
+    assert check(Problem(id="c", prompt="?", answer="B", verifier="choice"), response).parsed == "B"
+
+
+@pytest.mark.parametrize("response", COUNTDOWNS)
+def test_countdowns_in_the_forms_that_models_write(response: str) -> None:
+    meta = {"numbers": [3, 5, 8], "target": 64}
+    problem = Problem(id="c", prompt="?", answer="(3 + 5) * 8", verifier="countdown", meta=meta)
+    assert check(problem, response).score == 1.0
+
+
+def test_exact_answers_between_tags_and_as_words_in_a_box() -> None:
+    problem = Problem(id="e", prompt="?", answer="Paris", verifier="exact")
+    assert check(problem, "<answer>Paris</answer>").score == check(problem, r"\boxed{\text{Paris}}").score == 1.0
+    assert check(problem, "<answer>London</answer>").score == 0.0

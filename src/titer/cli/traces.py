@@ -50,7 +50,9 @@ def filter_(
     file: File,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for kept, control and dropped traces.")],
     by: Annotated[str, typer.Option(help="What to rank by: a feature, step_ratio, or none.")] = "cue_share",
-    keep: Annotated[float, typer.Option(help="Share kept after ranking, above 0 and at most 1.")] = 0.9,
+    keep: Annotated[
+        float | None, typer.Option(help="Share kept after ranking, above 0 and at most 1; 0.9 where this says nothing.")
+    ] = None,
     problems: Problems = None,
     verified: Annotated[bool, typer.Option("--verified", help="Keep only traces whose answer verifies.")] = False,
     finished: Annotated[bool, typer.Option(help="Drop cut and empty traces.")] = True,
@@ -260,9 +262,10 @@ def delete(
 
 
 def _short(teachers: list[str]) -> list[str]:
-    """Names without the organisation before the slash, where that tells them apart."""
+    """Names without the organisation before the slash, where that tells them apart; traces may name none."""
+    nobody = "no teacher" if len(teachers) > 1 else "all"
     short = [name.rpartition("/")[2] or name for name in teachers]
-    return [name if short.count(end) > 1 else end or "all" for name, end in zip(teachers, short, strict=True)]
+    return [name if short.count(end) > 1 else end or nobody for name, end in zip(teachers, short, strict=True)]
 
 
 def _number(value: float) -> str:

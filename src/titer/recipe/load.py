@@ -26,7 +26,7 @@ class _Loader(yaml.SafeLoader):
         """As YAML has it. Raises ValueError for a key that comes twice."""
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise ValueError(f"the key {key.value!r} comes twice, again in line {key.start_mark.line + 1}")
             seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
         return super().construct_mapping(node, deep)

@@ -8,6 +8,7 @@ model that is sampled or trained sees these turns first.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from titer.records.schema import Problem, Trace
 
 Message = dict[str, Any]
 EARLIER = "earlier_messages"
+THINKING = ("thinking", "reasoning")  # types of a content part, and the keys that hold its words
 
 _ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant"}
 
@@ -30,13 +32,23 @@ class Asked(NamedTuple):
 
 
 def messages_of(key: str, value: object) -> list[Message]:
-    """A list of messages, each with `role`, text `content`, and whatever else it had.
+    """A list of messages, or its JSON, each with `role`, text `content`, and whatever else it had.
 
     Raises InputError for anything that is no such list, and for content that is not text.
     """
+    if isinstance(value, str):  # a CSV's cell, a Parquet file's JSON column
+        value = _json(value)
     if not isinstance(value, list):
         raise InputError(f"{type_name(value)}, not a list of messages", remedy="write a list", field=key)
     return [_message(key, message) for message in value]
+
+
+def _json(text: str) -> object:
+    """What the text is in JSON, or the text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def asked(key: str, messages: list[Message]) -> Asked:
@@ -94,9 +106,13 @@ def _content(key: str, content: object) -> Message:
 
 
 def _part(key: str, part: object) -> tuple[str, str]:
-    if isinstance(part, dict) and isinstance(words := part.get("text"), str):
-        return "text", words
-    if isinstance(part, dict) and isinstance(words := part.get("thinking") or part.get("reasoning"), str):
-        return "thinking", words
+    """What a part is, text or thinking, and its words. Its type says so where it has one; both may stand in `text`."""
     kind = part.get("type") if isinstance(part, dict) else type_name(part)
+    if isinstance(part, dict):
+        text = part.get("text")
+        thought = next((part[name] for name in THINKING if isinstance(part.get(name), str) and part[name]), None)
+        if thought is not None and (kind in THINKING or not text):
+            return "thinking", str(thought)
+        if isinstance(text, str):
+            return ("thinking" if kind in THINKING else "text"), text
     raise InputError(f"a content part that is not text ({kind})", remedy="keep rows of text only", field=key)

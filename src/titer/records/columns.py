@@ -87,9 +87,14 @@ def leftover(rest: dict[str, Any]) -> dict[str, Any]:
     return {**opened, **{key: value for key, value in held.items() if key != "meta"}}
 
 
-def prompt_id(prompt: str) -> str:
-    """The id of a problem that has none: 16 hexadecimal digits of its stripped prompt's BLAKE2b hash."""
-    return digest(prompt.strip())
+def prompt_id(prompt: str, earlier: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The id of a problem that has none: 16 hexadecimal digits of its stripped prompt's BLAKE2b hash.
+
+    Turns before the prompt make it another question, and count; a system prompt does not, which traces often have and
+    the file of their problems has not.
+    """
+    turns = [f"{turn['role']}: {turn['content']}" for turn in earlier if turn["role"] != "system"]
+    return digest(*turns, prompt.strip())
 
 
 def digest(*parts: str) -> str:

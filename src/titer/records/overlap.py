@@ -5,15 +5,16 @@ that are there twice.
     refuse_overlap(traces, problems)   # InputError, or nothing
     find_repeats(traces)               # [(9, "t7")]: the tenth repeats t7
 
-Two prompts are the same after normalisation if they agree in words, numbers and mathematical signs; case, layout,
-punctuation and Unicode's look-alikes do not count. The normal form is ours: it only has to be strict enough never
-to join two different exercises.
+Two prompts are the same after normalisation if they agree in words, numbers and mathematical signs, brackets that group
+a calculation among them; case, layout, punctuation and Unicode's look-alikes do not count. The normal form is ours: it
+only has to be strict enough never to join two different exercises.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -25,6 +26,9 @@ from titer.records.schema import Problem, Trace
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]")
 _ARITHMETIC = frozenset("+-*/^=<>")
+_CLOSES = {"(": ")", "[": "]", "{": "}"}
+_BRACKETS = frozenset("()[]{}")
+_FACTORIAL = re.compile(r"(?<=[\d)])!(?!=)")
 _SIGNS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "⁄": "/", "∕": "/"})
 # A hyphen between two words is punctuation; between single letters it may be a minus.
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
@@ -103,8 +107,36 @@ def normalised(prompt: str) -> str:
     A prompt that has none of these, such as one emoji, is its own normal form.
     """
     plain = unicodedata.normalize("NFKC", _NOT_ASCII.sub(_unfolded, prompt)).casefold().translate(_SIGNS)
-    tokens = _TOKEN.findall(_HYPHEN.sub(" ", plain))
-    return " ".join(filter(_counts, tokens)) or prompt
+    written = _FACTORIAL.sub(" factorial ", _without_idle_brackets(_HYPHEN.sub(" ", plain)))
+    return " ".join(filter(_counts, _TOKEN.findall(written))) or prompt
+
+
+def _without_idle_brackets(text: str) -> str:
+    """The text without brackets that group nothing: (2 + 3) * 4 and x^{2y} keep theirs, (in cm) and x^{2} do not."""
+    text = " ".join(text.split())
+    starts = [found.start() for found in _TOKEN.finditer(text) if found[0] not in _BRACKETS]
+    signs = [place for place in starts if text[place] in _ARITHMETIC]
+    opened, kept = list[int](), set[int]()
+    for place, letter in enumerate(text):
+        if letter not in _BRACKETS or text[place - 1 : place] == "\\":  # \\( and \\[ open a formula, and group nothing
+            continue
+        if letter in _CLOSES:
+            opened.append(place)
+        elif opened and _CLOSES[text[opened[-1]]] == letter:
+            start = opened.pop()
+            if _groups(text, start, place, starts, signs):
+                kept |= {start, place}
+    return "".join(" " if one in _BRACKETS and place not in kept else one for place, one in enumerate(text))
+
+
+def _groups(text: str, start: int, end: int, starts: Sequence[int], signs: Sequence[int]) -> bool:
+    """Whether brackets at these places hold more than one thing together against what stands beside them."""
+    before, after = text[max(0, start - 2) : start], text[end + 1 : end + 3]
+    if before[-1:] in ("^", "_"):
+        return bisect(starts, end) - bisect(starts, start) > 1
+    beside = before[-1:].isalnum() or before.strip()[-1:] in _ARITHMETIC
+    beside |= after[:1].isalnum() or after.strip()[:1] in (*_ARITHMETIC, "!")
+    return bool(beside and bisect(signs, end) > bisect(signs, start))
 
 
 def _unfolded(found: re.Match[str]) -> str:
@@ -115,7 +147,7 @@ def _unfolded(found: re.Match[str]) -> str:
 
 def _counts(token: str) -> bool:
     """Whether a token is a word, a number, a sign of mathematics, or a mark that belongs to a letter."""
-    if len(token) > 1 or token.isalnum() or token in _ARITHMETIC:
+    if len(token) > 1 or token.isalnum() or token in _ARITHMETIC or token in _BRACKETS:
         return True
     category = unicodedata.category(token)
     return category == "Sm" or category.startswith("M")

@@ -69,7 +69,7 @@ def _foreign_problem(rest: dict[str, Any], verifier: str) -> Problem:
     if is_missing(answer):
         answer, verifier = published_answer(rest, verifier)
     return Problem(
-        id=prompt_id(question.prompt) if name[1] is None else text(*name),
+        id=prompt_id(question.prompt, question.earlier) if name[1] is None else text(*name),
         prompt=question.prompt,
         answer=answer,
         verifier=string(*take(rest, ("verifier",))) or verifier,
@@ -83,7 +83,7 @@ def _foreign_trace(rest: dict[str, Any]) -> Trace:
     question, thought = _thought(exchange, rest)
     answer, solution = _answer(rest)
     problem = take(rest, ("problem_id",))
-    problem_id = prompt_id(question.prompt) if problem[1] is None else text(*problem)
+    problem_id = prompt_id(question.prompt, question.earlier) if problem[1] is None else text(*problem)
     teacher = string(*take(rest, columns.TEACHER))
     name = take(rest, ("id",))
     cut = bool(flag("truncated", rest.pop("truncated", None))) or rest.get("finish_reason") == "length"
@@ -118,7 +118,7 @@ def _question(rest: dict[str, Any], *, may_be_answered: bool) -> Asked:
         key, value = take(rest, columns.MESSAGES)
     if value is None:
         return Asked("", [])
-    if isinstance(value, list):
+    if isinstance(value, list) or key in columns.MESSAGES:
         messages = messages_of(key, value)
         if may_be_answered and messages and messages[-1]["role"] == "assistant":
             rest.setdefault("response", messages.pop()["content"])

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from titer.errors import InputError
+from titer.records.boxed import last_boxed
 from titer.records.columns import flag, is_missing
 
 FOLLOW = "follow"  # the gold answer of an instruction: there is nothing else to know
@@ -28,7 +29,7 @@ def published_answer(rest: dict[str, Any], verifier: str) -> tuple[str, str]:
     refuse = should_refuse(rest)
     if refuse is not None:
         return ("refuse" if refuse else "answer"), "refusal"
-    return last_boxed(str(rest.get("solution") or "")), verifier
+    return last_boxed(str(rest.get("solution") or "")) or "", verifier
 
 
 def should_refuse(row: dict[str, Any]) -> bool | None:
@@ -43,19 +44,6 @@ def should_refuse(row: dict[str, Any]) -> bool | None:
     if isinstance(kind, str) and "focus" in row:  # both columns: XSTest, and not MATH, which has a type too
         return kind.startswith("contrast_")
     return None
-
-
-def last_boxed(text: str) -> str:
-    r"""What the last \boxed{…} of a text holds; "" without one, or where its braces do not match."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return ""
-    depth = 0
-    for place in range(start + len("\\boxed"), len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if not depth:
-            return text[start + len("\\boxed{") : place].strip()
-    return ""
 
 
 def _arguments(one: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from titer.errors import InputError, reading
 from titer.store.atomic import as_json, publish, write_json
 
 MANIFEST = "manifest.json"
+THERE = "there.json"  # by stage, the key of the one that was last put there or fetched
 BESIDE = ("recipe.yaml", "report.html", "summary.json", "scores.parquet", "differences.parquet", "moves.parquet")
 """Files of a run that belong to no stage."""
 KEY = 12  # characters of a stage's key in its folder's name
@@ -62,11 +63,13 @@ class Mirror:
             ours = _read(self.local / MANIFEST) or {**theirs, "stages": {}}
             write_json(self.local / MANIFEST, ours)
             for stage, made in theirs["stages"].items():
-                if ours["stages"].get(stage, {}).get("key") != made["key"] or not (self.local / stage).exists():
+                here = ours["stages"].get(stage, {}).get("key") if (self.local / stage).exists() else None
+                if here != made["key"] and (here is None or self._is_there(stage, here)):
                     said(f"{stage}: fetched from {self.url}")
                     self._fetch_stage(stage, made["key"])
                     ours["stages"][stage] = made
                     write_json(self.local / MANIFEST, ours)
+                    self._note_there(stage, made["key"])
             system, root = self._place()
             for name in BESIDE:
                 if system.exists(f"{root}/{name}"):
@@ -81,7 +84,7 @@ class Mirror:
             entry = made["stages"][stage]
             theirs = self._manifest() or {**made, "stages": {}}
             if theirs["stages"].get(stage, {}).get("key") == entry["key"]:
-                return
+                return self._note_there(stage, entry["key"])
             folder = f"{root}/{stage}/{entry['key'][:KEY]}"
             for path in sorted((self.local / stage).rglob("*")):
                 if path.is_file():
@@ -90,8 +93,10 @@ class Mirror:
             # others may have finished stages in the meantime: theirs stay
             theirs["stages"][stage] = entry
             self._put(MANIFEST, theirs)
+            self._note_there(stage, entry["key"])
             if old:
                 system.rm(f"{root}/{stage}/{old['key'][:KEY]}", recursive=True)
+            return None
 
     def forget(self, stage: str) -> None:
         """Take a stage out of the manifest there, then away."""
@@ -119,6 +124,15 @@ class Mirror:
             file.parent.mkdir(parents=True, exist_ok=True)
             system.get_file(name, str(file))
         publish(work, self.local / stage)
+
+    def _is_there(self, stage: str, key: str) -> bool:
+        """Whether a stage of this machine has been there: one that has not is newer than what stands there, and is put
+        there when the run comes to it."""
+        noted = _read(self.local / THERE)
+        return noted is None or noted.get(stage) == key
+
+    def _note_there(self, stage: str, key: str) -> None:
+        write_json(self.local / THERE, {**(_read(self.local / THERE) or {}), stage: key})
 
     def _manifest(self) -> dict[str, Any] | None:
         system, root = self._place()

@@ -17,8 +17,8 @@ from titer.records.overlap import normalised
 SHINGLE = 3  # words
 PERMUTATIONS = 128
 MISTAKES = (0.1, 0.9)  # of the hashing: a candidate too many costs a comparison, one too few is never seen
-
-
+FEWEST, MANY = 10, 0.05  # prompts, and share of them, that have what is taken for their template
+SAMPLED = 2000  # prompts on which that is found
 CONTAINED = 0.95  # of an evaluation prompt's word sequences: it stands inside, say behind an instruction
 
 
@@ -41,35 +41,66 @@ def near_duplicates(
     """The prompts that resemble one of `against`, or hold it, or resemble an earlier one that is kept: id → which.
 
     Earlier ones are looked at only with `among`. Similarity is the Jaccard index of the sets of three-word sequences
-    of the normalised prompts, estimated from 128 permutations (standard error at most .045). Candidates come from
-    locality-sensitive hashing: at a threshold of .8 it finds 87 % of the pairs that are just as similar, and 97 % of
-    those at .85.
+    of the normalised prompts, estimated from 128 permutations (standard error at most .045), without the sequences that
+    many prompts have: what a template says makes no two problems alike. Candidates come from locality-sensitive
+    hashing: at a threshold of .8 it finds 87 % of the pairs that are just as similar, and 97 % of those at .85.
     """
-    index = MinHashLSH(threshold=min(threshold, 0.98), num_perm=PERMUTATIONS, weights=MISTAKES)
-    hashes: dict[tuple[bool, str], MinHash] = {}
-    for name, prompt in (against or {}).items():
-        hashes[True, name] = _minhash(prompt)
-        index.insert((True, name), hashes[True, name])
-    found = _inside(prompts, against or {})
+    against = against or {}
+    template = _template(against)
+    found = _inside(prompts, against, template)
+    known = _Hashes(threshold)
+    for name, prompt in against.items():
+        known.add(name, _minhash(prompt, template))
+    left = {name: prompt for name, prompt in prompts.items() if name not in found}
+    for name, prompt in left.items() if against else ():
+        if best := known.nearest(_minhash(prompt, template)):
+            found[name] = Twin(*best, evaluation=True)
+    if not among:
+        return found
+    template, kept = _template(prompts), _Hashes(threshold)
     for name, prompt in prompts.items():
         if name in found:
             continue
-        mine = _minhash(prompt)
-        similar = [(mine.jaccard(hashes[key]), key) for key in index.query(mine)]
-        best = max(((s, key) for s, key in similar if s >= threshold), default=None)
-        if best:
-            found[name] = Twin(best[1][1], float(best[0]), best[1][0])
-        elif among:
-            hashes[False, name] = mine
-            index.insert((False, name), mine)
+        mine = _minhash(prompt, template)
+        if best := kept.nearest(mine):
+            found[name] = Twin(*best, evaluation=False)
+        else:
+            kept.add(name, mine)
     return found
 
 
-def _inside(prompts: Mapping[str, str], against: Mapping[str, str]) -> dict[str, Twin]:
+class _Hashes:
+    """Prompts by their hashes."""
+
+    def __init__(self, threshold: float) -> None:
+        self._index = MinHashLSH(threshold=min(threshold, 0.98), num_perm=PERMUTATIONS, weights=MISTAKES)
+        self._hashes: dict[str, MinHash] = {}
+        self._threshold = threshold
+
+    def add(self, name: str, made: MinHash) -> None:
+        self._hashes[name] = made
+        self._index.insert(name, made)
+
+    def nearest(self, made: MinHash) -> tuple[str, float] | None:
+        """The one that is most similar, and how much; None where none reaches the threshold."""
+        similar = [(float(made.jaccard(self._hashes[name])), name) for name in self._index.query(made)]
+        similarity, name = max(similar, default=(0.0, ""))
+        return (name, similarity) if name in self._hashes and similarity >= self._threshold else None
+
+
+def _template(prompts: Mapping[str, str]) -> frozenset[str]:
+    """The word sequences that many prompts have, found on an even sample of them."""
+    some = list(prompts.values())[:: max(1, len(prompts) // SAMPLED)]
+    counts = Counter(shingle for prompt in some for shingle in _shingles(prompt))
+    many = max(FEWEST, MANY * len(some))
+    return frozenset(shingle for shingle, count in counts.items() if count >= many)
+
+
+def _inside(prompts: Mapping[str, str], against: Mapping[str, str], template: frozenset[str]) -> dict[str, Twin]:
     """The prompts that hold nearly all word sequences of one of `against`. Exact: every sequence is looked up."""
     sizes, places = dict[str, int](), dict[str, list[str]]()
     for name, prompt in against.items():
-        shingles = _shingles(prompt)
+        shingles = _own(prompt, template)
         sizes[name] = len(shingles)
         for shingle in shingles:
             places.setdefault(shingle, []).append(name)
@@ -82,10 +113,16 @@ def _inside(prompts: Mapping[str, str], against: Mapping[str, str]) -> dict[str,
     return found
 
 
-def _minhash(prompt: str) -> MinHash:
+def _minhash(prompt: str, template: frozenset[str]) -> MinHash:
     made = MinHash(num_perm=PERMUTATIONS, seed=1)
-    made.update_batch([shingle.encode() for shingle in sorted(_shingles(prompt))])
+    made.update_batch([shingle.encode() for shingle in sorted(_own(prompt, template))])
     return made
+
+
+def _own(prompt: str, template: frozenset[str]) -> set[str]:
+    """A prompt's word sequences beside those of a template; all where it has no others."""
+    every = _shingles(prompt)
+    return every - template or every
 
 
 def _shingles(prompt: str) -> set[str]:

@@ -1,6 +1,6 @@
 r"""Where an answer stands in a response: in a box, after "answer is", between tags.
 
-    last_boxed(r"so \boxed{\frac{1}{2}}.")            # \frac{1}{2}
+    stated(r"so \boxed{\frac{1}{2}}.")                # \frac{1}{2}
     after_marker("Some work.\nThe answer is: 42.")    # "42."
     last_tagged("<answer>42</answer>")                # "42"
 
@@ -13,24 +13,19 @@ from __future__ import annotations
 import re
 
 from titer.errors import InputError
+from titer.records.boxed import last_boxed
 from titer.records.schema import Problem
 
-_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # the first branch skips an escaped brace
 _MARKER = re.compile(r"\banswer(?:\*\*)?\s{0,4}(?:\bis\b\s{0,4}:?|:)", re.IGNORECASE)
 _TAG = re.compile(r"</?answer>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"\.?(?:\*\*)?\.?$")
 
 
-def last_boxed(text: str) -> str | None:
-    r"""Give the content of the last `\boxed{…}` (or `\fbox{…}`) whose braces close."""
-    limit = len(text)
-    for box in reversed(list(_BOX.finditer(text))):
-        end = _closing_brace(text, box.end(), limit)
-        if end is not None:
-            return text[box.end() : end].strip()
-        limit = box.start()  # what an unclosed box swallowed is not searched again
-    return None
+def stated(text: str) -> str | None:
+    """Give the content of the last `<answer>…</answer>`, of the box in it where it holds one; else of the last box."""
+    tagged = last_tagged(text)
+    boxed = last_boxed(text if tagged is None else tagged)
+    return tagged if boxed is None else boxed
 
 
 def after_marker(text: str) -> str | None:
@@ -70,15 +65,6 @@ def require_answer(problem: Problem) -> None:
     if not problem.answer.strip():
         fault = f"problem {problem.id!r} has no answer"
         raise InputError(fault, field="answer", remedy="add the gold answer, or drop the problem")
-
-
-def _closing_brace(text: str, start: int, limit: int) -> int | None:
-    depth = 1
-    for brace in _BRACE.finditer(text, start, limit):
-        depth += {"{": 1, "}": -1}.get(brace.group(), 0)
-        if depth == 0:
-            return brace.start()
-    return None
 
 
 def _line_count(gold: str) -> int:

@@ -91,7 +91,11 @@ class _Server:
         self.model = ""
         self._log: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         values = {"{model}": model, "{port}": str(self.port), "{index}": str(index)}
-        words = [_filled(word, values) for word in shlex.split(command)]
+        try:
+            words = [_filled(word, values) for word in shlex.split(command)]
+        except ValueError as error:
+            fault = f"{command!r} is no command: {error}"
+            raise InputError(fault, field="generate.serve", remedy="close its quotes") from None
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the recipe's own command
                 words, stdout=self._log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -109,8 +113,10 @@ class _Server:
                 with urllib.request.urlopen(f"{self.url}/models", timeout=5) as answer:  # noqa: S310 - loopback
                     self.model = _first_model(answer.read())
                 return
-            except urllib.error.HTTPError:  # it answers, and lists nothing
-                return
+            except urllib.error.HTTPError as error:
+                if error.code < 500:  # it answers, and lists nothing
+                    return
+                time.sleep(POLL)  # it is still loading its model
             except OSError:
                 time.sleep(POLL)
         ended = self._process.poll()

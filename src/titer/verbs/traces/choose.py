@@ -56,7 +56,7 @@ def filter(
     *,
     out: str | Path,
     by: str = "cue_share",
-    keep: float = 0.9,
+    keep: float | None = None,
     problems: str | Path | None = None,
     verified: bool = False,
     finished: bool = True,
@@ -72,7 +72,7 @@ def filter(
 ) -> Filtered:
     """Choose traces of a file and write what is kept, a random control of the same size, and what was dropped.
 
-    The settings are those of `titer.traces.curate`. `problems` are used to verify answers that the traces do not say
+    The settings are those of `titer.traces.curate`, `keep` .9 where there is something to rank by. `problems` are used to verify answers that the traces do not say
     to be right; `evaluation` are files of problems whose near duplicates must go. With a `cluster` (`auto`, an address,
     or `local`) the files of a folder are read and written by workers of Ray, and `kept` and `control` are folders that
     get a part for each that has some. Raises InputError for settings that contradict each other, and for a file that
@@ -87,7 +87,7 @@ def filter(
         raise InputError("problems to verify by, and nothing to be verified", field="problems", remedy="add --verified")
     sound = Soundness(by, verified, finished)
     settings: dict[str, Any] = {
-        "keep": keep,
+        "keep": KEEP if keep is None else keep,
         "by": by,
         "per_problem": per_problem,
         "shortest": shortest,
@@ -169,8 +169,12 @@ def prune(
     return PrunedFile(len(right), dict(refused), wrong, Path(out), [str(error) for error in bad])
 
 
-def _refuse_contradictions(by: str, keep: float, shortest: int | None, longest: int | None, paired_with: str) -> None:
-    if not 0 < keep <= 1:
+def _refuse_contradictions(
+    by: str, keep: float | None, shortest: int | None, longest: int | None, paired_with: str
+) -> None:
+    if keep is not None and by == "none":
+        raise InputError("a share to keep, and nothing to rank by", field="keep", remedy="name a feature with --by")
+    if keep is not None and not 0 < keep <= 1:
         raise InputError(f"keep is {keep}", field="keep", remedy="give a share above 0, at most 1")
     if shortest is not None and longest is not None and shortest > longest:
         fault = f"shortest is {shortest}, longest {longest}: no trace is both"

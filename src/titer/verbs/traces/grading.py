@@ -54,5 +54,5 @@ def graded(traces: Sequence[Trace], known: Mapping[str, Problem]) -> list[Trace]
     from titer.pipeline.curating import verify_traces
 
     gradable = [trace for trace in traces if trace.problem_id in known]
-    right = {trace.id: trace for trace in verify_traces(gradable, known)}
+    right = {trace.id: trace for trace in verify_traces(gradable, known) if trace.correct is not None}
     return [right.get(trace.id, trace) for trace in traces]

@@ -22,7 +22,7 @@ OnBad = Literal["stop", "drop"]
 
 
 class Measured(NamedTuple):
-    """How many traces were measured, each feature's mean per teacher ("" for all together), and dropped rows."""
+    """How many traces were measured, each feature's mean per teacher ("" for those without one), and dropped rows."""
 
     traces: int
     means: dict[str, dict[str, float]]

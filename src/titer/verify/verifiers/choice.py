@@ -4,9 +4,10 @@ r"""Multiple choice: the letter of an option, A to J.
     check_choice(problem, "So the answer is (B).")    # Grade(1.0, "B")
     check_choice(problem, r"\boxed{\text{C}}")         # Grade(0.0, "C")
 
-The letter is read from the last `\boxed{…}`, or else after the last "answer is" or "Answer:" that a letter
-follows, or else from the last line if that is a bare letter. An unmarked small letter is no answer ("the answer
-is a number"), nor is a capital that begins a phrase ("the answer is A number").
+The letter is read from the last `<answer>…</answer>` or the last `\boxed{…}`, or else after the last "answer
+is" or "Answer:" that a letter follows, or else from the last line if that is a bare letter. An unmarked small
+letter is no answer ("the answer is a number"), nor is a capital that begins a phrase ("the answer is A
+number").
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import re
 
 from titer.errors import InputError
 from titer.records.schema import Problem
-from titer.verify.answers import last_boxed
+from titer.verify.answers import stated
 from titer.verify.grade import Grade
 
 _GOLD = re.compile(r"\(?([A-Ja-j])[).]?")
-_OPENING = r"(?:\\(?:text|textbf|mathrm|mathbf|textsf)\s*\{|[\s*_`$({\[\"'])*"
+_OPENING = r"(?:\\(?:text|math)[a-z]{0,2}\s*\{|[\s*_`$({\[\"'])*(?:(?i:option|choice)[\s*_`]{1,4})?[(\[{]?"
 _BOXED = re.compile(_OPENING + r"([A-Ja-j])(?![A-Za-z0-9^_+\-*/=])")
 _MARKED = re.compile(
-    r"\b(?i:answer)\b[\s*_]{0,8}(?:\b(?i:is)\b[\s*_]{0,8}:?|:)[\s*_`$]{0,8}(?i:(?:option|choice)\s{1,4})?"
+    r"\b(?i:answer)\b[\s*_]{0,8}(?:\b(?i:is)\b[\s*_]{0,8}:?|:)[\s*_`$]{0,8}(?i:(?:option|choice)\s{1,4}[*_`]{0,3})?"
     r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{)?"
     r"(?:[(\[{]{1,2}\s?([A-Ja-j])\s?[)\]}]"  # a letter in brackets, whatever follows
-    r"|([A-J])(?=[).:]|[\s*_`$}]*(?:$|[.,:;!])|\s{1,4}(?:because|since|as|due)\b))",  # a capital, then no phrase
+    # a capital, then no phrase: an end, a mark, a reason, or what the option says
+    r"|([A-J])(?=[).:]|[\s*_`$}]*(?:$|[.,:;!(–—]|-\s)|\s{1,4}(?:because|since|as|due)\b))",
     re.MULTILINE,
 )
 _BARE = re.compile(r"[\s*_`$(\[]*([A-J])[\s*_`$)\].]*")
@@ -50,9 +52,9 @@ def _gold(answer: str) -> str | None:
 
 
 def _read(response: str) -> str | None:
-    boxed = last_boxed(response)
-    if boxed is not None:
-        match = _BOXED.match(boxed)
+    answer = stated(response)
+    if answer is not None:
+        match = _BOXED.match(answer)
         return match.group(1).upper() if match else None
     marked = list(_MARKED.finditer(response))
     if marked:

@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records.schema import Problem
-from titer.verify.answers import after_marker, last_boxed
+from titer.verify.answers import after_marker, stated
 from titer.verify.arithmetic import Tree, numbers_of, operators_of, read_expression, render, value_of
 from titer.verify.grade import Grade
 
+AROUND = " \t$*_`"  # what Markdown and LaTeX put around an expression
 _STATED = re.compile(r"-?[0-9]{1,64}")
 
 
@@ -73,7 +74,7 @@ def validate_countdown(problem: Problem) -> None:
 
 def read_claim(text: str, *, signs: bool = False) -> Claim | None:
     """Read an expression, or one followed by "=" and a whole number. `signs`: see `read_expression`."""
-    left, equals, right = text.strip(" \t$*_").removesuffix(".").rstrip(" \t$*_").partition("=")
+    left, equals, right = text.strip(AROUND).removesuffix(".").rstrip(AROUND).partition("=")
     tree = read_expression(left, signs=signs)
     stated = right.replace("−", "-").strip()
     if tree is None or (equals and not _STATED.fullmatch(stated)):
@@ -91,11 +92,11 @@ def find_fault(claim: Claim, rules: Rules) -> str:
 
 
 def _find_claim(response: str) -> Claim | None:
-    boxed = last_boxed(response)
-    if boxed is not None:
-        return read_claim(boxed)
-    marked = after_marker(response)
-    lines: Iterable[str] = response.splitlines()[::-1] if marked is None else marked.splitlines()
+    answer, marked = stated(response), after_marker(response)
+    if answer is not None:
+        lines: Iterable[str] = answer.splitlines()
+    else:
+        lines = response.splitlines()[::-1] if marked is None else marked.splitlines()
     claims = (read_claim(_strip_delimiters(line)) for line in lines)
     return next((claim for claim in claims if claim is not None), None)
 

@@ -5,19 +5,23 @@ r"""Exact answers: equality of strings, whitespace folded.
     check_exact(problem, "I sort.\nThe answer is **a b**.")   # Grade(1.0, "a b")
     check_exact(problem, "A B")                              # Grade(0.0, "A B")
 
-The answer read is the last `\boxed{…}`, or else what follows the last "answer is" or "Answer:" (as many lines
-as the gold answer has, without bold marks, without a closing full stop unless the gold answer has one), or
-else the whole response. Both sides are brought to Unicode NFC and every run of whitespace to one space. Case,
-punctuation and everything else count. This definition is ours.
+The answer read is the last `<answer>…</answer>` or the last `\boxed{…}` (one `\text{…}` around it is opened),
+or else what follows the last "answer is" or "Answer:" (as many lines as the gold answer has, without bold
+marks, without a closing full stop unless the gold answer has one), or else the whole response. Both sides are
+brought to Unicode NFC and every run of whitespace to one space. Case, punctuation and everything else count.
+This definition is ours.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from titer.records.schema import Problem
-from titer.verify.answers import after_marker, first_lines, last_boxed, plain
+from titer.verify.answers import after_marker, first_lines, plain, stated
 from titer.verify.grade import Grade
+
+_WORDS = re.compile(r"\\text(?:bf|it|rm|sf|tt)?\s*\{([^{}]*)\}")  # how words stand in a box
 
 
 def check_exact(problem: Problem, response: str) -> Grade:
@@ -32,7 +36,8 @@ def fold(text: str) -> str:
 
 
 def _read(response: str, gold: str) -> str:
-    boxed, marked = last_boxed(response), after_marker(response)
-    if boxed is not None:
-        return boxed
+    answer, marked = stated(response), after_marker(response)
+    if answer is not None:
+        words = _WORDS.fullmatch(answer)
+        return plain(words[1] if words else answer)
     return plain(response) if marked is None else first_lines(marked, gold)

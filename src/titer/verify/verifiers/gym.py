@@ -19,7 +19,7 @@ from typing import Any
 
 from titer.errors import InputError
 from titer.records.schema import Problem
-from titer.verify.answers import after_marker, first_lines, last_boxed, last_lines, last_tagged, plain
+from titer.verify.answers import after_marker, first_lines, last_lines, plain, stated
 from titer.verify.grade import Grade
 from titer.verify.verifiers.gym_scorers import Entry, find_unsound_field, make_dataset, score
 
@@ -99,11 +99,8 @@ def _require_task(task: str) -> None:
 
 
 def _read(response: str, gold: str) -> str | None:
-    tagged, boxed = last_tagged(response), last_boxed(response)
-    if tagged is not None:
-        return plain(tagged)
-    if boxed is not None:
-        return boxed
+    if (answer := stated(response)) is not None:
+        return plain(answer)
     marked = after_marker(response)
     return (last_lines(response, gold) if marked is None else first_lines(marked, gold)) or None
 

@@ -4,9 +4,9 @@ r"""Mathematical answers, compared by math-verify.
     check_math(problem, r"It is \boxed{0.5}.")    # Grade(1.0, "0.5")
     check_math(problem, "I do not know.")          # Grade(0.0, None)
 
-The last `\boxed{…}` is the answer; without one, math-verify looks for a LaTeX or plain expression in the whole
-response. Nothing here has a clock: an expression can keep sympy busy for ever, so what a model wrote belongs
-into `Grader`, which kills.
+The last `<answer>…</answer>` or `\boxed{…}` is the answer; without one, math-verify looks for a LaTeX or plain
+expression in the whole response. Nothing here has a clock: an expression can keep sympy busy for ever, so what
+a model wrote belongs into `Grader`, which kills.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import re
 from functools import cache, lru_cache
 from typing import Any
 
+from titer.records.boxed import last_boxed
 from titer.records.schema import Problem
-from titer.verify.answers import last_boxed
+from titer.verify.answers import stated
 from titer.verify.grade import Grade
 
-_THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\,)(?=\d{3}(?!\d))")  # separators that math-verify does not read
+# separators of thousands that math-verify does not read
+_THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\[,;: ]|~|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))")
+_SPACED = re.compile(r"[-−]?\d{1,3}(?: \d{3})+(?:\.\d+)?")  # a number in a box, its thousands apart
 
 
 def check_math(problem: Problem, response: str) -> Grade:
@@ -32,9 +35,9 @@ def check_math(problem: Problem, response: str) -> Grade:
     import math_verify
 
     gold = _parse_gold(problem.answer)
-    boxed = last_boxed(response)
-    answer = _parse(response) if boxed is None else _parse_boxed(boxed)
-    parsed = boxed or _text_of(answer)
+    said = stated(response)
+    answer = _parse(_written(response)) if said is None else _parse_boxed(said)
+    parsed = said or _text_of(answer)
     if not any(not isinstance(reading, str) for reading in gold):
         return Grade(None, parsed, "gold cannot be parsed")
     # Without its own timeouts: they need SIGALRM, which only a main thread has, and report "wrong".
@@ -54,7 +57,14 @@ def _parse_gold(answer: str) -> tuple[Any, ...]:
     return tuple(_parse_boxed(answer.strip() if boxed is None else boxed))
 
 
+def _written(text: str) -> str:
+    """The text with a minus sign, and the dollars of Markdown, as math-verify reads them outside of a formula."""
+    return text.replace("−", "-").replace("\\$", "$")
+
+
 def _parse_boxed(answer: str) -> list[Any]:
+    if _SPACED.fullmatch(answer):
+        answer = answer.replace(" ", "")
     return _parse(f"\\boxed{{{answer.rstrip(' .,')}}}")  # a sentence's punctuation makes it unreadable
 
 

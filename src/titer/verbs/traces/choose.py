@@ -20,6 +20,8 @@ from titer.verbs.traces.grading import OnBad, graded, is_gradable, known_problem
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
 from titer.verbs.traces.sharded import Soundness, choose_shards
 
+KEEP = 0.9  # of what is ranked, as in arXiv 2604.01702
+
 
 class Filtered(NamedTuple):
     """What a filter kept and dropped.
@@ -72,11 +74,11 @@ def filter(
 ) -> Filtered:
     """Choose traces of a file and write what is kept, a random control of the same size, and what was dropped.
 
-    The settings are those of `titer.traces.curate`, `keep` .9 where there is something to rank by. `problems` are used to verify answers that the traces do not say
-    to be right; `evaluation` are files of problems whose near duplicates must go. With a `cluster` (`auto`, an address,
-    or `local`) the files of a folder are read and written by workers of Ray, and `kept` and `control` are folders that
-    get a part for each that has some. Raises InputError for settings that contradict each other, and for a file that
-    would be written over.
+    The settings are those of `titer.traces.curate`, `keep` .9 where there is something to rank by. `problems` are
+    used to verify answers that the traces do not say to be right; `evaluation` are files of problems whose near
+    duplicates must go. With a `cluster` (`auto`, an address, or `local`) the files of a folder are read and written
+    by workers of Ray, and `kept` and `control` are folders that get a part for each that has some. Raises
+    InputError for settings that contradict each other, and for a file that would be written over.
     """
     _refuse_contradictions(by, keep, shortest, longest, paired_with)
     folder, bad = Path(out), list[InputError]()

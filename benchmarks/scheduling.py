@@ -60,13 +60,12 @@ class Server:
     number: int
     now: float = 0.0
     rows: dict[int, int] = field(default_factory=dict)
-    waiting: deque[int] = field(default_factory=deque)
     down_until: float = 0.0
 
     @property
     def owes(self) -> int:
         """Calls that it has been given and not answered."""
-        return len(self.rows) + len(self.waiting)
+        return len(self.rows)
 
 
 class Outcome(NamedTuple):
@@ -105,7 +104,7 @@ def simulate(
         server = min(busy, key=lambda one: _next(one, step))
         at = _next(server, step)
         if pending and pending[0].begin <= at:
-            _fail(fleet[pending[0].server], pending.pop(0), queue, left, lengths, step, dealt=dealt)
+            _fail(fleet[pending[0].server], pending.pop(0), queue, left, step, dealt=dealt)
             continue
         _advance(server, at, step)
         done = [rollout for rollout, tokens in server.rows.items() if tokens <= 0]
@@ -153,7 +152,6 @@ def _fail(
     outage: Outage,
     queue: deque[int],
     left: dict[int, deque[int]],
-    lengths: Sequence[int],
     step: Step,
     *,
     dealt: bool,

@@ -66,7 +66,7 @@ def make_files(size: Size, seed: int, out: Path) -> None:
         write_records(out / f"{name}.jsonl", suite.problems)
 
 
-def warm_up(size: Size, seed: int, out: Path) -> str:
+def warm_up(seed: int, out: Path) -> str:
     """SFT on the warm-up's traces, each once; the checkpoint."""
     how = Train(
         objective="nll", learning_rate=1e-4, batch_size=16, micro_tokens=1024, probe_samples=0, save_seconds=240
@@ -138,7 +138,7 @@ def main() -> None:
     asked = parser.parse_args()
     size = QUICK if asked.quick else Size()
     make_files(size, asked.seed, asked.out)
-    model = warm_up(size, asked.seed, asked.out)
+    model = warm_up(asked.seed, asked.out)
     run = asked.out / "round"
     verbs.run(recipe_of(model, size, asked.seed, asked.out), out=run, said=lambda line: print(line, file=sys.stderr))
     found = found_in(run)

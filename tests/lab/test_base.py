@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from titer.generate import Sampling, TransformersGenerator
+from titer.lab import build as build_module
 from titer.lab.build import SETTINGS, Phase, build
 from titer.lab.tasks import items
 from titer.measure import BANDS, band_shares, solve_rates
@@ -55,3 +57,27 @@ def in_domain_bands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float
 @pytest.mark.parametrize("band", BANDS)
 def test_every_band_holds_its_share_of_the_in_domain_problems(band: str, in_domain_bands: dict[str, float]) -> None:
     assert in_domain_bands[band] >= 0.15, in_domain_bands
+
+
+@pytest.mark.parametrize(("place", "call"), [("pretrain", 2), ("publish", 1)])
+def test_a_build_that_was_killed_ends_as_one_left_alone(
+    place: str, call: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two phases, and when both were done: a phase that had ended leaves the model as it came."""
+    phases = tuple(Phase(2, 3e-3, documents=64, careless=0.0) for _ in range(2))
+    settings = SETTINGS.model_copy(update={"batch_size": 16, "probe_samples": 0})
+    whole = build(tmp_path / "whole", phases=phases, settings=settings, progress=False)
+    original, calls = getattr(build_module, place), list[int]()
+
+    def dies(*arguments: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(*arguments, **more)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(build_module, place, dies)
+        build(tmp_path / "cut", phases=phases, settings=settings, progress=False)
+    cut = build(tmp_path / "cut", phases=phases, settings=settings, progress=False)
+    ours, theirs = (load_file(folder / "model.safetensors") for folder in (whole, cut))
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.items())

@@ -155,3 +155,14 @@ def test_gym_refuses_more_problems_than_there_are() -> None:
         make_gym(GymData(tasks={"chain_sum": config}, problems=400), 0)
     with pytest.raises(InputError, match="no traces can be made"):
         make_gym(GymData(tasks={"gcd": {}}, problems=3), 0)
+
+
+def test_more_items_than_there_are_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("titer.lab.tasks.DRAWS", 300)
+    with pytest.raises(InputError, match=r"layout has no more than [\d,]+ different problems held out; ask for fewer"):
+        items("layout", 100_000, seed=0, held=True)
+
+
+def test_a_task_that_no_teacher_explains_is_no_training_problem() -> None:
+    with pytest.raises(InputError, match=r"field 'data.lab.problems': no teacher explains 'sort'"):
+        make_lab(LabData(problems={"sort": 4}), seed=0)

@@ -223,8 +223,6 @@ def _training() -> list[TrainRow]:
                 loss=loss,
                 token_accuracy=accuracy,
                 lr=lr,
-                grad_norm=0.8 + rng.gamma(2, 0.1),
-                tokens_per_s=5_200 + rng.normal(0, 150),
                 **_histograms(step, rng),
             )
         )
@@ -294,7 +292,7 @@ def sample_report() -> ReportData:
         manifest=Manifest(
             stages=[
                 StageRow(name="measure", seconds=74.2),
-                StageRow(name="curate", seconds=3.1, reused=True),
+                StageRow(name="curate", seconds=3.1),
                 StageRow(name="train", seconds=412.0),
                 StageRow(name="evaluate", seconds=223.4),
             ],

@@ -47,6 +47,7 @@ def test_micro_batches_hold_every_trained_token_once(shapes: list[tuple[int, int
 
 
 def test_cosine_warms_up_and_ends_near_zero() -> None:
+    assert rate(step=6, updates=100, peak=1.0, warmup=0.07) == 1.0  # .07 × 100 is a little more than 7
     rates = [rate(step=s, updates=100, peak=1.0, warmup=0.1) for s in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == 1.0 == rates[10]
     assert rates[-1] < 0.001 and rates[10:] == sorted(rates[10:], reverse=True)

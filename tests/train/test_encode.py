@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -9,7 +11,10 @@ from training import TOKENIZER
 from transformers import PreTrainedTokenizerFast
 
 from titer.errors import InputError
-from titer.records import Trace
+from titer.generate import Request
+from titer.generate.text import render as sampled
+from titer.records import Trace, split_thinking
+from titer.records.thinking import opener_at_end
 from titer.train import encode, encode_all, render, show
 from titer.train.disk.claim import _sample_key
 
@@ -213,3 +218,47 @@ def test_turns_that_a_template_does_not_take_are_one_line() -> None:
         encode(replace(TRACE, meta={"earlier_messages": TURNS}), strict)
     with pytest.raises(InputError, match=r"meta\.earlier_messages.*not a list of messages"):
         encode(replace(TRACE, meta={"earlier_messages": "Be brief."}), TOKENIZER)
+
+
+APART = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n"
+    "{{ m.reasoning_content | default('') }}\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)  # opens the thinking itself, and writes an empty one where it is given none
+
+
+def test_a_thinking_goes_where_the_template_has_a_place_for_it() -> None:
+    tokenizer = with_template(APART)
+    tokenizer.eos_token = "<|im_end|>"
+    prompt, completion = render(TRACE, tokenizer)
+    assert prompt.endswith("assistant\n<think>\n")
+    assert completion == f"{TRACE.reasoning}\n</think>\n\n{TRACE.response}<|im_end|>"
+
+
+@pytest.mark.parametrize("name", ["qwen3", "qwen3_8", "gptoss", "gemma4", "gemma4_v5", "glm4moe", "llama3", "gemma3"])
+def test_templates_of_models_in_use(name: str) -> None:
+    """As TRL ships them: what is trained reads back as it was, and ends with the token that ends the turn."""
+    folder = Path(importlib.util.find_spec("trl").origin).parent / "chat_templates"  # type: ignore[union-attr,arg-type]
+    if not (folder / f"{name}.jinja").exists():
+        pytest.skip(f"this TRL has no template {name}")
+    tokenizer = with_template((folder / f"{name}.jinja").read_text())
+    ends = {"gptoss": "<|return|>", "gemma4": "<eos>", "gemma4_v5": "<eos>", "gemma3": "<eos>", "llama3": "<|eot_id|>"}
+    tokenizer.eos_token, tokenizer.bos_token = ends.get(name, "<|im_end|>"), "<bos>"
+    prompt, completion = render(TRACE, tokenizer)
+    last = {"gemma4": "<turn|>", "gemma4_v5": "<turn|>", "gemma3": "<end_of_turn>", "glm4moe": ""}
+    assert completion.rstrip().endswith(last.get(name, tokenizer.eos_token)) and TRACE.response in completion
+    thought = split_thinking(opener_at_end(prompt) + completion)
+    assert TRACE.reasoning.strip() in thought.reasoning or name.startswith("gemma4")  # which has marks of its own
+    assert TRACE.reasoning.strip() not in thought.response or name.startswith("gemma4")
+
+
+def test_without_a_template_the_prompt_begins_as_it_does_in_sampling() -> None:
+    plain = byte_level(trimmed=True)
+    plain.chat_template = None
+    plain.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|end|> $A", special_tokens=[("<|end|>", plain.eos_token_id)]
+    )
+    sample = encode(TRACE, plain)
+    asked = sampled(plain, Request("r", TRACE.prompt)).ids
+    assert sample.ids[: sample.prompt_length] == asked and asked[0] == plain.eos_token_id
+    assert plain.decode(sample.ids[sample.prompt_length :]).startswith(" <think>")

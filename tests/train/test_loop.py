@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import re
 from copy import deepcopy
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 from training import TOKENIZER, lab_samples, tiny_model
+from transformers import AutoModelForCausalLM, Gemma3Config
 
 from titer.errors import InputError
-from titer.models import add_lora, load_model
+from titer.models import add_lora, context_length, load_model
 from titer.recipe import Lora, Train
 from titer.train import loop as loop_module
 from titer.train import train
@@ -167,3 +169,49 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     stranger = samples[3]._replace(ids=[*samples[3].ids[:-1], 10**6])
     with pytest.raises(InputError, match=f"trace '{stranger.trace_id}' has token id 1000000, the model knows"):
         train(tiny_model(), TOKENIZER, [*samples[:3], stranger], SETTINGS, out=tmp_path, progress=False)
+
+
+def test_a_tower_that_no_text_passes_through_is_not_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gemma-3 from 4B on: its vision tower gets no gradient, of which a resumed optimizer knew nothing."""
+
+    def model() -> Any:
+        torch.manual_seed(0)
+        text = {
+            "vocab_size": len(TOKENIZER), "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 512,
+        }  # fmt: skip
+        vision = {
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "image_size": 28, "patch_size": 14,
+        }  # fmt: skip
+        return AutoModelForCausalLM.from_config(Gemma3Config(text_config=text, vision_config=vision))
+
+    assert context_length(None, model()) == 512
+    settings = Train(objective="nll", updates=4, batch_size=4, probe_samples=0, save_seconds=1e-9)
+    saved: list[int] = []
+    save = loop_module.save_state
+
+    def dies(*arguments: Any) -> None:
+        save(*arguments)
+        saved.append(1)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop_module, "save_state", dies)
+        train(model(), TOKENIZER, lab_samples(8), settings, out=tmp_path, progress=False)
+    trained = model()
+    assert train(trained, TOKENIZER, lab_samples(8), settings, out=tmp_path, progress=False).updates == 4
+    asked = {name: one.requires_grad for name, one in trained.named_parameters()}
+    assert not any(wanted for name, wanted in asked.items() if "vision" in name or "projector" in name)
+    assert all(wanted for name, wanted in asked.items() if "language_model" in name)
+
+
+def test_two_objectives_of_ones_own_with_one_name_are_two(tmp_path: Path) -> None:
+    settings = Train(updates=1, batch_size=4, probe_samples=0)
+    samples = lab_samples(4)
+    train(tiny_model(), TOKENIZER, samples, settings, out=tmp_path, progress=False, f=lambda p: -p)
+    with pytest.raises(InputError, match=r"another training stands here \(objective differ\)"):
+        train(tiny_model(), TOKENIZER, samples, settings, out=tmp_path, progress=False, f=lambda p: -p.log())
+    partial = functools.partial(torch.pow, exponent=2)
+    train(tiny_model(), TOKENIZER, samples, settings, out=tmp_path / "partial", progress=False, f=partial)

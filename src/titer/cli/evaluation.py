@@ -129,8 +129,11 @@ def verdict(
 
 
 def _pairs(given: list[str], option: str) -> dict[str, str]:
-    """NAME=VALUE by name."""
-    for one in given:
+    """NAME=VALUE by name. Raises InputError for a name that comes twice."""
+    for place, one in enumerate(given):
+        if one.partition("=")[0] in [other.partition("=")[0] for other in given[:place]]:
+            fault = f"{one.partition('=')[0]!r} comes twice"
+            raise InputError(fault, field=option, remedy="leave one of them out")
         if "=" not in one:
             raise InputError(f"{one!r} is no NAME=VALUE", field=option, remedy="write both, with = between them")
     return dict(one.split("=", 1) for one in given)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Final, NamedTuple
 
 from titer.errors import InputError
 from titer.pipeline.data import Inputs
 from titer.pipeline.evaluation.evaluating import settings_of
-from titer.recipe import Recipe
+from titer.recipe import Recipe, Train
 
 SECONDS: Final = 25.0  # of each of the two probes, at most, once the model is there
 ROWS: Final = 64  # rollouts that are sampled together
@@ -105,29 +106,48 @@ def _grid(updates: int) -> int:
 
 def _trained(loaded: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]:
     """Tokens a second of forward and backward passes, and mean tokens of a trace."""
+    import torch
+
+    from titer.models import add_lora, context_length
     from titer.objectives import objective
     from titer.processes import this_process
     from titer.train import encode_each
     from titer.train.scorer import Scorer
     from titer.train.tokens.batches import micro_batches, to_device
 
-    samples = list(encode_each(inputs.traces[:256], loaded.tokenizer, max_length=None, too_long="drop", dropped=[]))
+    train = recipe.train
+    longest = context_length(train.max_length, loaded.model)
+    samples = list(encode_each(inputs.traces[:256], loaded.tokenizer, max_length=longest, too_long="drop", dropped=[]))
     if not samples:
         raise InputError("no trace can be trained on", field="data", remedy="see titer sft --show")
     device = this_process().device
-    scorer = Scorer(loaded.model.to(device).train())
-    micros = list(micro_batches(samples, tokens=recipe.train.micro_tokens, packing=recipe.train.packing))
+    student = add_lora(loaded.model, train.lora) if train.lora else loaded.model
+    if train.gradient_checkpointing:
+        student.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    scorer = Scorer(student.to(device).train())
+    micros = list(micro_batches(samples, tokens=train.micro_tokens, packing=train.packing))
+    precision = torch.autocast(device.type, torch.bfloat16) if _in_bf16(train, device) else nullcontext()
     done, began = 0, 0.0
     for number in range(1 + 10 * len(micros)):
         if number == 1:  # the first one warms up
             done, began = 0, time.monotonic()
         micro = micros[(number - 1) % len(micros)]
-        scorer(to_device(micro, device), objective("nll")).loss.backward()
+        with precision:
+            loss = scorer(to_device(micro, device), objective("nll")).loss
+        loss.backward()
         scorer.zero_grad()
         done += micro.ids_BT.numel()
         if began and time.monotonic() - began > SECONDS:
             break
     return done / (time.monotonic() - began), sum(len(sample.ids) for sample in samples) / len(samples)
+
+
+def _in_bf16(train: Train, device: Any) -> bool:
+    import torch
+
+    return train.precision == "bf16" or (
+        train.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
 
 
 def _sampled(generator: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]:

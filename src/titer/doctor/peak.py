@@ -37,7 +37,14 @@ def _once(model: str, settings: Train, length: int) -> None:
     rows = PASSES * max(1, settings.micro_tokens // length)
     samples = [Sample(str(i), _ids(i, length, student), length // 2) for i in range(rows)]
     alone = {"updates": 2, "batch_size": rows, "epochs": 1.0, "tokens": None, "hours": None, "repetition": None}
-    quiet = {"objective": "nll", "probe_samples": 0, "stop": "budget", "pick": "random", "tracker": "none"}
+    quiet = {
+        "objective": "nll",
+        "probe_samples": 0,
+        "stop": "budget",
+        "pick": "random",
+        "tracker": "none",
+        "termination": None,
+    }  # made-up tokens end nothing
     with tempfile.TemporaryDirectory() as out:
         how = settings.model_copy(update={**alone, **quiet, "launch": ""})
         train(student, loaded.tokenizer, samples, how, out=Path(out), progress=False)

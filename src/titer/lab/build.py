@@ -169,5 +169,7 @@ def pretrain(
     """One phase, in place. The weights end rounded to bfloat16: what a phase starts from is what can be stored."""
     samples = [encode(document, tokenizer) for document in made]
     how = settings.model_copy(update={"updates": phase.updates, "learning_rate": phase.learning_rate})
-    train(model, tokenizer, samples, how, out=work, seed=seed, progress=bar)
+    done = train(model, tokenizer, samples, how, out=work, seed=seed, progress=bar)
+    # a phase that had ended before a crash is not trained again, and has left the model as it came
+    model.load_state_dict(load_model(str(done.last)).model.state_dict())
     model.to(torch.bfloat16).to(torch.float32)

@@ -62,6 +62,12 @@ def make_lab(settings: LabData, seed: int) -> Made:
     for task in (*settings.problems, *settings.suites, *settings.rehearsal):
         if task not in TASKS:
             raise InputError(f"no lab task {task!r}", field="data.lab", remedy=f"use one of: {', '.join(TASKS)}")
+    if unexplained := [task for task, n in settings.problems.items() if n and not task.startswith("countdown")]:
+        raise InputError(
+            f"no teacher explains {unexplained[0]!r}",
+            field="data.lab.problems",
+            remedy="train on countdown3 and countdown4; the others are suites",
+        )
     made = [item for task, n in settings.problems.items() for item in items(task, n, seed=seed, held=False)]
     traces = [
         explain(item, teacher=teacher, seed=seed, branch_rate=settings.branch_rate)

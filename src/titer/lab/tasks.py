@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from titer.errors import InputError
 from titer.lab.arithmetic import LARGEST, Step, derive, derive_in_order, expression
 from titer.lab.words import NOUNS
 from titer.records import Problem
@@ -229,20 +230,32 @@ TASKS: dict[str, Task] = {
 }
 
 
+DRAWS = 20_000  # in a row without a new item: then there are none left
+
+
 def items(task: str, count: int, *, seed: int, held: bool) -> list[Item]:
     """`count` different items of one task: all held out, or none of them."""
     return list(_take(stream(task, seed=seed, held=held), count))
 
 
 def stream(task: str, *, seed: int, held: bool) -> Iterator[Item]:
-    """Items of one task without end, each prompt once."""
+    """Items of one task, each prompt once. Raises InputError where no new one has come for long: some tasks have a few
+    thousand in all."""
     rng = random.Random(f"{task}:{seed}:{held}")
     seen: set[str] = set()
-    while True:
+    drawn = 0
+    while drawn < DRAWS:
+        drawn += 1
         item = TASKS[task].make(rng)
         if held_out(item.problem) == held and item.problem.id not in seen:
             seen.add(item.problem.id)
+            drawn = 0
             yield item
+    raise InputError(
+        f"{task} has no more than {len(seen):,} different problems {'held out' if held else 'to train on'}",
+        field="data.lab",
+        remedy="ask for fewer",
+    )
 
 
 def _take(source: Iterator[Item], count: int) -> Iterator[Item]:

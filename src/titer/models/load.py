@@ -234,7 +234,7 @@ def _smollm2() -> Path:
 
 def context_length(asked: int | None, model: Any) -> int | None:
     """The longest sample: what the recipe asks for, at most what the model has positions for."""
-    has = getattr(model.config, "max_position_embeddings", None)
+    has = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if asked and has and asked > has:
         raise InputError(
             f"{asked} tokens, but the model has {has} positions", field="train.max_length", remedy="lower it"

@@ -39,3 +39,9 @@ def no_template(whose: str) -> InputError:
         field="messages",
         remedy="give the tokenizer a chat template, or leave them out",
     )
+
+
+def turn_ends(tokenizer: Any) -> list[str]:
+    """Tokens that end a turn: the tokenizer's end of text, and those of chat templates beside it."""
+    known = (tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>")
+    return list(dict.fromkeys(end for end in known if end))

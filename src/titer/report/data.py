@@ -33,8 +33,6 @@ class TrainRow:
     loss: float
     token_accuracy: float
     lr: float
-    grad_norm: float
-    tokens_per_s: float
     tokens: Mapping[str, Sequence[float]] = field(default_factory=dict)
     pull: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
@@ -220,11 +218,10 @@ class TwoRuns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRow:
-    """One stage of the run: its wall time in seconds, and whether its result was taken from an earlier run."""
+    """One stage of the run: its wall time in seconds."""
 
     name: str
     seconds: float
-    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

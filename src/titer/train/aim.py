@@ -21,6 +21,7 @@ from torch import Tensor
 from titer.errors import InputError, reading
 from titer.objectives import Objective, objective, quantiles
 from titer.recipe import Train
+from titer.records.templates import turn_ends
 from titer.store import write_json
 from titer.train.tokens.encode import Sample
 from titer.train.tokens.token_loss import check_vocabulary, token_losses
@@ -83,7 +84,7 @@ def take_aim(
 
 def structure_tokens(tokenizer: Any) -> list[int]:
     """The end of thinking and the end of the turn, where they are tokens of their own."""
-    names = {"</think>", tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>"} - {None}
+    names = {"</think>", *turn_ends(tokenizer)}
     found = {name: tokenizer.convert_tokens_to_ids(name) for name in sorted(names)}
     return sorted({i for i in found.values() if i is not None and i != tokenizer.unk_token_id})
 

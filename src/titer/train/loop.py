@@ -56,7 +56,7 @@ from titer.train.length.endpoint import (
 )
 from titer.train.length.schedule import log_grid, rate
 from titer.train.optimizers import make_optimizers
-from titer.train.scorer import Scorer, refuse_leaks
+from titer.train.scorer import Scorer, freeze_unread, refuse_leaks
 from titer.train.tokens.batches import SampleOrder, micro_batches, to_device
 from titer.train.tokens.encode import Sample
 from titer.train.watch.progress import Progress
@@ -99,7 +99,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     """
     require_tracker(settings)
     require_deepspeed()
-    f = f if f is None or isinstance(f, Objective) else of_function(f.__name__, f)
+    f = f if f is None or isinstance(f, Objective) else of_function(getattr(f, "__name__", type(f).__name__), f)
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(
         cpu=without_accelerator(),
@@ -128,6 +128,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
         return Result(kept_checkpoints(out), last, stop.end if stop else updates)
 
     model.to(accelerator.device)
+    freeze_unread(model)
     if settings.packing:
         refuse_leaks(model, samples)
     aim = take_aim(settings, model, tokenizer, samples, out=out, seed=seed, f=f, writes=accelerator.is_main_process)

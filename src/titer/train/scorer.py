@@ -186,6 +186,18 @@ def _decoder(causal: Any) -> Any:
     return inner if inner is not causal else None
 
 
+def freeze_unread(model: Any) -> None:
+    """Leave out of the training what no text passes through, such as a vision tower: it gets no gradient, and neither
+    a resumed optimizer nor several processes can do with parameters that are trained and have none."""
+    causal = _causal(model)
+    if causal.config.get_text_config() is causal.config:
+        return
+    read = {id(one) for part in (causal.get_decoder(), causal.get_output_embeddings()) for one in part.parameters()}
+    for one in causal.parameters():
+        if id(one) not in read:
+            one.requires_grad_(False)
+
+
 @torch.no_grad()
 def refuse_leaks(model: Any, samples: Sequence[Sample]) -> None:
     """Raises InputError when packed samples see each other: the model's code does not take positions that restart.

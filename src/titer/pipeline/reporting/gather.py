@@ -146,6 +146,7 @@ def _manifest(run: Path, manifest: Mapping[str, Any]) -> Manifest:
     return Manifest(
         stages=[StageRow(name=name, seconds=stage["seconds"]) for name, stage in stages.items()],
         versions=newest.get("versions", {}),
+        seeds={"of the run": load_recipe(run / "recipe.yaml").seed},
         device=str(newest.get("machine", {}).get("platform", "")),
         recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
     )

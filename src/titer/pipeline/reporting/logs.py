@@ -28,8 +28,6 @@ def training_rows(file: Path) -> list[TrainRow]:
                 loss=float(row["loss"]),
                 token_accuracy=float(row["token_accuracy"]),
                 lr=float(row["learning_rate"]),
-                grad_norm=float(row["grad_norm"]),
-                tokens_per_s=float(row["tokens_per_second"]),
                 tokens=_by_kind(row.get("p_histogram", ())),
                 pull=_by_kind(row.get("pull_histogram", ())),
             )

@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from titer.errors import InputError, reading
-from titer.objectives import Objective, canonical
+from titer.objectives import Objective, TokenStats, canonical
 from titer.recipe import Train
 from titer.store import read_table, write_json, write_table
 from titer.train.tokens.encode import Sample
@@ -39,7 +39,7 @@ def claim_folder(
     known = [(sample.trace_id, _sample_key(sample)) for sample in samples]
     ours = {**_fixed(settings), "seed": seed, "model": _weights_key(model), "traces": _hash(known)}
     if f:
-        ours["objective"] = f.name
+        ours["objective"] = f"{f.name} {_fingerprint(f)}"
     file, table = out / "training.json", out / "samples.parquet"
     theirs = ours
     if file.exists():
@@ -84,6 +84,14 @@ def _hash(known: Sequence[tuple[str, str]]) -> str:
     for name, key in known:
         digest.update(f"{name}\n{key}\n".encode())
     return digest.hexdigest()
+
+
+def _fingerprint(f: Objective) -> str:
+    """A hash of what an objective weighs tokens by, for two of one's own may have one name."""
+    logp_N = torch.linspace(0.01, 0.99, 99).log()
+    entropy_N = torch.linspace(0.1, 3.0, 99)
+    weight_N = f.weight(TokenStats(logp_N, entropy_N, entropy_N / 4, entropy_N / 4, entropy_N / 4))
+    return hashlib.blake2b(weight_N.detach().float().numpy().round(5).tobytes(), digest_size=8).hexdigest()
 
 
 def _weights_key(model: Any) -> str:

@@ -17,7 +17,7 @@ def rate(
 
     Cosine with 10 % warm-up is what arXiv 2604.06628 and 2602.11149 used.
     """
-    rising = math.ceil(warmup * updates)
+    rising = math.ceil(warmup * updates - 1e-9)  # .07 × 100 is a little more than 7
     if step < rising:
         return peak * (step + 1) / rising
     left = updates - step  # ≥ 1; the rate after the last update would be zero

@@ -11,7 +11,7 @@ is split into micro-batches changes speed and memory, never the result.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -77,8 +77,8 @@ def micro_batches(samples: Sequence[Sample], *, tokens: int, packing: bool, pad:
         for group in _packed_groups(ordered, tokens):
             yield pack(group)
     else:
-        for group in _padded_groups(ordered, tokens):
-            yield pad_rows(group, pad)
+        for places in padded_groups(range(len(ordered)), ordered, tokens):
+            yield pad_rows([ordered[place] for place in places], pad)
 
 
 def to_device(batch: MicroBatch, device: torch.device) -> MicroBatch:
@@ -125,13 +125,14 @@ def _targets(starts: Sequence[tuple[int, int, Sample]]) -> tuple[Tensor, ...]:
     return (*map(torch.tensor, (rows, columns, targets, owners, kinds)), means)
 
 
-def _padded_groups(ordered: Sequence[Sample], tokens: int) -> Iterator[list[Sample]]:
-    group: list[Sample] = []
-    for sample in ordered:
-        if group and len(sample.ids) * (len(group) + 1) > tokens:
+def padded_groups(order: Iterable[int], samples: Sequence[Sample], tokens: int) -> Iterator[list[int]]:
+    """Runs of samples (their places, shortest first) of at most so many padded tokens, or one that is longer."""
+    group: list[int] = []
+    for place in order:
+        if group and len(samples[place].ids) * (len(group) + 1) > tokens:
             yield group
             group = []
-        group.append(sample)
+        group.append(place)
     if group:
         yield group
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, earlier_turns, join_thinking
-from titer.records.templates import applied, no_template, templated_prompt
+from titer.records.templates import applied, no_template, templated_prompt, turn_ends
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -52,17 +52,17 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
         return _plain(trace, earlier, tokenizer)
     turns = [*earlier, {"role": "user", "content": trace.prompt}]
     prompt = templated_prompt(tokenizer, earlier, trace.prompt)
-    for answer in _assistant_turns(trace):
-        whole = applied(tokenizer, [*turns, answer])
-        if trace.reasoning.strip() not in whole:
-            continue
-        if not whole.startswith(prompt):
-            raise InputError(
-                f"the prompt of trace {trace.id!r} is not a prefix of its rendered text",
-                field="chat_template",
-                remedy="use a chat template that writes prompts and answers alike",
-            )
-        return prompt, _to_end_of_turn(whole[len(prompt) :], tokenizer)
+    forms = [applied(tokenizer, [*turns, answer]) for answer in _assistant_turns(trace)]
+    kept = [whole for whole in forms if trace.reasoning.strip() in whole]
+    for whole in kept:
+        if whole.startswith(prompt):
+            return prompt, _to_end_of_turn(whole[len(prompt) :], tokenizer)
+    if kept:
+        raise InputError(
+            f"the prompt of trace {trace.id!r} is not a prefix of its rendered text",
+            field="chat_template",
+            remedy="use a chat template that writes prompts and answers alike",
+        )
     raise InputError(
         f"the chat template drops the thinking of trace {trace.id!r}",
         field="chat_template",
@@ -89,7 +89,8 @@ def encode(trace: Trace, tokenizer: Any, max_length: int | None = None, label: S
     `label` gives the steps of a reasoning, each with the place of its first character and its kind.
     """
     prompt, completion = render(trace, tokenizer)
-    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    # a template writes its special tokens itself; without one the model is sampled behind its tokenizer's (a BOS)
+    prompt_ids = tokenizer(prompt, add_special_tokens=not getattr(tokenizer, "chat_template", None))["input_ids"]
     wanted = bool(label and tokenizer.is_fast)
     encoded = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=wanted)
     ids = prompt_ids + encoded["input_ids"]
@@ -178,16 +179,24 @@ def show(sample: Sample, tokenizer: Any) -> Text:
 
 
 def _assistant_turns(trace: Trace) -> Iterable[dict[str, str]]:
-    """The ways in which chat templates take a thinking, the most common first."""
-    yield {"role": "assistant", "content": join_thinking(trace.reasoning, trace.response)}
-    if trace.reasoning:
+    """The ways in which chat templates take a thinking. Apart from the answer first: a template that has a place of its
+    own for it would put a thinking inside of the content into the answer."""
+    if trace.reasoning.strip():
         yield {"role": "assistant", "content": trace.response, "reasoning_content": trace.reasoning}
         yield {"role": "assistant", "content": trace.response, "thinking": trace.reasoning}
+    yield {"role": "assistant", "content": join_thinking(trace.reasoning, trace.response)}
 
 
 def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
-    """Templates may write after the end-of-turn token (a line break); nothing after it is ever generated."""
-    for end in _ends(tokenizer):
+    """Templates may write after the end-of-turn token (a line break, an end of text); nothing after it is ever
+    generated."""
+    cut, stop = len(completion), 0
+    while end := next((end for end in turn_ends(tokenizer) if completion[:cut].rstrip().endswith(end)), ""):
+        stop = len(completion[:cut].rstrip())
+        cut = stop - len(end)
+    if stop:
+        return completion[:stop]
+    for end in turn_ends(tokenizer):
         if end in completion:
             return completion[: completion.rindex(end) + len(end)]
     return completion + (tokenizer.eos_token or "")
@@ -195,9 +204,5 @@ def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
 
 def _spoken(completion: str, tokenizer: Any) -> str:
     """The completion without its end-of-turn token."""
-    end = next((end for end in _ends(tokenizer) if completion.endswith(end)), "")
+    end = next((end for end in turn_ends(tokenizer) if completion.endswith(end)), "")
     return completion.removesuffix(end)
-
-
-def _ends(tokenizer: Any) -> list[str]:
-    return [end for end in (tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>") if end]

@@ -18,7 +18,7 @@ from titer.errors import InputError
 from titer.objectives import objective
 from titer.processes import this_process
 from titer.train.scorer import Scorer, divergence_of
-from titer.train.tokens.batches import pad_rows, to_device
+from titer.train.tokens.batches import pad_rows, padded_groups, to_device
 from titer.train.tokens.encode import Sample
 
 NEAR_ZERO = 0.01  # nats: tokens that teach nothing
@@ -60,7 +60,7 @@ def token_stats(
     model.to(this_process().device).eval()
     found: dict[int, SampleStats] = {}
     order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
-    for group in _groups(order, samples, micro_tokens):
+    for group in padded_groups(order, samples, micro_tokens):
         micro = pad_rows([samples[i] for i in group], pad)
         with _half_precision(model.device):
             scores = scorer(to_device(micro, model.device), f)
@@ -94,7 +94,7 @@ def token_divergences(
         one.to(this_process().device).eval()
     found: dict[int, NDArray[np.float64]] = {}
     order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
-    for group in _groups(order, samples, micro_tokens):
+    for group in padded_groups(order, samples, micro_tokens):
         micro = to_device(pad_rows([samples[i] for i in group], pad), model.device)
         with _half_precision(model.device):
             kl_N = divergence_of(model, other, micro).double().cpu().numpy()
@@ -102,18 +102,6 @@ def token_divergences(
         for place, i in enumerate(group):
             found[i] = kl_N[places_N == place]
     return [found[i] for i in range(len(samples))]
-
-
-def _groups(order: Sequence[int], samples: Sequence[Sample], tokens: int) -> Iterator[list[int]]:
-    """Runs of samples, shortest first, of at most so many padded tokens, or one sample if that is longer."""
-    group: list[int] = []
-    for i in order:
-        if group and (len(group) + 1) * len(samples[i].ids) > tokens:
-            yield group
-            group = []
-        group.append(i)
-    if group:
-        yield group
 
 
 def _half_precision(device: torch.device) -> AbstractContextManager[Any]:

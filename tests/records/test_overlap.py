@@ -34,6 +34,8 @@ def trace(name: str, prompt: str) -> Trace:
         ("\\(a+b\\)", "$a+b$"),
         ("a well-known sum", "a well known sum"),
         ("x^{2} + 1", "x^2 + 1"),
+        ("x^{-1}", "x^-1"),
+        ("2 *\n  (3 + 4)", "2 * (3 + 4)"),
         ("\\frac{1}{2} of it", "\\frac 1 2 of it"),
         ("the length (in cm) is 5", "the length in cm is 5"),
         ("2 * (3)", "2 * 3"),

@@ -18,6 +18,7 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from titer.errors import InputError
@@ -28,6 +29,7 @@ _TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]")
 _ARITHMETIC = frozenset("+-*/^=<>")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _BRACKETS = frozenset("()[]{}")
+_BRACKET, _SIGN = re.compile(r"[()\[\]{}]"), re.compile(r"[-+*/^=<>]")
 _FACTORIAL = re.compile(r"(?<=[\d)])!(?!=)")
 _SIGNS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "⁄": "/", "∕": "/"})
 # A hyphen between two words is punctuation; between single letters it may be a minus.
@@ -113,27 +115,33 @@ def normalised(prompt: str) -> str:
 
 def _without_idle_brackets(text: str) -> str:
     """The text without brackets that group nothing: (2 + 3) * 4 and x^{2y} keep theirs, (in cm) and x^{2} do not."""
+    if not _BRACKET.search(text):
+        return text
     text = " ".join(text.split())
-    starts = [found.start() for found in _TOKEN.finditer(text) if found[0] not in _BRACKETS]
-    signs = [place for place in starts if text[place] in _ARITHMETIC]
-    opened, kept = list[int](), set[int]()
-    for place, letter in enumerate(text):
-        if letter not in _BRACKETS or text[place - 1 : place] == "\\":  # \\( and \\[ open a formula, and group nothing
+    brackets = [found.start() for found in _BRACKET.finditer(text)]
+    signs = [found.start() for found in _SIGN.finditer(text)]
+    opened, idle = list[int](), set(brackets)
+    for place in brackets:
+        if text[place - 1 : place] == "\\":  # \\( and \\[ open a formula, and group nothing
             continue
-        if letter in _CLOSES:
+        if text[place] in _CLOSES:
             opened.append(place)
-        elif opened and _CLOSES[text[opened[-1]]] == letter:
+        elif opened and _CLOSES[text[opened[-1]]] == text[place]:
             start = opened.pop()
-            if _groups(text, start, place, starts, signs):
-                kept |= {start, place}
-    return "".join(" " if one in _BRACKETS and place not in kept else one for place, one in enumerate(text))
+            if _groups(text, start, place, signs):
+                idle -= {start, place}
+    letters = list(text)
+    for place in idle:
+        letters[place] = " "
+    return "".join(letters)
 
 
-def _groups(text: str, start: int, end: int, starts: Sequence[int], signs: Sequence[int]) -> bool:
+def _groups(text: str, start: int, end: int, signs: Sequence[int]) -> bool:
     """Whether brackets at these places hold more than one thing together against what stands beside them."""
     before, after = text[max(0, start - 2) : start], text[end + 1 : end + 3]
     if before[-1:] in ("^", "_"):
-        return bisect(starts, end) - bisect(starts, start) > 1
+        inside = [found[0] for found in islice(_TOKEN.finditer(text, start + 1, end), 3)]
+        return len(inside) > 1 + (inside[0] in "+-")  # x^{-1} is x^-1
     beside = before[-1:].isalnum() or before.strip()[-1:] in _ARITHMETIC
     beside |= after[:1].isalnum() or after.strip()[:1] in (*_ARITHMETIC, "!")
     return bool(beside and bisect(signs, end) > bisect(signs, start))

@@ -35,6 +35,7 @@ def trace(name: str, prompt: str) -> Trace:
         ("a well-known sum", "a well known sum"),
         ("x^{2} + 1", "x^2 + 1"),
         ("x^{-1}", "x^-1"),
+        ("x^{} y", "x^ y"),
         ("2 *\n  (3 + 4)", "2 * (3 + 4)"),
         ("\\frac{1}{2} of it", "\\frac 1 2 of it"),
         ("the length (in cm) is 5", "the length in cm is 5"),

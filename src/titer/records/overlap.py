@@ -141,7 +141,7 @@ def _groups(text: str, start: int, end: int, signs: Sequence[int]) -> bool:
     before, after = text[max(0, start - 2) : start], text[end + 1 : end + 3]
     if before[-1:] in ("^", "_"):
         inside = [found[0] for found in islice(_TOKEN.finditer(text, start + 1, end), 3)]
-        return len(inside) > 1 + (inside[0] in "+-")  # x^{-1} is x^-1
+        return len(inside) > 1 + (inside[:1] in (["+"], ["-"]))  # x^{-1} is x^-1
     beside = before[-1:].isalnum() or before.strip()[-1:] in _ARITHMETIC
     beside |= after[:1].isalnum() or after.strip()[:1] in (*_ARITHMETIC, "!")
     return bool(beside and bisect(signs, end) > bisect(signs, start))

@@ -18,7 +18,7 @@ from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Literal, NamedTuple
 
 from titer.errors import InputError
@@ -30,7 +30,6 @@ _ARITHMETIC = frozenset("+-*/^=<>")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _BRACKETS = frozenset("()[]{}")
 _BRACKET, _SIGN = re.compile(r"[()\[\]{}]"), re.compile(r"[-+*/^=<>]")
-_FACTORIAL = re.compile(r"(?<=[\d)])!(?!=)")
 _SIGNS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "⁄": "/", "∕": "/"})
 # A hyphen between two words is punctuation; between single letters it may be a minus.
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")
@@ -109,26 +108,36 @@ def normalised(prompt: str) -> str:
     A prompt that has none of these, such as one emoji, is its own normal form.
     """
     plain = unicodedata.normalize("NFKC", _NOT_ASCII.sub(_unfolded, prompt)).casefold().translate(_SIGNS)
-    written = _FACTORIAL.sub(" factorial ", _without_idle_brackets(_HYPHEN.sub(" ", plain)))
-    return " ".join(filter(_counts, _TOKEN.findall(written))) or prompt
+    kept = list[str]()
+    for one in _TOKEN.findall(_without_idle_brackets(_HYPHEN.sub(" ", plain))):
+        factorial = one == "!" and kept and (kept[-1] == ")" or kept[-1][-1].isdigit())
+        if factorial or _counts(one):
+            kept.append(one)
+    return " ".join(kept) or prompt
 
 
 def _without_idle_brackets(text: str) -> str:
     """The text without brackets that group nothing: (2 + 3) * 4 and x^{2y} keep theirs, (in cm) and x^{2} do not."""
-    if not _BRACKET.search(text):
-        return text
-    text = " ".join(text.split())
     brackets = [found.start() for found in _BRACKET.finditer(text)]
+    if not brackets:
+        return text
     signs = [found.start() for found in _SIGN.finditer(text)]
+    beside = _beside(text, brackets)
     opened, idle = list[int](), set(brackets)
-    for place in brackets:
+    for number, place in enumerate(brackets):
         if text[place - 1 : place] == "\\":  # \\( and \\[ open a formula, and group nothing
             continue
         if text[place] in _CLOSES:
-            opened.append(place)
-        elif opened and _CLOSES[text[opened[-1]]] == text[place]:
-            start = opened.pop()
-            if _groups(text, start, place, signs):
+            opened.append(number)
+        elif opened and _CLOSES[text[brackets[opened[-1]]]] == text[place]:
+            first = opened.pop()
+            start, before, after = brackets[first], beside[first], beside[number + 1]
+            raised = before[0][-1:] in ("^", "_")
+            if (
+                _holds_more_than_one(text, start, place)
+                if raised
+                else ((_binds(before[0][::-1]) or _binds(after[1])) and bisect(signs, place) > bisect(signs, start))
+            ):
                 idle -= {start, place}
     letters = list(text)
     for place in idle:
@@ -136,15 +145,30 @@ def _without_idle_brackets(text: str) -> str:
     return "".join(letters)
 
 
-def _groups(text: str, start: int, end: int, signs: Sequence[int]) -> bool:
-    """Whether brackets at these places hold more than one thing together against what stands beside them."""
-    before, after = text[max(0, start - 2) : start], text[end + 1 : end + 3]
-    if before[-1:] in ("^", "_"):
-        inside = [found[0] for found in islice(_TOKEN.finditer(text, start + 1, end), 3)]
-        return len(inside) > 1 + (inside[:1] in (["+"], ["-"]))  # x^{-1} is x^-1
-    beside = before[-1:].isalnum() or before.strip()[-1:] in _ARITHMETIC
-    beside |= after[:1].isalnum() or after.strip()[:1] in (*_ARITHMETIC, "!")
-    return bool(beside and bisect(signs, end) > bisect(signs, start))
+def _beside(text: str, brackets: Sequence[int]) -> list[tuple[str, str]]:
+    """For each bracket the two characters before it and after the one before it, whatever brackets and white space
+    stand between: the last ones on its left, and the first ones of what follows the bracket on its left."""
+    ends = [-1, *brackets, len(text)]
+    between = [text[left + 1 : right].strip() for left, right in pairwise(ends)]
+    before, after = list[str](), list[str]()
+    for gap in between:
+        before.append(gap[-2:] or (before[-1] if before else ""))
+    for gap in reversed(between):
+        after.append(gap[:2] or (after[-1] if after else ""))
+    return list(zip(before, reversed(after), strict=True))
+
+
+def _binds(letters: str) -> bool:
+    """Whether what begins so is a sign, a number or a single letter: a calculation in brackets beside it is bound."""
+    first, second = letters[:1], letters[1:2]
+    return first in (*_ARITHMETIC, "!") or first.isdigit() or (first.isalpha() and not second.isalpha())
+
+
+def _holds_more_than_one(text: str, start: int, end: int) -> bool:
+    """Whether brackets hold more than one number, word or sign, a sign in front of the first aside: x^{-1} is x^-1."""
+    tokens = (found[0] for found in _TOKEN.finditer(text, start + 1, end))
+    inside = list(islice((one for one in tokens if one not in _BRACKETS and _counts(one)), 3))
+    return len(inside) > 1 + (inside[:1] in (["+"], ["-"]))
 
 
 def _unfolded(found: re.Match[str]) -> str:

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from titer.errors import InputError
 from titer.records import Overlap, Problem, Trace, find_overlap, refuse_overlap
-from titer.records.overlap import normalised, without_repeats
+from titer.records.normal import normalised
+from titer.records.overlap import without_repeats
 
 
 def problem(name: str, prompt: str) -> Problem:
@@ -40,6 +41,11 @@ def trace(name: str, prompt: str) -> Trace:
         ("\\frac{1}{2} of it", "\\frac 1 2 of it"),
         ("the length (in cm) is 5", "the length in cm is 5"),
         ("2 * (3)", "2 * 3"),
+        ("2(x+1)", "2 (x + 1)"),
+        ("sin(x+1)", "sin (x+1)"),
+        ("2^{n+1}", "2^(n+1)"),
+        ("5 * (-3)", "5 * -3"),
+        ("(3+4) = ?", "3+4=?"),
     ],
 )
 def test_the_same_exercise_written_differently(one: str, other: str) -> None:
@@ -71,6 +77,8 @@ def test_the_same_exercise_written_differently(one: str, other: str) -> None:
         ("5!", "5"),
         ("(2 + 3)!", "2 + 3"),
         ("f(x + 1)", "f(x) + 1"),
+        ("sin(x + 1)", "sin x + 1"),
+        ("5 != 3", "5 = 3"),
         ("कि", "का"),
         ("", "?"),
         ("🙂", "🙁"),

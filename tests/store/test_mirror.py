@@ -10,7 +10,7 @@ import fsspec
 import pytest
 
 from titer.errors import InputError
-from titer.store import Mirror, Run
+from titer.store import Mirror, Run, fetched
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -127,3 +127,44 @@ def test_what_could_not_be_put_there_is_not_overwritten_by_what_is(
     two.stage("train", {"seed": 2}, build("theirs"))  # type: ignore[arg-type]
     third = on_machine("one", address, tmp_path, monkeypatch)
     assert (third.path / "train" / "checkpoints" / "weights").read_text() == "theirs"
+
+
+def test_what_another_machine_has_made_meanwhile_is_fetched_and_not_made_again(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A could not put its stage there; B has finished the run with other settings; A takes these up."""
+
+    def fails(*_: object) -> None:
+        raise ConnectionError("no route")
+
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    one.stage("curate", {"seed": 1}, build("a"))  # type: ignore[arg-type]
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="no route"):
+        patched.setattr(Mirror, "_put", fails)
+        one.stage("train", {"seed": 1}, build("A's"))  # type: ignore[arg-type]
+    two = on_machine("two", address, tmp_path, monkeypatch)
+    for stage in ("curate", "train"):
+        two.stage(stage, {"seed": 2}, build("B's"))  # type: ignore[arg-type]
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path / "one"))
+    with pytest.raises(InputError, match="train was made on this machine and has not been put there"):
+        fetched(address, reading=True)
+    again = on_machine("one", address, tmp_path, monkeypatch)
+    for stage in ("curate", "train"):
+        folder = again.stage(stage, {"seed": 2}, never)
+        assert (folder / "checkpoints" / "weights").read_text() == "B's"
+    assert fetched(address, reading=True)[0] == again.path
+
+
+def test_a_folder_from_before_what_was_put_there_was_noted(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    for stage in ("curate", "train"):
+        one.stage(stage, {"seed": 1}, build("old"))  # type: ignore[arg-type]
+    (one.path / "there.json").unlink()
+    two = on_machine("two", address, tmp_path, monkeypatch)
+    for stage in ("curate", "train"):
+        two.stage(stage, {"seed": 2}, build("new"))  # type: ignore[arg-type]
+    again = on_machine("one", address, tmp_path, monkeypatch)
+    for stage in ("curate", "train"):
+        assert (again.path / stage / "checkpoints" / "weights").read_text() == "new"

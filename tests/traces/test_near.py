@@ -90,3 +90,20 @@ def test_what_a_template_says_makes_no_two_problems_alike() -> None:
 def test_many_copies_of_one_problem_are_no_template() -> None:
     copies = {f"{i}": LONG for i in range(30)}
     assert near_duplicates(copies, threshold=0.8).keys() == {f"{i}" for i in range(1, 30)}
+
+
+def test_what_is_left_of_a_template_stands_in_no_other_problem() -> None:
+    capitals = {f"c{i}": f"What is the capital of land{i}?" for i in range(60)} | {
+        "p": "What is the capital of France?"
+    }
+    essay = (
+        "Write a long essay about Paris, the capital of France, its history, its people and the river that it lies on."
+    )
+    assert near_duplicates({"e": essay}, threshold=0.8, against=capitals) == {}
+
+
+def test_a_family_of_near_copies_is_no_template() -> None:
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "May", "June", "July", "noon")
+    family = {day: LONG.replace("morning", day) for day in days}
+    others = {f"o{i}": " ".join(f"w{i}x{k}" for k in range(30)) for i in range(60)}
+    assert near_duplicates(family | others, threshold=0.7).keys() >= set(days[1:])

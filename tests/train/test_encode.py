@@ -248,8 +248,16 @@ def test_templates_of_models_in_use(name: str) -> None:
     last = {"gemma4": "<turn|>", "gemma4_v5": "<turn|>", "gemma3": "<end_of_turn>", "glm4moe": ""}
     assert completion.rstrip().endswith(last.get(name, tokenizer.eos_token)) and TRACE.response in completion
     thought = split_thinking(opener_at_end(prompt) + completion)
-    assert TRACE.reasoning.strip() in thought.reasoning or name.startswith("gemma4")  # which has marks of its own
-    assert TRACE.reasoning.strip() not in thought.response or name.startswith("gemma4")
+    assert TRACE.reasoning.strip() in thought.reasoning and TRACE.reasoning.strip() not in thought.response
+
+
+@pytest.mark.parametrize("template", [TOKENIZER.chat_template, APART], ids=["lab", "apart"])
+def test_a_thinking_that_the_answer_or_the_prompt_repeats_is_trained_on_all_the_same(template: str) -> None:
+    repeated = replace(TRACE, response=f"{TRACE.reasoning}\n\n{TRACE.response}")
+    for trace in (repeated, replace(TRACE, reasoning="3, 9 and 5")):
+        prompt, completion = render(trace, with_template(template))
+        thought = split_thinking(opener_at_end(prompt) + completion)
+        assert thought.reasoning.strip() == trace.reasoning and trace.response in thought.response
 
 
 def test_without_a_template_the_prompt_begins_as_it_does_in_sampling() -> None:

@@ -271,3 +271,47 @@ def test_exact_answers_between_tags_and_as_words_in_a_box() -> None:
     problem = Problem(id="e", prompt="?", answer="Paris", verifier="exact")
     assert check(problem, "<answer>Paris</answer>").score == check(problem, r"\boxed{\text{Paris}}").score == 1.0
     assert check(problem, "<answer>London</answer>").score == 0.0
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["The answer is 7.", "The final answer is $7$.", "John has 7 apples in total.", "Final Answer: 7", "So 7"],
+)
+def test_a_sentence_between_tags_is_read_as_one(sentence: str) -> None:
+    problem = Problem(id="m", prompt="?", answer="7", verifier="math")
+    assert check(problem, f"<answer>{sentence}</answer>").score == 1.0
+    assert check(problem, "<answer>We have 7 apples, so 3</answer>").score == 0.0
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        ("<answer>a decrease in pressure</answer>", None),
+        ("<answer>A decrease in pressure</answer>", None),
+        ("<answer>I think it is so</answer>", None),
+        ("<answer>The answer is B</answer>", "B"),
+        ("<answer>B. Paris</answer>", "B"),
+        ("<answer>**B**: Paris</answer>", "B"),
+        ("<answer>Option (b)</answer>", "B"),
+    ],
+)
+def test_words_between_tags_are_no_letter(response: str, letter: str | None) -> None:
+    assert check(Problem(id="c", prompt="?", answer="A", verifier="choice"), response).parsed == letter
+
+
+@pytest.mark.parametrize(
+    ("response", "score"),
+    [
+        ("<answer>\n3 + 5 = 8\n8 * 8 = 64\n(3 + 5) * 8 = 64\n</answer>", 1.0),
+        ("\\boxed{(3+5)*8\n= 65}", 0.0),
+        ("\\boxed{(3+5)*\n8}", 1.0),
+    ],
+)
+def test_a_claim_of_several_lines(response: str, score: float) -> None:
+    meta = {"numbers": [3, 5, 8], "target": 64}
+    assert check(Problem(id="c", prompt="?", answer="x", verifier="countdown", meta=meta), response).score == score
+
+
+def test_words_in_a_gold_box_are_words() -> None:
+    gold = Problem(id="e", prompt="?", answer="\\text{Evelyn}", verifier="exact")
+    assert check(gold, "\\boxed{\\text{Evelyn}}").score == check(gold, "\\boxed{Evelyn}").score == 1.0

@@ -43,7 +43,7 @@ class Part(NamedTuple):
     samples: int
     spread: float
     cost: float
-    weight: float
+    weight: float = 0.0
     rolled: int = 1
 
     @property

@@ -21,6 +21,7 @@ from titer.records import (
     Trace,
     kept_turns,
     normalised,
+    question,
     read_problems,
     read_traces,
     refuse_overlap,
@@ -92,13 +93,13 @@ def without_overlap(
     suites: Mapping[str, MadeSuite], train: Sequence[Problem | Trace], dropped: list[InputError]
 ) -> dict[str, MadeSuite]:
     """The suites without problems that training shows, or that an earlier suite has; `dropped` gets a line of each."""
-    seen = {normalised(record.prompt): f"training has {record.id!r}" for record in train}
+    seen = {normalised(question(record)): f"training has {record.id!r}" for record in train}
     kept: dict[str, MadeSuite] = {}
     for name, suite in suites.items():
         here: dict[str, str] = {}
         rest = []
         for problem in suite.problems:
-            prompt = normalised(problem.prompt)
+            prompt = normalised(question(problem))
             if prompt in seen:
                 fault = f"problem {problem.id!r} of suite {name!r}: {seen[prompt]}, with the same prompt"
                 dropped.append(InputError(fault, field="data.suites", remedy="it is left out of the evaluation"))
@@ -119,7 +120,7 @@ def refuse_shared(suites: Mapping[str, MadeSuite]) -> None:
     seen: dict[str, tuple[str, str]] = {}
     for name, suite in suites.items():
         for problem in suite.problems:
-            other, first = seen.setdefault(normalised(problem.prompt), (name, problem.id))
+            other, first = seen.setdefault(normalised(question(problem)), (name, problem.id))
             if other != name:
                 raise InputError(
                     f"problem {problem.id!r} of suite {name!r} is {first!r} of suite {other!r}",

@@ -5,13 +5,13 @@ for trace in read_traces("traces.jsonl.gz"):
 write_records("traces.parquet", read_traces("dataset_folder"))
 """
 
-from titer.records.chat import earlier_turns, in_words, kept_turns, without_turns
+from titer.records.chat import earlier_turns, in_words, kept_turns, question, without_turns
 from titer.records.columns import prompt_id
+from titer.records.normal import normalised
 from titer.records.overlap import (
     Overlap,
     find_overlap,
     find_repeats,
-    normalised,
     refuse_overlap,
     repeats_among,
     without_repeats,
@@ -40,6 +40,7 @@ __all__ = [
     "kept_turns",
     "normalised",
     "prompt_id",
+    "question",
     "read_problems",
     "read_rollouts",
     "read_rows",

@@ -75,6 +75,13 @@ def without_turns(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key != EARLIER}
 
 
+def question(record: Problem | Trace) -> str:
+    """The prompt with the turns before it, a system prompt aside: what makes it another question than others."""
+    return "\n".join(
+        [*(str(turn["content"]) for turn in earlier_turns(record) if turn["role"] != "system"), record.prompt]
+    )
+
+
 def in_words(record: Problem | Trace) -> str:
     """The prompt with what was said before it, as one text."""
     turns = earlier_turns(record)

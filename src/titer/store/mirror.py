@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 from titer.errors import InputError, reading
 from titer.store.atomic import as_json, publish, write_json
 
-MANIFEST = "manifest.json"
+MANIFEST, STAGE = "manifest.json", "stage.json"
 THERE = "there.json"  # by stage, the key of the one that was last put there or fetched
 BESIDE = ("recipe.yaml", "report.html", "summary.json", "scores.parquet", "differences.parquet", "moves.parquet")
 """Files of a run that belong to no stage."""
@@ -51,10 +51,12 @@ class Mirror:
         name = f"{url.rsplit('/', 1)[-1]}-{hashlib.blake2b(url.encode(), digest_size=6).hexdigest()}"
         return cls(url, cache / name)
 
-    def fetch(self, said: Callable[[str], None] = lambda _: None) -> None:
+    def fetch(self, said: Callable[[str], None] = lambda _: None, *, reading: bool = False) -> None:
         """Bring what the manifest there names and this machine has not: finished stages, and what stands beside them.
 
-        Raises InputError where the place cannot be read.
+        A stage that was made here and could not be put there stays: a run that goes on puts it there. Raises InputError
+        where the place cannot be read, and, for one who only reads, where such a stage stands here: with the others it
+        would be a mixture of two runs.
         """
         with _refusals(self.url):
             theirs = self._manifest()
@@ -62,18 +64,35 @@ class Mirror:
                 return
             ours = _read(self.local / MANIFEST) or {**theirs, "stages": {}}
             write_json(self.local / MANIFEST, ours)
+            there = _read(self.local / THERE)
             for stage, made in theirs["stages"].items():
-                here = ours["stages"].get(stage, {}).get("key") if (self.local / stage).exists() else None
-                if here != made["key"] and (here is None or self._is_there(stage, here)):
+                here = (_read(self.local / stage / STAGE) or {}).get("key")
+                if here not in (None, made["key"]) and there is not None and there.get(stage) != here:
+                    if reading:
+                        raise InputError(
+                            f"{stage} was made on this machine and has not been put there",
+                            file=self.local,
+                            remedy="run it on: the same `titer run` puts it there",
+                        )
+                    continue
+                if here != made["key"]:
                     said(f"{stage}: fetched from {self.url}")
-                    self._fetch_stage(stage, made["key"])
-                    ours["stages"][stage] = made
-                    write_json(self.local / MANIFEST, ours)
-                    self._note_there(stage, made["key"])
+                    self._take(stage, made, ours)
+                self._note_there(stage, made["key"])
             system, root = self._place()
             for name in BESIDE:
                 if system.exists(f"{root}/{name}"):
                     system.get_file(f"{root}/{name}", str(self.local / name))
+
+    def take(self, stage: str, key: str) -> bool:
+        """Bring a stage with this key, if it is there: another machine may have made the very one."""
+        with _refusals(self.url):
+            made = (self._manifest() or {"stages": {}})["stages"].get(stage, {})
+            if made.get("key") != key:
+                return False
+            self._take(stage, made, _read(self.local / MANIFEST) or {"stages": {}})
+            self._note_there(stage, key)
+            return True
 
     def commit(self, stage: str) -> None:
         """Put a finished stage there, then the manifest that names it. Raises InputError where that is not allowed."""
@@ -125,11 +144,11 @@ class Mirror:
             system.get_file(name, str(file))
         publish(work, self.local / stage)
 
-    def _is_there(self, stage: str, key: str) -> bool:
-        """Whether a stage of this machine has been there: one that has not is newer than what stands there, and is put
-        there when the run comes to it."""
-        noted = _read(self.local / THERE)
-        return noted is None or noted.get(stage) == key
+    def _take(self, stage: str, made: Mapping[str, Any], ours: dict[str, Any]) -> None:
+        """Fetch a stage into its folder and into the manifest here."""
+        self._fetch_stage(stage, made["key"])
+        ours["stages"][stage] = made
+        write_json(self.local / MANIFEST, ours)
 
     def _note_there(self, stage: str, key: str) -> None:
         write_json(self.local / THERE, {**(_read(self.local / THERE) or {}), stage: key})
@@ -158,17 +177,19 @@ class Mirror:
         return system, str(root).rstrip("/")
 
 
-def fetched(place: str | Path, said: Callable[[str], None] = lambda _: None) -> tuple[Path, Mirror | None]:
+def fetched(
+    place: str | Path, said: Callable[[str], None] = lambda _: None, *, reading: bool = False
+) -> tuple[Path, Mirror | None]:
     """The folder of a run on this machine, and its mirror where `place` is an address: what is finished there is
     fetched first, with a line each to `said`. A path of this machine is returned as it is, made or not.
 
-    Raises InputError where the address cannot be read.
+    Raises InputError as `Mirror.fetch` does, `reading` for one who does not go on with the run.
     """
     mirror = Mirror.of(place)
     if mirror is None:
         return Path(place), None
     mirror.local.mkdir(parents=True, exist_ok=True)
-    mirror.fetch(said)
+    mirror.fetch(said, reading=reading)
     return mirror.local, mirror
 
 

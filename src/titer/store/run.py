@@ -109,6 +109,9 @@ class Run:
                 self.mirror.commit(name)
             said(f"{name}: unchanged, kept")
             return final
+        if self.mirror and self.mirror.take(name, key):
+            said(f"{name}: fetched from {self.mirror.url}")
+            return final
         work = self.path / "work" / f"{name}-{key[:12]}"
         work.mkdir(parents=True, exist_ok=True)
         said(f"{name}: running")

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 from datasketch import MinHash, MinHashLSH
 
-from titer.records.overlap import normalised
+from titer.records.normal import normalised
 
 SHINGLE = 3  # words
 PERMUTATIONS = 128
 MISTAKES = (0.1, 0.9)  # of the hashing: a candidate too many costs a comparison, one too few is never seen
-FEWEST, MANY = 10, 0.05  # prompts, and share of them, that have what is taken for their template
+FEWEST, MANY = 10, 0.2  # prompts, and share of them, that have what is taken for their template
+TELLING = 40  # prompts from which on a template can be told from problems that resemble each other
 SAMPLED = 2000  # prompts on which that is found
 CONTAINED = 0.95  # of an evaluation prompt's word sequences: it stands inside, say behind an instruction
 
@@ -91,23 +92,28 @@ class _Hashes:
 def _template(prompts: Mapping[str, str]) -> frozenset[str]:
     """The word sequences that many prompts have, found on an even sample of them."""
     some = list(prompts.values())[:: max(1, len(prompts) // SAMPLED)]
+    if len(some) < TELLING:
+        return frozenset()
     counts = Counter(shingle for prompt in some for shingle in _shingles(prompt))
     many = max(FEWEST, MANY * len(some))
     return frozenset(shingle for shingle, count in counts.items() if count >= many)
 
 
 def _inside(prompts: Mapping[str, str], against: Mapping[str, str], template: frozenset[str]) -> dict[str, Twin]:
-    """The prompts that hold nearly all word sequences of one of `against`. Exact: every sequence is looked up."""
-    sizes, places = dict[str, int](), dict[str, list[str]]()
+    """The prompts that hold nearly all word sequences of one of `against`, and nearly all of those that it has beside a
+    template. Exact: every sequence is looked up."""
+    sizes, places, every = dict[str, int](), dict[str, list[str]](), dict[str, set[str]]()
     for name, prompt in against.items():
         shingles = _own(prompt, template)
-        sizes[name] = len(shingles)
+        sizes[name], every[name] = len(shingles), _shingles(prompt)
         for shingle in shingles:
             places.setdefault(shingle, []).append(name)
     found: dict[str, Twin] = {}
     for name, prompt in prompts.items():
-        hits = Counter(other for shingle in _shingles(prompt) for other in places.get(shingle, ()))
-        share, best = max(((count / sizes[other], other) for other, count in hits.items()), default=(0.0, ""))
+        mine = _shingles(prompt)
+        hits = Counter(other for shingle in mine for other in places.get(shingle, ()))
+        near = [other for other, count in hits.items() if count / sizes[other] >= CONTAINED]
+        share, best = max(((len(every[other] & mine) / len(every[other]), other) for other in near), default=(0.0, ""))
         if share >= CONTAINED:
             found[name] = Twin(best, share, evaluation=True, inside=True)
     return found

@@ -33,7 +33,7 @@ def report(run: Path | str) -> dict[str, Any]:
     Returns the summary. A run at an address is fetched first, and its report put there. Raises InputError when the run
     has not been evaluated yet.
     """
-    run, mirror = fetched(run)
+    run, mirror = fetched(run, reading=True)
     data = gather(run)
     if not data.suites:
         raise InputError("has no evaluation yet", file=run, remedy="finish it with `titer run`")

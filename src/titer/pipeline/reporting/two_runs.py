@@ -88,7 +88,7 @@ def two_runs(a: Path | str, b: Path | str) -> TwoRuns:
 
 
 def _finished(place: Path | str) -> _Finished:
-    run, _ = fetched(place)
+    run, _ = fetched(place, reading=True)
     manifest = read_manifest(run)
     rollouts = run / "evaluate" / "rollouts.parquet"
     trained = [row for row in read_rollouts(rollouts) if row.model == "trained"] if rollouts.exists() else []

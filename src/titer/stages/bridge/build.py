@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 from titer.errors import InputError
-from titer.models import Loaded
+from titer.models import Loaded, context_length
 from titer.records import Problem, Trace
 from titer.rollouts import Sampler
 from titer.stages.bridge.accept import Bounds, Checks, leak_in, refused
@@ -150,7 +150,7 @@ def likelihoods(traces: Sequence[Trace], loaded: Loaded) -> dict[str, tuple[int,
 
 
 def _context(loaded: Loaded) -> float:
-    return getattr(loaded.model.config, "max_position_embeddings", None) or float("inf")
+    return context_length(None, loaded.model) or float("inf")
 
 
 def _sound(traces: Sequence[Trace], problems: Mapping[str, Problem], sampler: Sampler) -> tuple[list[Trace], list[str]]:

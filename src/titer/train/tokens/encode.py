@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
-from titer.records import Trace, earlier_turns, join_thinking
+from titer.records import Trace, earlier_turns, join_thinking, split_thinking
 from titer.records.templates import applied, no_template, templated_prompt, turn_ends
+from titer.records.thinking import opener_at_end
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -53,11 +54,14 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
     turns = [*earlier, {"role": "user", "content": trace.prompt}]
     prompt = templated_prompt(tokenizer, earlier, trace.prompt)
     forms = [applied(tokenizer, [*turns, answer]) for answer in _assistant_turns(trace)]
-    kept = [whole for whole in forms if trace.reasoning.strip() in whole]
-    for whole in kept:
-        if whole.startswith(prompt):
-            return prompt, _to_end_of_turn(whole[len(prompt) :], tokenizer)
-    if kept:
+    completions = [whole[len(prompt) :] for whole in forms if whole.startswith(prompt)]
+    holding = [completion for completion in completions if _holds_thinking(completion, trace)]
+    # one that reads back as it was comes before one with marks that nothing here knows
+    opener = opener_at_end(prompt)
+    reads = [one for one in holding if trace.reasoning.strip() in split_thinking(opener + one).reasoning]
+    for completion in (*reads, *holding):
+        return prompt, _to_end_of_turn(completion, tokenizer)
+    if not completions:
         raise InputError(
             f"the prompt of trace {trace.id!r} is not a prefix of its rendered text",
             field="chat_template",
@@ -68,6 +72,12 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
         field="chat_template",
         remedy="use a template that keeps <think>…</think> or reasoning_content in the last turn",
     )
+
+
+def _holds_thinking(completion: str, trace: Trace) -> bool:
+    """Whether the thinking stands in a completion, once more than the response itself may repeat it."""
+    thinking = trace.reasoning.strip()
+    return not thinking or completion.count(thinking) > trace.response.count(thinking)
 
 
 def _plain(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, str]:

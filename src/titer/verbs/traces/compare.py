@@ -91,12 +91,12 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 def _token_profiles(name: str) -> Callable[[Sequence[Trace]], Table]:
     """A function that gives each trace the profile of a model's loss over its tokens; nan where it does not fit."""
-    from titer.models import load_model
+    from titer.models import context_length, load_model
     from titer.train import encode_all
     from titer.train.tokens.token_loss import PROFILE, profile, token_losses
 
     loaded = load_model(name)
-    longest = getattr(loaded.model.config, "max_position_embeddings", None)
+    longest = context_length(None, loaded.model)
 
     def columns(traces: Sequence[Trace]) -> Table:
         samples = encode_all(traces, loaded.tokenizer, max_length=longest, too_long="drop", dropped=[])

@@ -15,8 +15,9 @@ from __future__ import annotations
 import re
 
 from titer.errors import InputError
+from titer.records.boxed import last_boxed
 from titer.records.schema import Problem
-from titer.verify.answers import stated
+from titer.verify.answers import last_tagged
 from titer.verify.grade import Grade
 
 _GOLD = re.compile(r"\(?([A-Ja-j])[).]?")
@@ -30,6 +31,8 @@ _MARKED = re.compile(
     r"|([A-J])(?=[).:]|[\s*_`$}]*(?:$|[.,:;!(–—]|-\s)|\s{1,4}(?:because|since|as|due)\b))",
     re.MULTILINE,
 )
+# between tags: a letter in brackets, or a capital with a mark behind it
+_LEADING = re.compile(r"[\s*_`$]*(?:(?i:option|choice)\s{1,4}[*_`]{0,3})?(?:\(([A-Ja-j])\)|([A-J])[*_`]{0,3}[).:])")
 _BARE = re.compile(r"[\s*_`$(\[]*([A-J])[\s*_`$)\].]*")
 
 
@@ -52,13 +55,17 @@ def _gold(answer: str) -> str | None:
 
 
 def _read(response: str) -> str | None:
-    answer = stated(response)
-    if answer is not None:
-        match = _BOXED.match(answer)
+    tagged = last_tagged(response)
+    text = response if tagged is None else tagged
+    boxed = last_boxed(text)
+    if boxed is not None:
+        match = _BOXED.match(boxed)
         return match.group(1).upper() if match else None
-    marked = list(_MARKED.finditer(response))
+    if tagged is not None and (leading := _LEADING.match(tagged)):
+        return (leading.group(1) or leading.group(2)).upper()
+    marked = list(_MARKED.finditer(text))
     if marked:
         return (marked[-1].group(1) or marked[-1].group(2)).upper()
-    last = response.rstrip().rpartition("\n")[2]
+    last = text.rstrip().rpartition("\n")[2]
     bare = _BARE.fullmatch(last)
     return bare.group(1) if bare else None

@@ -94,7 +94,8 @@ def find_fault(claim: Claim, rules: Rules) -> str:
 def _find_claim(response: str) -> Claim | None:
     answer, marked = stated(response), after_marker(response)
     if answer is not None:
-        lines: Iterable[str] = answer.splitlines()
+        # a claim of several lines is one; a calculation ends in its last line
+        lines: Iterable[str] = (" ".join(answer.split()), *answer.splitlines()[::-1])
     else:
         lines = response.splitlines()[::-1] if marked is None else marked.splitlines()
     claims = (read_claim(_strip_delimiters(line)) for line in lines)

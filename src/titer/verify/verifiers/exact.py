@@ -27,7 +27,7 @@ _WORDS = re.compile(r"\\text(?:bf|it|rm|sf|tt)?\s*\{([^{}]*)\}")  # how words st
 def check_exact(problem: Problem, response: str) -> Grade:
     """Grade by string equality. `parsed` is the string read; an empty response has none."""
     read = fold(_read(response, problem.answer))
-    return Grade(float(read == fold(problem.answer)), read) if read else Grade(0.0, None)
+    return Grade(float(read == fold(_unworded(problem.answer))), read) if read else Grade(0.0, None)
 
 
 def fold(text: str) -> str:
@@ -38,6 +38,11 @@ def fold(text: str) -> str:
 def _read(response: str, gold: str) -> str:
     answer, marked = stated(response), after_marker(response)
     if answer is not None:
-        words = _WORDS.fullmatch(answer)
-        return plain(words[1] if words else answer)
+        return plain(_unworded(answer))
     return plain(response) if marked is None else first_lines(marked, gold)
+
+
+def _unworded(answer: str) -> str:
+    """The answer without one `\\text{…}` around it."""
+    words = _WORDS.fullmatch(answer.strip())
+    return words[1] if words else answer

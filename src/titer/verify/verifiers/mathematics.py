@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -23,6 +24,7 @@ from titer.verify.grade import Grade
 
 # separators of thousands that math-verify does not read
 _THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\[,;: ]|~|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))")
+_SENTENCE = re.compile(r"[^\W\d_]{2,}\s*:?\s")
 _SPACED = re.compile(r"[-−]?\d{1,3}(?: \d{3})+(?:\.\d+)?")  # a number in a box, its thousands apart
 
 
@@ -32,17 +34,23 @@ def check_math(problem: Problem, response: str) -> Grade:
     An answer that math-verify cannot read is wrong; a gold answer that it cannot read leaves the response
     ungraded. What it raises while comparing the two is raised.
     """
-    import math_verify
-
     gold = _parse_gold(problem.answer)
     said = stated(response)
     answer = _parse(_written(response)) if said is None else _parse_boxed(said)
     parsed = said or _text_of(answer)
     if not any(not isinstance(reading, str) for reading in gold):
         return Grade(None, parsed, "gold cannot be parsed")
-    # Without its own timeouts: they need SIGALRM, which only a main thread has, and report "wrong".
-    right = math_verify.verify(list(gold), answer, timeout_seconds=None, raise_on_error=True)
+    right = _same(gold, answer)
+    if not right and said is not None and last_boxed(response) is None and _SENTENCE.search(said):
+        right = _same(gold, _parse(_written(said)))  # a sentence between tags is no formula
     return Grade(float(right), parsed)
+
+
+def _same(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
+    import math_verify
+
+    # Without its own timeouts: they need SIGALRM, which only a main thread has, and report "wrong".
+    return bool(math_verify.verify(list(gold), list(answer), timeout_seconds=None, raise_on_error=True))
 
 
 @cache

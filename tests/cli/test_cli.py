@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -421,3 +422,17 @@ def test_several_processes_are_for_sft_alone_and_the_main_one_speaks(tmp_path: P
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["updates"] == 2  # one line, of one process
     assert len((tmp_path / "sft" / "log.jsonl").read_text().splitlines()) == 2
+
+
+def test_the_version_is_told() -> None:
+    ended = titer("--version")
+    assert ended.stdout.strip() == f"titer {version('titer')}"
+
+
+def test_settings_of_eval_may_stand_among_its_files(tmp_path: Path) -> None:
+    titer("lab", "make", "--problems", "4", "--evaluation", "2", "--out", tmp_path)
+    short = ("samples=1", "max_tokens=4", "--out", tmp_path / "out", "--json")
+    found = json.loads(titer("eval", "lab", tmp_path / "countdown3.jsonl", *short).stdout)
+    assert [suite["suite"] for suite in found["suites"]] == ["countdown3"] and found["suites"][0]["pass_at"].keys() == {
+        "1"
+    }

@@ -407,3 +407,11 @@ def test_what_a_file_says_stands_where_nothing_can_be_graded(titer: Any, tmp_pat
     )
     assert status == 0 and json.loads(out)["rules"] == {"wrong": 1}
     assert [trace.id for trace in read_traces(tmp_path / "k" / "kept.jsonl")] == ["a"]
+
+
+def test_a_trace_is_found_by_its_problem_and_exactly_before_in_part(titer: Any, tmp_path: Path) -> None:
+    rows = [branched("x1", problem_id="p10"), branched("x2", problem_id="p1"), branched("p1x", problem_id="q")]
+    write_records(tmp_path / "t.jsonl", rows)
+    assert [verbs.show(tmp_path / "t.jsonl", id=name).trace.id for name in ("p1", "x1", "p", "1x")] == [
+        "x2", "x1", "x1", "p1x",
+    ]  # fmt: skip

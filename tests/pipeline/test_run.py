@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from titer.errors import InputError
@@ -251,3 +252,11 @@ def test_a_lab_that_makes_nothing_is_refused(block: str, tmp_path: Path) -> None
     lab = {"problems": {"countdown3": 2}, "suites": {"countdown3": 1}} | {block: {"countdown3": 0}}
     with pytest.raises(InputError, match=rf"field 'data.lab.{block}': nothing is to be made"):
         run(parse_recipe(MINI | {"data": {"lab": lab}}), out=tmp_path / "run")
+
+
+def test_a_launcher_without_a_device_is_refused_first(tmp_path: Path) -> None:
+    if torch.accelerator.is_available():
+        pytest.skip("here is one")
+    with pytest.raises(InputError, match=r"train.launch.*fsdp2 starts a process for each device, and there is none"):
+        run(parse_recipe(MINI | {"train": MINI["train"] | {"launch": "fsdp2"}}), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -154,3 +154,11 @@ def test_what_does_not_change_the_outcome_is_known() -> None:
     assert "micro_tokens" not in Train().decisive() and "batch_size" in Train().decisive()
     assert Train(micro_tokens=1).decisive() == Train().decisive() and Train.harmless <= set(Train.model_fields)
     assert Rl(save_every=1).decisive() == Rl().decisive() and Rl.harmless <= set(Rl.model_fields)
+
+
+def test_a_model_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sft").mkdir()  # what titer sft leaves hides no recipe of that name
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("sft").name == "sft"
+    with pytest.raises(InputError, match=r"a model, where a recipe belongs; say: quickstart model="):
+        load_recipe(tmp_path)

@@ -106,7 +106,7 @@ def test_refusing_names_how_many_and_the_first() -> None:
         refuse_overlap([trace("t1", "3 + 4"), trace("t2", "3 + 4")], [problem("p1", "3 + 4?")])
     assert str(caught.value) == (
         "1 evaluation problem among the training prompts, first 'p1' = training 't1' (normalised); "
-        "remove them from one side"
+        "remove them from one side, or, in a run, say data.on_bad=drop: then they are not evaluated"
     )
     with pytest.raises(InputError, match="2 evaluation problems among"):
         refuse_overlap([trace("t1", "3 + 4")], [problem("p1", "3 + 4?"), problem("p2", "3 + 4")])

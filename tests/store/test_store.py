@@ -201,3 +201,12 @@ def test_a_damaged_table_is_one_line(tmp_path: Path, damage: str) -> None:
     with pytest.raises(InputError, match="not a Parquet table: .*its stage is run again") as caught:
         read_table(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_run_of_another_model_is_not_replaced(tmp_path: Path) -> None:
+    run = Run.open(tmp_path / "run", name="r", recipe_text="", model="one")
+    Run.open(tmp_path / "run", name="r", recipe_text="", model="other")  # nothing is made yet
+    run.stage("data", {}, lambda work: (work / "x").write_text("x") and None)
+    assert Run.open(tmp_path / "run", name="r", recipe_text="", model="one").manifest["stages"]
+    with pytest.raises(InputError, match="holds a run of the model one; give another --out"):
+        Run.open(tmp_path / "run", name="r", recipe_text="", model="other")

@@ -14,7 +14,10 @@ from titer.errors import InputError
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
-    suites: Annotated[list[Path] | None, typer.Argument(help="Problem files; each is a suite of its name.")] = None,
+    suites: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Problem files, each a suite of its name; or settings as key=value."),
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Settings as key=value, e.g. samples=8.")] = None,
     out: Out = Path("eval"),
     against: Annotated[
@@ -37,7 +40,9 @@ def evaluate(
     from titer import verbs
     from titer.recipe import parse_sampled
 
-    block, generate = parse_sampled("evaluate", settings or [])
+    given = [str(one) for one in suites or [] if "=" in str(one) and not one.exists()]
+    suites = [one for one in suites or [] if str(one) not in given]
+    block, generate = parse_sampled("evaluate", [*given, *(settings or [])])
     tasks = [task for task in harness.split(",") if task]
     if not suites and not tasks:
         raise InputError("nothing to evaluate on", field="suites", remedy="give problem files, or --harness TASK")

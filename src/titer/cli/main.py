@@ -35,10 +35,24 @@ app.add_typer(traces.app, name="traces")
 
 
 SPEAKS_FIRST = 5.0  # seconds
+INTERRUPTED = 130  # the status after Ctrl-C
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"titer {version('titer')}")
+        raise typer.Exit
 
 
 @app.callback()
-def several(context: typer.Context) -> None:
+def several(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
     """Refuse what several processes would do several times over in one folder."""
     if processes() > 1 and context.invoked_subcommand not in {"sft", "launched"}:
         raise InputError(
@@ -325,7 +339,9 @@ def main() -> None:
             raise
         _fail(line)
     else:
-        sys.exit(code)  # None after a verb, 130 after Ctrl-C
+        if code == INTERRUPTED:
+            say("titer: stopped; the same command goes on")
+        sys.exit(code)
 
 
 def _fail(line: str) -> None:

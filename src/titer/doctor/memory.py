@@ -54,7 +54,7 @@ def predict(model: str, settings: Train, *, length: int) -> Memory:
 
     device = this_process().device
     config = describe_model(model).config
-    rows = max(1, settings.micro_tokens // length)
+    rows = max(1, min(settings.batch_size, settings.micro_tokens // length))
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device):
         student = AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
         if settings.gradient_checkpointing:
@@ -96,7 +96,10 @@ def measured_peak(model: str, settings: Train, *, length: int) -> int:
         [sys.executable, "-m", "titer.doctor.peak"], input=asked, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        lines = [line for line in done.stderr.strip().splitlines() if "%|" not in line]  # no bar of progress
+        said = lines[-1] if lines else f"status {done.returncode}"
+        if done.returncode < 0:
+            said = f"it was killed by signal {-done.returncode}, as one that takes too much memory is"
         raise InputError(f"training does not end: {said[:200]}", field="train", remedy="lower train.micro_tokens")
     return int(json.loads(done.stdout.splitlines()[-1])["peak"])
 

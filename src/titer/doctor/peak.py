@@ -34,7 +34,7 @@ def _once(model: str, settings: Train, length: int) -> None:
     """Train for two updates."""
     loaded = load_model(model)
     student = add_lora(loaded.model, settings.lora) if settings.lora else loaded.model
-    rows = PASSES * max(1, settings.micro_tokens // length)
+    rows = PASSES * max(1, min(settings.batch_size, settings.micro_tokens // length))
     samples = [Sample(str(i), _ids(i, length, student), length // 2) for i in range(rows)]
     alone = {"updates": 2, "batch_size": rows, "epochs": 1.0, "tokens": None, "hours": None, "repetition": None}
     quiet = {

@@ -162,7 +162,8 @@ def _cost(verdicts: Sequence[Verdict]) -> str:
 def _why_early(verdicts: Sequence[Verdict], dipping: Sequence[Verdict], improving: Sequence[Verdict]) -> str:
     """Why it is too early; empty where it is not."""
     if dipping:
-        return f"{_names(dipping)} is below the base as in a dip, of which published ones were made good later"
+        verb = "are" if len(dipping) > 1 else "is"
+        return f"{_names(dipping)} {verb} below the base as in a dip, of which published ones were made good later"
     first = next((verdict for verdict in verdicts if verdict.axis == "in_domain"), None)
     if first and first.length == "contracting":
         return "in-domain completions still get shorter, which marks an unfinished training"

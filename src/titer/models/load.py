@@ -210,6 +210,7 @@ def _load_gguf(path: Path) -> Loaded:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder, file = _gguf(path)
+    _hush_gguf()
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, **NO_CODE)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32, **NO_CODE)
     # transformers keeps calling the dequantized model quantized, and then refuses to save it
@@ -218,6 +219,14 @@ def _load_gguf(path: Path) -> Loaded:
     model.hf_quantizer, model.is_quantized = None, False
     model.name_or_path = model.config.name_or_path = str(path)  # its folder alone is no model
     return Loaded(model, tokenizer)
+
+
+def _hush_gguf() -> None:
+    """Its reader has a bar of its own, which knows of no setting."""
+    from transformers import modeling_gguf_pytorch_utils as reader
+
+    if hasattr(reader, "tqdm"):
+        reader.tqdm = lambda rows, *_, **__: rows
 
 
 def _smollm2() -> Path:

@@ -20,6 +20,7 @@ from titer.pipeline.routes.measuring import measure_base
 from titer.pipeline.routes.routing import route_measured
 from titer.pipeline.training.choose import check_objective
 from titer.pipeline.training.fine_tune import Going, Model, base_of, checkpoints_of, fine_tune, made_by
+from titer.pipeline.training.launching import command_of
 from titer.pipeline.training.plan import check_budget
 from titer.recipe import Recipe, dump_recipe
 from titer.store import Run
@@ -44,9 +45,10 @@ def run(
     check_budget(recipe.train)
     check_rounds(recipe)
     check_curation(recipe)
+    command_of(recipe.train.launch)  # refuses what this machine cannot start
     out = out or Path("runs") / recipe.name
     base = base_of(recipe)
-    folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe), said=said)
+    folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe), model=recipe.model, said=said)
     data = folder.stage("data", data_inputs(recipe), lambda work: prepare(recipe, work), said=said)
     inputs = load_inputs(data)
     for line in read_dropped(data):

@@ -107,6 +107,8 @@ def _text(source: str | Path) -> tuple[str, str]:
         except UnicodeDecodeError:
             raise InputError("not UTF-8 text", file=path, remedy="save the recipe as UTF-8") from None
     names = builtin_names()
+    if str(source) not in names and (path.is_dir() or path.suffix == ".gguf"):
+        raise InputError("a model, where a recipe belongs", file=path, remedy=f"say: quickstart model={source}")
     if str(source) not in names:
         raise InputError(
             f"no recipe called {str(source)!r}{_nearest(str(source), names)}",

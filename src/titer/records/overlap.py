@@ -83,5 +83,5 @@ def refuse_overlap(train: Iterable[Problem | Trace], evaluation: Iterable[Proble
     raise InputError(
         f"{problems} evaluation problem{'s' * (problems > 1)} among the training prompts, "
         f"first {first.eval_id!r} = training {first.train_id!r} ({first.kind})",
-        remedy="remove them from one side",
+        remedy="remove them from one side, or, in a run, say data.on_bad=drop: then they are not evaluated",
     )

@@ -68,13 +68,20 @@ class Run:
 
     @classmethod
     def open(
-        cls, place: Path | str, *, name: str, recipe_text: str, said: Callable[[str], None] = lambda _: None
+        cls,
+        place: Path | str,
+        *,
+        name: str,
+        recipe_text: str,
+        model: str = "",
+        said: Callable[[str], None] = lambda _: None,
     ) -> Run:
         """Create the directory or go on in an existing one; writes the resolved recipe.
 
         `place` may be an address (`s3://bucket/run`): the run then works in a folder of this machine, goes on from what
         is finished there, and puts each stage there when it is finished. Raises InputError when the folder holds
-        something else than a run, and for an address that cannot be read.
+        something else than a run, or the run of another `model` (what it took hours to make would be replaced), and for
+        an address that cannot be read.
         """
         path, mirror = fetched(place, said)
         if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists() and not _is_run(path):
@@ -82,7 +89,9 @@ class Run:
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, mirror)
         if not (path / "manifest.json").exists():
-            write_json(path / "manifest.json", {"format": FORMAT, "name": name, "stages": {}})
+            write_json(path / "manifest.json", {"format": FORMAT, "name": name, "model": model, "stages": {}})
+        elif (other := run.manifest.get("model") or model) != model and run.manifest["stages"]:
+            raise InputError(f"holds a run of the model {other}", file=path, remedy="give another --out, or remove it")
         write_text(path / "recipe.yaml", recipe_text)
         return run
 

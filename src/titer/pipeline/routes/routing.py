@@ -51,6 +51,8 @@ def _decision(going: Going, ledger: Sequence[Entry], number: int) -> Decision:
     evidence: dict[str, int | str] = {"problems measured": len(ledger)}
     if unknown := len(going.inputs.problems) - len(ledger):
         evidence["problems not measured, or not gradable"] = unknown
+    if not going.recipe.stages.rounds:
+        evidence["done with it"] = "nothing: stages.rounds is 0, and SFT takes all kept traces"
     evidence |= {f"beware {i}": gap for i, gap in enumerate(gaps(ledger), 1)}
     return Decision(
         stage=named("route", number),

@@ -24,18 +24,22 @@ class Progress:
             console=Console(stderr=True),
             disable=not shown,
         )
-        self.accuracy = ""
+        self.loss = self.accuracy = self.pace = ""
         self.task = self.bar.add_task("sft", total=updates, completed=first, said="")
         self.bar.start()
 
     def probed(self, token_accuracy: float) -> None:
-        """Remember the latest token accuracy on the fixed subset."""
+        """Show the latest token accuracy on the fixed subset."""
         self.accuracy = f"token accuracy {token_accuracy:.3f} "
+        self.bar.update(self.task, said=self._said())
 
     def updated(self, row: Mapping[str, Any]) -> None:
         """One update further."""
-        said = f"loss {row['loss']:.4f} {self.accuracy}{row['tokens_per_second']:,.0f} tokens/s"
-        self.bar.update(self.task, advance=1, said=said)
+        self.loss, self.pace = f"loss {row['loss']:.4f} ", f"{row['tokens_per_second']:,.0f} tokens/s"
+        self.bar.update(self.task, advance=1, said=self._said())
+
+    def _said(self) -> str:
+        return f"{self.loss}{self.accuracy}{self.pace}"
 
     def close(self) -> None:
         """Leave the finished bar on the screen."""

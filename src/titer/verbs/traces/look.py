@@ -47,11 +47,19 @@ class Shown(NamedTuple):
 
 
 def show(file: str | Path, *, id: str | None = None, teacher: str | None = None, on_bad: OnBad = "stop") -> Shown:
-    """One trace with its steps: the first, or the first whose id or teacher contains what is asked for."""
+    """One trace with its steps: the first, or the first whose teacher contains what is asked for and whose id, or its
+    problem's, is `id` or, where none is, contains it."""
     bad = list[InputError]()
+    near: Trace | None = None
     for trace in read_traces(file, on_bad=on_bad, dropped=bad):
-        if (id is None or id in trace.id) and (teacher is None or teacher.lower() in trace.teacher.lower()):
+        if teacher is not None and teacher.lower() not in trace.teacher.lower():
+            continue
+        if id is None or id in (trace.id, trace.problem_id):
             return Shown(trace, read_steps(text_of(trace)), [str(error) for error in bad])
+        if near is None and (id in trace.id or id in trace.problem_id):
+            near = trace
+    if near is not None:
+        return Shown(near, read_steps(text_of(near)), [str(error) for error in bad])
     raise InputError("no such trace here", file=file, remedy="look at the ids and teachers of the file")
 
 

@@ -59,8 +59,8 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
     # one that reads back as it was comes before one with marks that nothing here knows
     opener = opener_at_end(prompt)
     reads = [one for one in holding if trace.reasoning.strip() in split_thinking(opener + one).reasoning]
-    for completion in (*reads, *holding):
-        return prompt, _to_end_of_turn(completion, tokenizer)
+    if holding:
+        return prompt, _to_end_of_turn((reads or holding)[0], tokenizer)
     if not completions:
         raise InputError(
             f"the prompt of trace {trace.id!r} is not a prefix of its rendered text",

@@ -28,6 +28,7 @@ from chat_server import Reply, chat, serving
 from titer.errors import InputError
 from titer.recipe import load_recipe
 from titer.records import read_problems, read_rollouts, read_rows, read_traces
+from titer.reproduce import stored_all
 
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *ROOT.glob("CONTRIBUTING.md")])
 LANGUAGES = {"bash", "python", "yaml", "json", "jsonl", "text"}
@@ -305,3 +306,14 @@ def test_extras_that_pages_name_are_there() -> None:
         if name
     }
     assert named and named <= set(extras)
+
+
+def test_readme_shows_the_stored_main_claims() -> None:
+    readme = (ROOT / "README.md").read_text()
+    main = [claim for claim in stored_all()["claims"] if claim["main"]]
+    for claim in main:
+        low, mid, high = claim["interval"]
+        assert f"| {claim['claim']} | {mid:+.3f} [{low:+.3f}, {high:+.3f}] | {claim['verdict']} |" in readme
+    assert readme.count("| appears |") + readme.count("| cannot tell |") + readme.count("| does not appear |") == len(
+        main
+    )

@@ -65,7 +65,8 @@ def test_a_stored_table_has_the_stable_form(name: str) -> None:
             fits = "appears" if low > -MARGIN else "cannot tell"
             assert claim["verdict"] == ("does not appear" if high < 0 else fits)
     assert [one["measure"] for one in table.get("maps", ())] == [one.measure for one in experiment.maps]
-    assert set(table["arms"]) == set(experiment.arms) and table["settings"] == dict(experiment.settings)
+    assert set(table["arms"]) == set(experiment.arms) and set(table.get("shared", ())) == set(experiment.shared)
+    assert table["settings"] == dict(experiment.settings)
     assert table["versions"]["torch"] and table["seconds"] > 0
 
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.reproduce.bases import LAB, TAUGHT
 from titer.reproduce.experiment import Experiment, find
-from titer.reproduce.tables import JobResult, make_table
+from titer.reproduce.tables import JobResult, has_table, make_table, stored
 from titer.store import write_json
 
 Said = Callable[[str], None]
@@ -29,6 +29,7 @@ Said = Callable[[str], None]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 DISPOSABLE = ("checkpoints", "state")  # weights: fifty jobs would hold gigabytes of them
 POLL_SECONDS = 0.05
+AS_STORED = "expected: {}, {} jobs at a time, as fast as the machine of the stored table"
 
 
 class JobError(Exception):
@@ -65,14 +66,29 @@ def reproduce(
     """Run what is missing of a reproduction in `out` (runs/reproduce-NAME) and return its table.
 
     `jobs` processes work at a time (as many as cores; at another scale than the lab's one, for a GPU is not shared
-    unasked). Raises InputError for an unknown name or scale, fewer than one seed or job, and an `out` that holds
-    something else; JobError when a job fails.
+    unasked). At the lab's scale it says first how long it takes, by what the stored table took. Raises InputError for
+    an unknown name or scale, fewer than one seed or job, and an `out` that holds something else; JobError when a job
+    fails.
     """
-    experiment = find(name).at(scale)
+    experiment, folder = find(name).at(scale), folder_of(name, out, scale)
+    jobs = jobs if jobs is not None else (os.cpu_count() or 1) if scale == LAB else 1
+    _refuse_below_one(seeds, jobs)
     if scale != LAB:
-        jobs = 1 if jobs is None else jobs
         said(f"{name} at the scale {scale}: made for a GPU; the times of its first jobs tell how long it takes here")
-    return run_experiment(experiment, seeds=seeds, jobs=jobs, out=folder_of(name, out, scale), said=said)
+    elif has_table(name):
+        said(f"{name}, {AS_STORED.format(spoken(expected(name, folder, seeds) / jobs), jobs)}")
+    return run_experiment(experiment, seeds=seeds, jobs=jobs, out=folder, said=said)
+
+
+def expected(name: str, folder: Path, seeds: int) -> float:
+    """Seconds of one core that what is missing in `folder` took when the stored table was made."""
+    experiment, table = find(name), stored(name)
+    took = {f"{arm}-seed-{seed}": table["arms"][arm]["seconds"] for arm in experiment.arms for seed in range(seeds)}
+    missing = [seconds["mean"][1] for job, seconds in took.items() if not (folder / job / "result.json").exists()]
+    missing += [
+        table["shared"][one]["seconds"] for one in experiment.shared if not (folder / one / "result.json").exists()
+    ]
+    return float(sum(missing))
 
 
 def folder_of(name: str, out: str | Path | None, scale: str) -> Path:
@@ -85,9 +101,7 @@ def run_experiment(
 ) -> dict[str, Any]:
     """`reproduce` of an experiment that is at hand."""
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
-    for option, value in (("--seeds", seeds), ("--jobs", jobs)):
-        if value < 1:
-            raise InputError(f"{value} for {option}", remedy="give at least 1")
+    _refuse_below_one(seeds, jobs)
     open_folder(out, experiment)
     shared = [Job(name, 0, out / name) for name in experiment.shared]
     wanted = [Job(arm, seed, out / f"{arm}-seed-{seed}") for seed in range(seeds) for arm in experiment.arms]
@@ -98,6 +112,12 @@ def run_experiment(
     table = make_table(experiment, [result(job) for job in wanted], [result(job) for job in shared])
     write_json(out / "table.json", table)
     return table
+
+
+def _refuse_below_one(seeds: int, jobs: int) -> None:
+    for option, value in (("--seeds", seeds), ("--jobs", jobs)):
+        if value < 1:
+            raise InputError(f"{value} for {option}", remedy="give at least 1")
 
 
 def result(job: Job) -> JobResult:

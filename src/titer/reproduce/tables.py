@@ -44,10 +44,18 @@ def stored(name: str, scale: str = LAB) -> dict[str, Any]:
         find(name).at(scale)  # refuses one that there is not
         fault = f"no table of {name} at the scale {scale} comes with titer"
         raise InputError(fault, remedy=f"run: titer reproduce {name} --scale {scale}")
-    file = TABLES / f"{name}.json"
-    if not file.exists():
+    if not has_table(name):
         raise InputError(f"{name} has not yet been run", remedy=f"run: titer reproduce {name}")
-    return dict(json.loads(file.read_text(encoding="utf-8")))
+    return dict(json.loads(_file(name).read_text(encoding="utf-8")))
+
+
+def has_table(name: str) -> bool:
+    """Whether a table of `name`, at the lab's scale, comes with titer."""
+    return _file(name).exists()
+
+
+def _file(name: str) -> Path:
+    return TABLES / f"{name}.json"
 
 
 def make_table(

@@ -15,25 +15,26 @@ from rich.text import Text
 
 
 def show(table: Mapping[str, Any], console: Console) -> None:
-    """The maps, the claims, a row each, and the rule behind the verdicts."""
+    """The maps, the claims, a row each, and the rule behind the verdicts. Of all findings: the main claims."""
     for one in table.get("maps", ()):
         console.print(f"{one['title']} ({one['row']} down, {one['column']} across)", markup=False)
         console.print(heat_map(one), "")
-    for letter, claims in _by_finding(table).items():
-        name = claims[0]["command"].removeprefix("titer ") if letter else f"reproduce {table['name']}"
-        console.print(_claims(f"{letter} · {name}" if letter else name, claims))
+    claims = table["claims"]
+    if "verdicts" in table:
+        main = [
+            {**one, "claim": f"{one['finding']}: {one['claim']}\n{one['command']}"} for one in claims if one["main"]
+        ]
+        console.print(_claims("what each paper is known for", main))
+        console.print(
+            "All claims, counted; a command prints each (with --show those of the table that comes with titer):"
+        )
+    else:
+        console.print(_claims(f"reproduce {table['name']}", claims))
     for letter, found in table.get("verdicts", {}).items():
         said = ", ".join(f"{count} {word}" for word, count in sorted(found.items()))
-        console.print(f"{letter}: {said} ({_by_finding(table)[letter][0]['command']})", markup=False)
+        command = next(claim["command"] for claim in claims if claim["finding"] == letter)
+        console.print(f"{letter}: {said} ({command})", markup=False)
     console.print(f"{table['rule']}.\nIntervals: {table['intervals']}.", markup=False)
-
-
-def _by_finding(table: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """The claims of each finding; those of a single one under ""."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for claim in table["claims"]:
-        found.setdefault(claim.get("finding", ""), []).append(claim)
-    return found
 
 
 def _claims(title: str, claims: Sequence[Mapping[str, Any]]) -> Table:

@@ -40,9 +40,9 @@ def prepare(name: str, settings: Mapping[str, Any], folder: Path) -> Measures:
 
 
 STEPS = (
-    ("all that has been said, against SFT alone", "routed-bridge-critique", "sft", WHOLE),
-    ("all that has been said, against RL alone", "routed-bridge-critique", "rl", WHOLE),
-    ("all that has been said, against the base", "routed-bridge-critique", BASE, LLAMA),
+    ("the whole method, against SFT alone", "routed-bridge-critique", "sft", WHOLE),
+    ("the whole method, against RL alone", "routed-bridge-critique", "rl", WHOLE),
+    ("the whole method, against the base", "routed-bridge-critique", BASE, LLAMA),
     ("SFT, then RL, on everything, against SFT alone", "sft-rl", "sft", NO_FIGURE),
     ("SFT, then RL, on everything, against RL alone", "sft-rl", "rl", NO_FIGURE),
     ("routed by bands, against everything to both", "routed", "sft-rl", NO_FIGURE),

@@ -16,6 +16,7 @@ import zstandard
 
 from titer.errors import InputError
 from titer.records import Problem, read_problems, read_traces
+from titer.records.formats import decoded, raw_rows
 
 ROWS: list[dict[str, Any]] = [
     {"id": f"p{n}", "prompt": f"{n} + 4? é ∑ \u2028", "answer": str(n + 4), "level": n} for n in range(150)
@@ -184,3 +185,43 @@ def test_messages_of_a_csv_are_json(tmp_path: Path) -> None:
     path.write_text("messages,answer\n3 + 4?,7\n")
     with pytest.raises(InputError, match="field 'messages': text, not a list of messages"):
         list(read_problems(path))
+
+
+MIXED = [
+    {
+        "messages": [
+            {"role": "user", "content": "3+4?"},
+            {"role": "assistant", "content": [{"type": "text", "text": "7"}]},
+        ]
+    },
+    {"messages": [{"role": "user", "content": "3+5?"}, {"role": "assistant", "content": "<think>add</think>8"}]},
+    {"messages": [{"role": "user", "content": "3+6?"}, {"role": "assistant", "content": "9", "reasoning": None}]},
+]
+
+
+def test_fields_of_mixed_type_are_read_as_in_json_lines(tmp_path: Path) -> None:
+    """datasets makes them columns of JSON text, whose quotes belong to no answer."""
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in MIXED))
+    dataset = datasets.Dataset.from_list(MIXED, on_mixed_types="use_json")
+    dataset.to_parquet(tmp_path / "t.parquet")
+    dataset.save_to_disk(tmp_path / "d")
+    wanted = list(read_traces(tmp_path / "t.jsonl"))
+    assert [trace.response for trace in wanted] == ["7", "8", "9"]
+    assert list(read_traces(tmp_path / "t.parquet")) == wanted == list(read_traces(tmp_path / "d"))
+
+
+def test_json_columns_at_the_top_and_around_everything(tmp_path: Path) -> None:
+    answers = datasets.Features({"prompt": datasets.Value("string"), "answer": datasets.Json()})
+    rows = [{"prompt": "a?", "answer": "x+y"}, {"prompt": "b?", "answer": 7}, {"prompt": "c?", "answer": None}]
+    datasets.Dataset.from_list(rows, features=answers).to_parquet(tmp_path / "p.parquet")
+    found = [decoded(row.raw) for row in raw_rows(tmp_path / "p.parquet")]
+    assert found == rows
+    talks = datasets.Features({"messages": datasets.List(datasets.Json())})
+    datasets.Dataset.from_list(MIXED, features=talks).to_parquet(tmp_path / "t.parquet")
+    assert [decoded(row.raw) for row in raw_rows(tmp_path / "t.parquet")] == MIXED
+
+
+def test_a_csv_whose_columns_share_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,problem,answer,answer\na,3+4?,7,8\n")
+    with pytest.raises(InputError, match="two columns are named 'answer'"):
+        list(read_problems(tmp_path / "p.csv"))

@@ -3,7 +3,7 @@
     for row in raw_rows(Path("traces.jsonl.zst")):
         print(row.file, row.number, decoded(row.raw))
 
-Rows stream: what is in memory is one line, or one record batch of a columnar file.
+Rows stream: what is in memory is one line, or one record batch of a columnar file (`columnar`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from titer.errors import InputError
+from titer.records.columnar import dataset_rows, parquet_rows
 from titer.records.rows import json_object, type_name
 
 ENDINGS = ".jsonl, .json or .ndjson (also with .gz or .zst), .parquet"
 READ_ENDINGS = f"{ENDINGS}, .csv"
 _JSON_NAME = re.compile(r"\.(?:jsonl|json|ndjson)(?:\.(?:gz|zst))?$", re.IGNORECASE)
 _SPLIT_NAME = re.compile(r"(?:train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
-_ROWS_AT_ONCE = 64
 LONGEST_LINE = 64 << 20  # bytes; ours
 
 
@@ -155,10 +155,10 @@ def _source_rows(source: Path) -> Iterator[Row]:
 
 def _numbered(source: Path) -> Iterator[tuple[int, bytes | dict[str, Any]]]:
     if source.is_dir():
-        return enumerate(_dataset_rows(source), start=1)
+        return enumerate(dataset_rows(source), start=1)
     if _is_csv(source):
         return _csv_rows(source)
-    return enumerate(_parquet_rows(source), start=1) if is_parquet(source) else _lines(source)
+    return enumerate(parquet_rows(source), start=1) if is_parquet(source) else _lines(source)
 
 
 def _is_csv(path: Path) -> bool:
@@ -172,6 +172,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         csv.field_size_limit(LONGEST_LINE)  # of the whole process: csv knows no other; a thinking is a long cell
         reader = csv.reader(stream, strict=True)
         header = next(reader, [])
+        if twice := [name for name in header if header.count(name) > 1]:
+            raise ValueError(f"two columns are named {twice[0]!r}")
         for cells in reader:
             if cells and len(cells) != len(header):
                 raise ValueError(f"line {reader.line_num} has {len(cells)} cells, the header {len(header)}")
@@ -199,48 +201,3 @@ def _opened(path: Path) -> BinaryIO:
         # Arrow's zstd, because the zstandard package ends without an error where a file was cut.
         return io.BufferedReader(pa.input_stream(str(path), compression="zstd"), buffer_size=1 << 20)
     return path.open("rb", buffering=1 << 20)
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    # Without a buffer size a whole column chunk, often the whole file, is loaded at once.
-    with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
-            yield from map(_plain, batch.to_pylist())
-
-
-def _dataset_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a folder that `datasets.Dataset.save_to_disk` wrote.
-
-    Its Arrow streams are read here directly: `load_from_disk` maps them, and resident memory grows to their size.
-    """
-    import pyarrow as pa
-
-    for shard in _dataset_shards(folder):
-        with pa.OSFile(str(shard)) as file, pa.ipc.open_stream(file) as stream:
-            for batch in stream:
-                batch.validate(
-                    full=True
-                )  # the bytes are taken as they are; an offset that leads astray ends the process
-                for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-                    yield from map(_plain, batch.slice(start, _ROWS_AT_ONCE).to_pylist())
-
-
-def _dataset_shards(folder: Path) -> list[Path]:
-    try:
-        state = json.loads((folder / "state.json").read_bytes())
-        # .name: a shard lies in its folder, whatever the file says.
-        return [folder / Path(entry["filename"]).name for entry in state["_data_files"]]
-    except (ValueError, KeyError, TypeError):
-        fault = "state.json names no data files"
-        raise InputError(fault, remedy="save the dataset again with save_to_disk", file=folder) from None
-
-
-def _plain(value: object) -> object:
-    """A columnar value as JSON could hold it: dates and bytes become text."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

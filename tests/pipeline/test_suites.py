@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from titer.errors import InputError
+from titer.pipeline.curating import curate_traces
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.evaluation.evaluating import settings_of
 from titer.recipe import Recipe, parse_recipe
+from titer.records import read_traces
 
 
 def write(path: Path, *prompts: str) -> str:
@@ -80,3 +82,37 @@ def test_suites_and_rehearsal_of_files_stand_beside_what_is_made(tmp_path: Path)
     data["suites"] = {"countdown3": data["suites"]["own"]}
     with pytest.raises(InputError, match="two suites 'countdown3'"):
         prepare(parse_recipe({"name": "s", "model": "lab", "data": data}), tmp_path / "other")
+
+
+def test_rehearsal_that_numbers_its_rows_as_the_traces_do(tmp_path: Path) -> None:
+    rows = [{"id": str(i), "prompt": f"train {i}?", "answer": "7", "response": "7"} for i in range(3)]
+    keep = [row | {"prompt": f"keep {row['id']}?"} for row in rows]
+    for name, written in (("traces", rows), ("keep", keep)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in written))
+    data = {
+        "traces": str(tmp_path / "traces.jsonl"),
+        "rehearsal": str(tmp_path / "keep.jsonl"),
+        "suites": {"own": {"problems": write(tmp_path / "own.jsonl", "one?"), "axis": "safety"}},
+    }
+    made = parse_recipe({"name": "s", "model": "lab", "data": data, "curate": {"by": "none", "rehearsal": 0.5}})
+    prepare(made, tmp_path / "work")
+    inputs = load_inputs(tmp_path / "work")
+    assert [trace.id for trace in inputs.rehearsal] == ["rehearsal-0", "rehearsal-1", "rehearsal-2"]
+    curate_traces(made, inputs, tmp_path / "work")
+    assert len(list(read_traces(tmp_path / "work" / "kept.parquet"))) == 6
+
+
+@pytest.mark.parametrize(
+    ("response", "fault"),
+    [("<think>I never stop and go on 19", "truncated"), ("<think>7</think>", "no response after the thinking")],
+)
+def test_a_rehearsal_trace_without_an_answer_is_never_trained_on(tmp_path: Path, response: str, fault: str) -> None:
+    (tmp_path / "keep.jsonl").write_text(json.dumps({"prompt": "keep?", "response": response, "answer": "7"}) + "\n")
+    data = {"lab": {"problems": {"countdown3": 3}, "suites": {"countdown3": 2}}}
+    whole = {"name": "s", "model": "lab", "data": data | {"rehearsal": str(tmp_path / "keep.jsonl")}}
+    with pytest.raises(InputError, match=fault) as caught:
+        prepare(parse_recipe(whole), tmp_path / "work")
+    assert caught.value.row == 1
+    whole["data"]["on_bad"] = "drop"
+    prepare(parse_recipe(whole), tmp_path / "work")
+    assert load_inputs(tmp_path / "work").rehearsal == []

@@ -282,3 +282,24 @@ def test_a_trace_that_is_there_twice_goes_once() -> None:
     assert curation.dropped[0].reason == "it says what a says, word for word"
     other = replace(one, id="e", meta={"earlier_messages": [{"role": "system", "content": "Be brief."}]})
     assert kept(curate([one, other], by="none")) == ["a", "e"]  # another conversation
+
+
+def test_dialogues_that_end_alike_are_different_questions() -> None:
+    def dialogue(name: str) -> Trace:
+        earlier = [{"role": "user", "content": f"{SUM} {name}"}, {"role": "assistant", "content": f"It is {name}."}]
+        return replace(trace(name, prompt="Are you sure? Think again."), meta={"earlier_messages": earlier})
+
+    dialogues = [dialogue(name) for name in ("one two three four five", "six seven eight nine ten eleven")]
+    other = Problem(
+        id="e",
+        prompt="Are you sure? Think again.",
+        answer="1",
+        meta={
+            "earlier_messages": [
+                {"role": "user", "content": "How many legs have nine spiders and two flies, taken together?"}
+            ]
+        },
+    )
+    assert len(curate(dialogues, by="none", near=0.8, evaluation=[other]).kept) == 2
+    same = replace(other, meta=dialogues[0].meta)
+    assert [drop.rule for drop in curate(dialogues, by="none", evaluation=[same]).dropped] == ["evaluation"]

@@ -7,21 +7,20 @@ inputs = load_inputs(folder)       # reads them back
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from titer.errors import InputError, reading
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.separate import refuse_shared, with_own_ids, without_overlap
 from titer.recipe import Data, GymData, Recipe
 from titer.records import (
     Decision,
     Problem,
     Trace,
     kept_turns,
-    normalised,
-    question,
     read_problems,
     read_traces,
     refuse_overlap,
@@ -73,6 +72,7 @@ def prepare(recipe: Recipe, work: Path) -> None:
     """
     dropped: list[InputError] = []
     made = _made(recipe, dropped)
+    made = made._replace(rehearsal=with_own_ids(made.rehearsal, {trace.id for trace in made.traces}))
     train: list[Problem | Trace] = [*made.problems, *made.traces, *made.rehearsal]
     if recipe.data.on_bad == "drop":
         made = made._replace(suites=without_overlap(made.suites, train, dropped))
@@ -87,46 +87,6 @@ def prepare(recipe: Recipe, work: Path) -> None:
     write_table(work / "suites.parquet", [{"suite": name, "axis": suite.axis} for name, suite in made.suites.items()])
     write_json(work / "dropped_rows.json", [str(error) for error in dropped])
     write_decisions(work, [_decision(dropped)] if recipe.data.on_bad == "drop" else [])
-
-
-def without_overlap(
-    suites: Mapping[str, MadeSuite], train: Sequence[Problem | Trace], dropped: list[InputError]
-) -> dict[str, MadeSuite]:
-    """The suites without problems that training shows, or that an earlier suite has; `dropped` gets a line of each."""
-    seen = {normalised(question(record)): f"training has {record.id!r}" for record in train}
-    kept: dict[str, MadeSuite] = {}
-    for name, suite in suites.items():
-        here: dict[str, str] = {}
-        rest = []
-        for problem in suite.problems:
-            prompt = normalised(question(problem))
-            if prompt in seen:
-                fault = f"problem {problem.id!r} of suite {name!r}: {seen[prompt]}, with the same prompt"
-                dropped.append(InputError(fault, field="data.suites", remedy="it is left out of the evaluation"))
-            else:
-                rest.append(problem)
-                here[prompt] = f"suite {name!r} has {problem.id!r}"
-        if not rest:
-            raise InputError(
-                f"no problem of suite {name!r} is left", field="data.suites", remedy="all are in training or elsewhere"
-            )
-        seen |= here
-        kept[name] = suite._replace(problems=rest)
-    return kept
-
-
-def refuse_shared(suites: Mapping[str, MadeSuite]) -> None:
-    """Raise InputError where two suites ask the same: an axis would count it twice, or two axes share it."""
-    seen: dict[str, tuple[str, str]] = {}
-    for name, suite in suites.items():
-        for problem in suite.problems:
-            other, first = seen.setdefault(normalised(question(problem)), (name, problem.id))
-            if other != name:
-                raise InputError(
-                    f"problem {problem.id!r} of suite {name!r} is {first!r} of suite {other!r}",
-                    field="data.suites",
-                    remedy="remove it from one, or say data.on_bad=drop",
-                )
 
 
 def _decision(dropped: list[InputError]) -> Decision:
@@ -239,7 +199,18 @@ def _suites(data: Data, dropped: list[InputError]) -> dict[str, MadeSuite]:
 
 
 def _rehearsal(data: Data, dropped: list[InputError]) -> list[Trace]:
-    return list(read_traces(data.rehearsal, on_bad=data.on_bad, dropped=dropped)) if data.rehearsal else []
+    """Past every filter they go into training: what a filter would drop as unsound is a bad row here."""
+    if not data.rehearsal:
+        return []
+    return list(
+        read_traces(data.rehearsal, on_bad=data.on_bad, dropped=dropped, truncated="bad", check=_refuse_unanswered)
+    )
+
+
+def _refuse_unanswered(trace: Trace) -> None:
+    if not trace.response.strip():
+        fault = f"trace {trace.id!r} has no response after the thinking"
+        raise InputError(fault, field="response", remedy="remove it, or give its response")
 
 
 def _problems(file: str, on_bad: OnBad, dropped: list[InputError]) -> list[Problem]:

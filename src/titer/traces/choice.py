@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titer.errors import InputError
-from titer.records import Problem, Trace, repeats_among, wording
+from titer.records import Problem, Trace, question, repeats_among, wording
 from titer.traces.features import FEATURES, measure_texts
 from titer.traces.near import near_duplicates
 from titer.traces.steps import text_of
@@ -50,15 +50,15 @@ RANKINGS = ("none", STEP_RATIO, *FEATURES)
 class Facts(NamedTuple):
     """What the choice needs to know of a trace.
 
-    `wording` is equal for traces that say the same word for word; `length` counts characters; `fault` is the rule of
-    soundness that it breaks, and why; `value` is the feature to rank by, the number of steps for `step_ratio`, and nan
-    where it was not measured.
+    `question` is its prompt with the turns before it; `wording` is equal for traces that say the same word for word;
+    `length` counts characters; `fault` is the rule of soundness that it breaks, and why; `value` is the feature to rank
+    by, the number of steps for `step_ratio`, and nan where it was not measured.
     """
 
     id: str
     problem_id: str
     teacher: str
-    prompt: str
+    question: str
     wording: str
     length: int
     fault: Fault | None
@@ -98,7 +98,9 @@ def facts_of(
         asked = [i for i, fault in enumerate(faults) if by == STEP_RATIO or not fault]
         values[asked] = measure_texts([texts[i] for i in asked])["steps" if by == STEP_RATIO else by]
     return [
-        Facts(trace.id, trace.problem_id, trace.teacher, trace.prompt, wording(trace), len(text), fault, float(value))
+        Facts(
+            trace.id, trace.problem_id, trace.teacher, question(trace), wording(trace), len(text), fault, float(value)
+        )
         for trace, text, fault, value in zip(traces, texts, faults, values, strict=True)
     ]
 
@@ -232,8 +234,8 @@ def _near_rule(
         return lambda _: None
     prompts = dict[str, str]()
     for i in sound:
-        prompts.setdefault(facts[i].problem_id, facts[i].prompt)
-    against = {problem.id: problem.prompt for problem in evaluation}
+        prompts.setdefault(facts[i].problem_id, facts[i].question)
+    against = {problem.id: question(problem) for problem in evaluation}
     found = near_duplicates(prompts, threshold=near or NEAR_EVALUATION, against=against, among=bool(near))
 
     def rule(i: int) -> Fault | None:

@@ -151,7 +151,7 @@ def _look(
         rows = graded(rows, problems)
     facts = facts_of(rows, by=by, verified=verified, finished=finished)
     return {
-        "facts": facts if prompts else [fact._replace(prompt="") for fact in facts],
+        "facts": facts if prompts else [fact._replace(question="") for fact in facts],
         "correct": [row.correct for row in rows],
         "gradable": gradable,
         "dropped": [packed(error) for error in dropped],

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from titer.errors import InputError
@@ -116,6 +116,7 @@ CALCULATIONS = st.text(st.sampled_from("()[]{}+-*/^_=<>!xy12 \\ab,"), max_size=3
 
 
 @given(st.text() | CALCULATIONS)
+@example("0{.-}")
 def test_the_normal_form_is_its_own_normal_form(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from training import TOKENIZER
 from transformers import PreTrainedTokenizerFast
 
@@ -103,7 +103,7 @@ def test_refuses_a_trace_without_trainable_tokens() -> None:
     with pytest.raises(InputError, match="'t1' has no trainable token"):
         encode(replace(TRACE, reasoning="", response=" "), TOKENIZER)
     swallowed = TOKENIZER.chat_template.replace(
-        "message['content']", "('' if message['role'] == 'assistant' else 'Hm')"
+        "message['content']", "('' if message['role'] == 'assistant' else message['content'])"
     )
     with pytest.raises(InputError, match="'t1' has no trainable token"):
         encode(replace(TRACE, reasoning=""), with_template(swallowed))
@@ -235,20 +235,122 @@ def test_a_thinking_goes_where_the_template_has_a_place_for_it() -> None:
     assert completion == f"{TRACE.reasoning}\n</think>\n\n{TRACE.response}<|im_end|>"
 
 
-@pytest.mark.parametrize("name", ["qwen3", "qwen3_8", "gptoss", "gemma4", "gemma4_v5", "glm4moe", "llama3", "gemma3"])
+TRL_TEMPLATES = Path(importlib.util.find_spec("trl").origin).parent / "chat_templates"  # type: ignore[union-attr,arg-type]
+IN_USE = [
+    "qwen3",
+    "qwen3_5_think",
+    "qwen3_8",
+    "gptoss",
+    "gemma4",
+    "gemma4_v5",
+    "glm4moe",
+    "llama3",
+    "llama3_2",
+    "gemma3",
+]
+IN_USE += ["deepseek_r1_distill_training", "nemotron_3_nano", "lfm2_2_5_v2", "qwen2_5"]
+
+
+def shipped(name: str) -> PreTrainedTokenizerFast:
+    """The lab's tokenizer with a template as TRL ships it, and the end of text of its model."""
+    if not (TRL_TEMPLATES / f"{name}.jinja").exists():
+        pytest.skip(f"this TRL has no template {name}")
+    tokenizer = with_template((TRL_TEMPLATES / f"{name}.jinja").read_text())
+    ends = {
+        **dict.fromkeys(("gemma4", "gemma4_v5", "gemma3"), "<eos>"),
+        **{"llama3": "<|eot_id|>", "llama3_2": "<|eot_id|>", "gptoss": "<|return|>"},
+        "deepseek_r1_distill_training": "<｜end▁of▁sentence｜>",
+    }
+    tokenizer.eos_token, tokenizer.bos_token = ends.get(name, "<|im_end|>"), "<bos>"
+    return tokenizer
+
+
+@pytest.mark.parametrize("name", IN_USE)
 def test_templates_of_models_in_use(name: str) -> None:
     """As TRL ships them: what is trained reads back as it was, and ends with the token that ends the turn."""
-    folder = Path(importlib.util.find_spec("trl").origin).parent / "chat_templates"  # type: ignore[union-attr,arg-type]
-    if not (folder / f"{name}.jinja").exists():
-        pytest.skip(f"this TRL has no template {name}")
-    tokenizer = with_template((folder / f"{name}.jinja").read_text())
-    ends = {"gptoss": "<|return|>", "gemma4": "<eos>", "gemma4_v5": "<eos>", "gemma3": "<eos>", "llama3": "<|eot_id|>"}
-    tokenizer.eos_token, tokenizer.bos_token = ends.get(name, "<|im_end|>"), "<bos>"
+    tokenizer = shipped(name)
     prompt, completion = render(TRACE, tokenizer)
-    last = {"gemma4": "<turn|>", "gemma4_v5": "<turn|>", "gemma3": "<end_of_turn>", "glm4moe": ""}
+    last = {**dict.fromkeys(("gemma4", "gemma4_v5"), "<turn|>"), "gemma3": "<end_of_turn>", "glm4moe": ""}
     assert completion.rstrip().endswith(last.get(name, tokenizer.eos_token)) and TRACE.response in completion
     thought = split_thinking(opener_at_end(prompt) + completion)
     assert TRACE.reasoning.strip() in thought.reasoning and TRACE.reasoning.strip() not in thought.response
+
+
+@pytest.mark.parametrize("name", ["qwen3", "qwen3_5_think", "nemotron_3_nano", "nemotron_3_ultra", "llama3", "gptoss"])
+def test_answers_without_a_thinking_in_templates_of_models_in_use(name: str) -> None:
+    prompt, completion = render(replace(TRACE, reasoning=""), shipped(name))
+    thought = split_thinking(opener_at_end(prompt) + completion)
+    assert thought.reasoning == "" and thought.closed and TRACE.response in thought.response
+
+
+@pytest.mark.parametrize("reasoning", [TRACE.reasoning, ""])
+def test_a_template_that_opens_a_thinking_and_drops_it_is_refused_by_that(reasoning: str) -> None:
+    with pytest.raises(InputError, match="opens a thinking in its prompt, and writes trace 't1' without one"):
+        render(replace(TRACE, reasoning=reasoning), shipped("deepseek_r1_distill"))
+
+
+PARTS = (
+    "{% for m in messages %}{{ '[' + m.role + ']' }}{% if m.content is string %}{{ m.content }}{% else %}"
+    "{% for part in m.content %}{% if part.type == 'thinking' %}{{ '[THINK]' + part.thinking + '[/THINK]' }}"
+    "{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}{{ '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '[assistant]' }}{% endif %}"
+)
+
+
+def test_a_thinking_goes_into_a_part_where_the_template_takes_parts() -> None:
+    """As Mistral's reasoning models do."""
+    assert render(TRACE, with_template(PARTS))[1] == f"[THINK]{TRACE.reasoning}[/THINK]{TRACE.response}<|end|>"
+
+
+def test_marks_that_nothing_here_reads_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    template = TOKENIZER.chat_template.replace(
+        "message['content']",
+        "('§' + message['reasoning_content'] + '§' if message['reasoning_content'] else '') + message['content']",
+    )
+    for _ in range(2):
+        assert render(TRACE, with_template(template))[1].startswith("<think>")
+    assert caplog.text.count("marks that titer does not read") == 1
+
+
+def test_a_template_that_writes_the_date_writes_one_date() -> None:
+    prompt, _ = render(TRACE, shipped("llama3_2"))
+    assert "26 Jul 2024" in prompt
+    assert "2024-07-26" in render(TRACE, shipped("gptoss"))[0]
+
+
+@pytest.mark.parametrize("template", ["smolvlm", "idefics3"])
+def test_a_template_that_leaves_out_the_prompt_is_refused(template: str) -> None:
+    with pytest.raises(InputError, match="leaves out what the user says"):
+        render(TRACE, shipped(template))
+
+
+def test_whatever_a_template_raises_is_one_line() -> None:
+    for template in ("{{ messages[0].content + 1 }}", "{{ messages[7].content.x }}", "{{ 1 / 0 }}"):
+        with pytest.raises(InputError, match="does not take turns by user"):
+            render(TRACE, with_template(template))
+
+
+def test_a_completion_has_the_tokens_of_the_whole_text() -> None:
+    """Llama 2's and Mistral's tokenizers put a mark before any text that they are given alone."""
+    core = Tokenizer(models.BPE())
+    core.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    core.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    core.decoder = decoders.Replace("▁", " ")
+    core.train_from_iterator(
+        [f"▁{TRACE.prompt}{LABELLED.reasoning}".replace(" ", "▁")] * 4,
+        trainers.BpeTrainer(vocab_size=300, special_tokens=["<|end|>"], initial_alphabet=list("▁[]/INST<>think\n")),
+    )
+    template = (
+        "{% for m in messages %}{% if m.role == 'user' %}{{ '[INST] ' + m.content + ' [/INST]' }}"
+        "{% else %}{{ ' ' + m.content + '<|end|>' }}{% endif %}{% endfor %}"
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", chat_template=template)
+    sample = encode(replace(LABELLED, reasoning=LABELLED.reasoning.strip()), tokenizer, label=label)
+    whole = tokenizer("".join(render(LABELLED, tokenizer)), add_special_tokens=False)["input_ids"]
+    assert sample.ids == whole and sample.prompt_length > 0
+    assert tokenizer.decode(sample.ids[sample.prompt_length :]).startswith(" <think>")
+    said = by_kind(replace(LABELLED, reasoning=LABELLED.reasoning.strip()), tokenizer)
+    assert said[4].strip() == STEPS[0].strip() and said[2].strip() in STEPS[2]
 
 
 @pytest.mark.parametrize("template", [TOKENIZER.chat_template, APART], ids=["lab", "apart"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -34,6 +35,7 @@ from titer.train import train
 from titer.train.aim import structure_tokens, take_aim, termination_weight
 from titer.train.scorer import Scorer, head_of
 from titer.train.tokens.batches import micro_batches
+from titer.train.tokens.encode import Sample
 from titer.train.tokens.token_loss import token_stats
 
 SIZES: dict[str, Any] = {
@@ -157,6 +159,19 @@ def test_dividing_by_the_weights_is_dividing_by_their_sum(tmp_path: Path) -> Non
     assert norms["weights"] == pytest.approx(
         norms["tokens"] * row["trained_tokens"] / row["effective_tokens"], rel=1e-4
     )
+
+
+def test_a_share_that_the_largest_weight_does_not_reach_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    long = [Sample("t", [7] * 9_999 + [3], 0)]
+    assert termination_weight(long, [3], 0.05) == 50
+    assert "gives them 0.5 % of the loss, not 5 %" in caplog.text
+
+
+def test_the_end_of_text_is_an_end_where_it_stands_for_unknown_tokens_too() -> None:
+    tokenizer = copy.deepcopy(TOKENIZER)
+    tokenizer.unk_token = tokenizer.eos_token
+    assert structure_tokens(tokenizer) == structure_tokens(TOKENIZER)
+    assert tokenizer.eos_token_id in structure_tokens(tokenizer)
 
 
 def test_termination_gives_the_ends_their_share(tmp_path: Path) -> None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from titer.records.thinking import split_thinking
-
-_OPENERS = ("<think>", "<|begin_of_thought|>", "<|channel|>")
+from titer.records.thinking import OPENERS, split_thinking
 
 
 def cut_at_stop(text: str, stop: Sequence[str], *, opener: str = "") -> str | None:
@@ -28,7 +26,7 @@ def cut_at_stop(text: str, stop: Sequence[str], *, opener: str = "") -> str | No
 
 def _response_start(text: str, opener: str) -> int:
     """Where the response begins: at the text's end inside the thinking, and while a tag may be half written."""
-    half_written = not opener and any(tag.startswith(text.strip()) for tag in _OPENERS)
+    half_written = not opener and any(tag.startswith(text.strip()) for tag in OPENERS)
     response = "" if half_written else split_thinking(opener + text).response
     at = (opener + text).rfind(response) if response else -1
     return len(text) if at < 0 else max(0, at - len(opener))

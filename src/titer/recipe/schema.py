@@ -106,7 +106,7 @@ class Train(Block):
     """What an update's loss is divided by: its trained tokens, or the sum of their weights."""
     termination: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Share of the loss that the ends of thinking and turn get, on top of any objective; .05 in the follow-ups of
-    arXiv 2602.11149."""
+    arXiv 2602.11149. No token counts more than 50 times: in traces of thousands of tokens the share stays smaller."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Passes over the kept traces, where no other budget is given."""
     updates: Annotated[int, Field(gt=0)] | None = None

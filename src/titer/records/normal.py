@@ -12,9 +12,10 @@ import re
 import unicodedata
 from bisect import bisect
 from collections.abc import Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 
-_TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]")
+# an underscore counts before a bracket alone: x_{1,2} is not x_1, 2
+_TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]|_(?=[_\s]*\()")
 _ARITHMETIC = frozenset("+-*/^=<>")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _BRACKETS = frozenset("()[]{}")
@@ -37,7 +38,7 @@ def normalised(prompt: str) -> str:
     kept = list[str]()
     for one in _TOKEN.findall(_without_idle_brackets(_HYPHEN.sub(" ", plain))):
         factorial = one == "!" and kept and (kept[-1] == ")" or kept[-1][-1].isdigit())
-        if factorial or _counts(one):
+        if factorial or one == "_" or _counts(one):
             kept.append(one)
     return " ".join(kept) or prompt
 
@@ -48,6 +49,7 @@ def _without_idle_brackets(text: str) -> str:
     brackets = [found.start() for found in _BRACKET.finditer(text)]
     if not brackets:
         return text
+    said = _said(text)
     signs = [found.start() for found in _SIGN.finditer(text)]
     left, right = _beside(text, brackets)
     opened, written = list[int](), dict.fromkeys(brackets, " ")
@@ -59,17 +61,23 @@ def _without_idle_brackets(text: str) -> str:
         elif opened and _CLOSES[text[brackets[opened[-1]]]] == text[place]:
             first = opened.pop()
             start = brackets[first]
-            if left[first][-1:] in ("^", "_"):
-                groups = _holds_more_than_one(text, start, place)
-            else:
-                calculates = bisect(signs, place) - bisect(signs, start) > (right[first][:1] in ("+", "-"))
-                groups = calculates and bool(_BOUND_LEFT.search(left[first]) or _BOUND_RIGHT.match(right[number]))
-            if groups:
+            here, behind = bisect(said, (start,)), bisect(said, (place,))
+            led = here < behind and said[here][1] in ("+", "-")  # x^{-1} is x^-1
+            several = behind - here > 1 + led
+            calculates = bisect(signs, place) - bisect(signs, start) > led
+            bound = _BOUND_LEFT.search(left[first]) or _BOUND_RIGHT.match(right[number])
+            if several and (left[first][-1:] in ("^", "_") or (calculates and bound)):
                 written |= {start: "(", place: ")"}
     letters = list(text)
     for place, letter in written.items():
         letters[place] = letter
     return "".join(letters)
+
+
+def _said(text: str) -> list[tuple[int, str]]:
+    """Each word, number and sign, brackets aside, with its place."""
+    found = ((one.start(), one[0]) for one in _TOKEN.finditer(text))
+    return [(place, token) for place, token in found if token not in _BRACKETS and _counts(token)]
 
 
 def _beside(text: str, brackets: Sequence[int]) -> tuple[list[str], list[str]]:
@@ -79,16 +87,10 @@ def _beside(text: str, brackets: Sequence[int]) -> tuple[list[str], list[str]]:
     left, right = list[str](), list[str]()
     for gap in between[:-1]:
         left.append(gap[-5:] or (left[-1] if left else ""))
-    for gap in reversed(between[1:]):
-        right.append(gap[:2] or (right[-1] if right else ""))
+    for bracket, gap in zip(reversed(brackets), reversed(between[1:]), strict=True):
+        behind = gap.lstrip("! ") if text[bracket] in _CLOSES else gap  # nothing there to take a factorial of
+        right.append(behind[:2] or (right[-1] if right else ""))
     return left, right[::-1]
-
-
-def _holds_more_than_one(text: str, start: int, end: int) -> bool:
-    """Whether brackets hold more than one number, word or sign, a sign in front of the first aside: x^{-1} is x^-1."""
-    tokens = (found[0] for found in _TOKEN.finditer(text, start + 1, end))
-    inside = list(islice((one for one in tokens if one not in _BRACKETS and _counts(one)), 3))
-    return len(inside) > 1 + (inside[:1] in (["+"], ["-"]))
 
 
 def _unfolded(found: re.Match[str]) -> str:

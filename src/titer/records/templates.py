@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from titer.errors import InputError
 
+# For templates that write the date of today: prompts of one seed are the same on any day, and a training that is killed
+# before midnight goes on after it. The day is the one that Llama's template falls back to where it is told none.
+DATE = datetime.date(2024, 7, 26)
+_TODAY = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<format>.*?)(?P=quote)\s*\)")
 
-def templated_prompt(tokenizer: Any, earlier: Iterable[Mapping[str, Any]], prompt: str) -> str:
+
+def templated_prompt(tokenizer: Any, earlier: Iterable[Mapping[str, Any]], prompt: str, **how: Any) -> str:
     """The messages before the prompt and the prompt as the user's turn, up to where the model's own turn begins.
 
-    Raises InputError where the template takes no such turns, as some take no system prompt.
+    Raises InputError where the template takes no such turns, as some take no system prompt, and where it leaves the
+    prompt out.
     """
     turns = [*earlier, {"role": "user", "content": prompt}]
-    return str(applied(tokenizer, turns, add_generation_prompt=True))
+    text = str(applied(tokenizer, turns, add_generation_prompt=True, **how))
+    if prompt.strip() and not any(line.strip() in text for line in prompt.splitlines() if line.strip()):
+        raise InputError(
+            "the chat template leaves out what the user says: it may take content in parts alone",
+            field="chat_template",
+            remedy="use a template that takes text as content",
+        )
+    return text
 
 
 def applied(tokenizer: Any, turns: list[Mapping[str, Any]], **how: Any) -> Any:
-    """The turns in the tokenizer's template, as text. Raises InputError where it does not take them."""
-    from jinja2 import TemplateError
-
+    """The turns in the tokenizer's template, as text, on the same DATE always. Raises InputError where it does not take
+    them."""
+    template = getattr(tokenizer, "chat_template", None)
+    if isinstance(template, str):  # transformers lets no argument stand for its function of the time
+        how["chat_template"] = _TODAY.sub(lambda found: repr(DATE.strftime(found["format"])), template)
     try:
         return tokenizer.apply_chat_template(turns, tokenize=False, **how)
-    except TemplateError as error:
+    # A template is a program of somebody else's: besides its own errors it raises whatever it runs into.
+    except Exception as error:
         roles = ", ".join(str(turn.get("role")) for turn in turns)
         raise InputError(
             f"the chat template does not take turns by {roles}: {error}",

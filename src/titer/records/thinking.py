@@ -3,7 +3,8 @@
     split_thinking("<think>\\n3 + 4 is 7\\n</think>\\n\\n7")   # Thought("3 + 4 is 7", "7", closed=True)
     join_thinking("3 + 4 is 7", "7")                       # the same text again
 
-Known forms: `<think>…</think>`, `<|begin_of_thought|>…<|end_of_thought|>` with an optional solution block, and
+Known forms: `<think>…</think>`; the same as `[THINK]` (Mistral), `<mm:think>` (MiniMax), `<seed:think>` (Seed) and
+`<|channel>thought…<channel|>` (Gemma 4); `<|begin_of_thought|>…<|end_of_thought|>` with an optional solution block; and
 harmony channels. A completion may begin inside its thinking, because many templates open the tag in the prompt.
 """
 
@@ -30,8 +31,18 @@ class _Tags(NamedTuple):
 
 _THINK = _Tags("<think>", "</think>")
 _THOUGHT = _Tags("<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>")
+_PAIRED = (
+    _THINK,
+    _Tags("[THINK]", "[/THINK]"),
+    _Tags("<mm:think>", "</mm:think>"),
+    _Tags("<seed:think>", "</seed:think>"),
+    _Tags("<|channel>thought", "<channel|>"),
+    _THOUGHT,
+)
 _CHANNEL = "<|channel|>"
-_FAMILY = {tag: tags for tags in (_THINK, _THOUGHT) for tag in (tags.opener, tags.closer)}
+OPENERS = (*(tags.opener for tags in _PAIRED), _CHANNEL)
+CLOSERS = tuple(tags.closer for tags in _PAIRED)
+_FAMILY = {tag: tags for tags in _PAIRED for tag in (tags.opener, tags.closer)}
 _FIRST_TAG = re.compile("|".join(map(re.escape, [*_FAMILY, _CHANNEL])))
 _MESSAGE_END = re.compile(r"<\|(?:end|return|call|start)\|>")
 
@@ -64,13 +75,13 @@ def join_thinking(reasoning: str, response: str) -> str:
 
 def opens_thinking(text: str) -> bool:
     """Whether the text begins with a thinking tag or a harmony channel."""
-    return text.lstrip().startswith((_THINK.opener, _THOUGHT.opener, _CHANNEL, "<|start|>"))
+    return text.lstrip().startswith((*OPENERS, "<|start|>"))
 
 
 def opener_at_end(text: str) -> str:
     """The thinking tag that a prompt ends with, because its template opened it there; "" for none."""
     end = text.rstrip()
-    return next((tags.opener for tags in (_THINK, _THOUGHT) if end.endswith(tags.opener)), "")
+    return next((tags.opener for tags in _PAIRED if end.endswith(tags.opener)), "")
 
 
 def _split_tags(text: str, tags: _Tags) -> Thought:

@@ -6,7 +6,8 @@ from titer.train.length.endpoint import ENDPOINT_RULE
 from titer.train.length.saturation import Probe, Saturation, epochs_to_saturation
 from titer.train.length.warm_up import seconds_an_update
 from titer.train.loop import Result, train
-from titer.train.tokens.encode import Sample, encode, encode_all, encode_each, render, show
+from titer.train.tokens.encode import Sample, encode, encode_all, encode_each, show
+from titer.train.tokens.render import render
 from titer.train.tokens.token_loss import token_divergences, token_stats
 from titer.train.watch.trackers import require_tracker
 

@@ -10,6 +10,7 @@ their factor. What was measured is written to `out/objective.json`, and read fro
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,9 +23,12 @@ from titer.errors import InputError, reading
 from titer.objectives import Objective, objective, quantiles
 from titer.recipe import Train
 from titer.records.templates import turn_ends
+from titer.records.thinking import CLOSERS
 from titer.store import write_json
 from titer.train.tokens.encode import Sample
 from titer.train.tokens.token_loss import check_vocabulary, token_losses
+
+logger = logging.getLogger("titer")
 
 MOST_MEASURED = 1000  # samples that quantiles are cut on
 MOST_WEIGHT = 50.0  # of a structure token (arXiv 2602.11149's follow-ups)
@@ -84,15 +88,15 @@ def take_aim(
 
 def structure_tokens(tokenizer: Any) -> list[int]:
     """The end of thinking and the end of the turn, where they are tokens of their own."""
-    names = {"</think>", *turn_ends(tokenizer)}
-    found = {name: tokenizer.convert_tokens_to_ids(name) for name in sorted(names)}
-    return sorted({i for i in found.values() if i is not None and i != tokenizer.unk_token_id})
+    found = {tokenizer.convert_tokens_to_ids(name) for name in (*CLOSERS, *turn_ends(tokenizer))}
+    unknown = {None, tokenizer.unk_token_id}  # what is no token; with GPT-2 the end of text too, which is one
+    return sorted((found - unknown) | ({tokenizer.eos_token_id} - {None}))
 
 
 def termination_weight(samples: Sequence[Sample], structure: Sequence[int], share: float) -> float:
     """α = f(M − Ms)/((1 − f)Ms), from 1 to 50: what gives the Ms structure tokens the share f of the M tokens' weights.
 
-    At least 1 is ours: ends that have a larger share already keep it.
+    At least 1 is ours: ends that have a larger share already keep it. Where 50 is too little, a warning has the share.
     M and Ms are counted over all samples (ours; the follow-ups of arXiv 2602.11149 do not say over what). Raises
     InputError where the samples hold no such token.
     """
@@ -105,7 +109,17 @@ def termination_weight(samples: Sequence[Sample], structure: Sequence[int], shar
             field="train.termination",
             remedy="leave it out, or mend the chat template",
         )
-    return min(MOST_WEIGHT, max(1.0, share * (every - among) / ((1 - share) * among)))
+    weight = max(1.0, share * (every - among) / ((1 - share) * among))
+    if weight > MOST_WEIGHT:
+        reached = MOST_WEIGHT * among / (MOST_WEIGHT * among + every - among)
+        logger.warning(
+            "train.termination: the ends count %g times as much, the most; of traces this long that gives them %.2g %% "
+            "of the loss, not %.2g %%",
+            MOST_WEIGHT,
+            100 * reached,
+            100 * share,
+        )
+    return min(MOST_WEIGHT, weight)
 
 
 def _stored_cuts(file: Path) -> dict[float, float]:

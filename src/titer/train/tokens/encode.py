@@ -3,9 +3,7 @@
     sample = encode(trace, tokenizer)
     tokenizer.decode(sample.ids[sample.prompt_length :])     # thinking, response, end-of-turn
 
-The chat template writes everything; nothing is appended by hand where it exists. Whatever would corrupt training
-is refused: a prompt that is not a prefix of the whole, a template that swallows the thinking, no trained token,
-too long a sample.
+Whatever would corrupt training is refused: what `render` refuses, no trained token, too long a sample.
 """
 
 from __future__ import annotations
@@ -15,13 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
-from titer.records import Trace, earlier_turns, join_thinking, split_thinking
-from titer.records.templates import applied, no_template, templated_prompt, turn_ends
-from titer.records.thinking import opener_at_end
+from titer.records import Trace
+from titer.records.templates import turn_ends
+from titer.train.tokens.render import render
 
 if TYPE_CHECKING:
     from rich.text import Text
-
 
 # the steps of a reasoning: where each begins, and its kind
 StepLabels = Callable[[str], Sequence[tuple[int, int]]]
@@ -46,65 +43,15 @@ class Sample(NamedTuple):
         return len(self.ids) - max(self.prompt_length, 1)
 
 
-def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
-    """Prompt and completion as text, end-of-turn included. Raises InputError (see the module)."""
-    earlier = earlier_turns(trace)
-    if not getattr(tokenizer, "chat_template", None):
-        return _plain(trace, earlier, tokenizer)
-    turns = [*earlier, {"role": "user", "content": trace.prompt}]
-    prompt = templated_prompt(tokenizer, earlier, trace.prompt)
-    forms = [applied(tokenizer, [*turns, answer]) for answer in _assistant_turns(trace)]
-    completions = [whole[len(prompt) :] for whole in forms if whole.startswith(prompt)]
-    holding = [completion for completion in completions if _holds_thinking(completion, trace)]
-    # one that reads back as it was comes before one with marks that nothing here knows
-    opener = opener_at_end(prompt)
-    reads = [one for one in holding if trace.reasoning.strip() in split_thinking(opener + one).reasoning]
-    if holding:
-        return prompt, _to_end_of_turn((reads or holding)[0], tokenizer)
-    if not completions:
-        raise InputError(
-            f"the prompt of trace {trace.id!r} is not a prefix of its rendered text",
-            field="chat_template",
-            remedy="use a chat template that writes prompts and answers alike",
-        )
-    raise InputError(
-        f"the chat template drops the thinking of trace {trace.id!r}",
-        field="chat_template",
-        remedy="use a template that keeps <think>…</think> or reasoning_content in the last turn",
-    )
-
-
-def _holds_thinking(completion: str, trace: Trace) -> bool:
-    """Whether the thinking stands in a completion, once more than the response itself may repeat it."""
-    thinking = trace.reasoning.strip()
-    return not thinking or completion.count(thinking) > trace.response.count(thinking)
-
-
-def _plain(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, str]:
-    """Prompt and completion of a tokenizer without a chat template."""
-    if earlier:
-        raise no_template(f"trace {trace.id!r}")
-    if not tokenizer.eos_token:
-        raise InputError(
-            "the tokenizer has neither a chat template nor an end-of-text token: the model would never learn to end",
-            field="eos_token",
-            remedy="name one in its tokenizer_config.json",
-        )
-    return trace.prompt, f" {join_thinking(trace.reasoning, trace.response)}{tokenizer.eos_token}"
-
-
 def encode(trace: Trace, tokenizer: Any, max_length: int | None = None, label: StepLabels | None = None) -> Sample:
     """Tokens of one trace. Raises InputError as `render` does, for no trained token, and beyond `max_length`.
 
     `label` gives the steps of a reasoning, each with the place of its first character and its kind.
     """
     prompt, completion = render(trace, tokenizer)
-    # a template writes its special tokens itself; without one the model is sampled behind its tokenizer's (a BOS)
-    prompt_ids = tokenizer(prompt, add_special_tokens=not getattr(tokenizer, "chat_template", None))["input_ids"]
-    wanted = bool(label and tokenizer.is_fast)
-    encoded = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=wanted)
-    ids = prompt_ids + encoded["input_ids"]
-    kinds = _kinds(trace, completion, encoded["offset_mapping"], label) if label and wanted else None
+    prompt_ids, trained = _tokens(prompt, completion, tokenizer)
+    ids = prompt_ids + trained.ids
+    kinds = _kinds(trace, completion, trained.offsets, label) if label and tokenizer.is_fast else None
     # an end-of-turn alone would teach the model to say nothing
     if not _spoken(completion, tokenizer).strip() or len(ids) == len(prompt_ids):
         raise InputError(
@@ -119,6 +66,34 @@ def encode(trace: Trace, tokenizer: Any, max_length: int | None = None, label: S
             remedy="raise it, or set train.too_long=drop",
         )
     return Sample(trace.id, ids, len(prompt_ids), kinds if prompt_ids or kinds is None else kinds[1:])
+
+
+class _Tokens(NamedTuple):
+    """Token ids, and where in the completion each begins and ends (nothing where the tokenizer does not tell)."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+
+def _tokens(prompt: str, completion: str, tokenizer: Any) -> tuple[list[int], _Tokens]:
+    """The prompt's tokens, as the model is sampled behind them, and the completion's.
+
+    Those are what the whole text has behind the prompt's: a tokenizer such as Llama 2's puts a mark before any text
+    that it is given alone. Where a token of the whole reaches from one into the other, the completion is taken alone.
+    """
+    # a template writes its special tokens itself; without one the model is sampled behind its tokenizer's (a BOS)
+    own, where = not getattr(tokenizer, "chat_template", None), {"return_offsets_mapping": bool(tokenizer.is_fast)}
+    prompt_ids = list(tokenizer(prompt, add_special_tokens=own)["input_ids"])
+    whole = tokenizer(prompt + completion, add_special_tokens=own, **where)
+    if whole["input_ids"][: len(prompt_ids)] == prompt_ids:
+        return prompt_ids, _behind(whole, len(prompt_ids), len(prompt))
+    return prompt_ids, _behind(tokenizer(completion, add_special_tokens=False, **where), 0, 0)
+
+
+def _behind(encoded: Any, tokens: int, characters: int) -> _Tokens:
+    """What of an encoded text stands behind its first tokens, and behind its first characters."""
+    places = encoded.get("offset_mapping", [])[tokens:]
+    return _Tokens(list(encoded["input_ids"][tokens:]), [(a - characters, b - characters) for a, b in places])
 
 
 def _kinds(trace: Trace, completion: str, offsets: Sequence[tuple[int, int]], label: StepLabels) -> list[int]:
@@ -186,30 +161,6 @@ def show(sample: Sample, tokenizer: Any) -> Text:
     first = len(sample.ids) - sample.trained
     trained = "·".join(tokenizer.decode([i]) for i in sample.ids[first:])
     return Text.assemble((tokenizer.decode(sample.ids[:first]), "dim"), (f"⟦{trained}⟧", "green"))
-
-
-def _assistant_turns(trace: Trace) -> Iterable[dict[str, str]]:
-    """The ways in which chat templates take a thinking. Apart from the answer first: a template that has a place of its
-    own for it would put a thinking inside of the content into the answer."""
-    if trace.reasoning.strip():
-        yield {"role": "assistant", "content": trace.response, "reasoning_content": trace.reasoning}
-        yield {"role": "assistant", "content": trace.response, "thinking": trace.reasoning}
-    yield {"role": "assistant", "content": join_thinking(trace.reasoning, trace.response)}
-
-
-def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
-    """Templates may write after the end-of-turn token (a line break, an end of text); nothing after it is ever
-    generated."""
-    cut, stop = len(completion), 0
-    while end := next((end for end in turn_ends(tokenizer) if completion[:cut].rstrip().endswith(end)), ""):
-        stop = len(completion[:cut].rstrip())
-        cut = stop - len(end)
-    if stop:
-        return completion[:stop]
-    for end in turn_ends(tokenizer):
-        if end in completion:
-            return completion[: completion.rindex(end) + len(end)]
-    return completion + (tokenizer.eos_token or "")
 
 
 def _spoken(completion: str, tokenizer: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from titer.errors import InputError
 from titer.records import Trace, prompt_id, read_problems, read_traces
 
 Read = Callable[[dict[str, Any]], Trace]
@@ -114,6 +115,8 @@ def test_system_column_of_sharegpt_files(read: Read) -> None:
         {"problem": "?", "reasoning": "Add, and"},
         {"problem": "?", "reasoning": "Add, and", "response": "7", "truncated": True},
         {"problem": "?", "reasoning": "Add, and", "response": "7", "finish_reason": "length"},
+        {"problem": "?", "reasoning": "Add, and", "response": "7", "finish_reason": "MAX_TOKENS"},
+        {"problem": "?", "reasoning": "Add, and", "response": "7", "stop_reason": "max_tokens"},
         {"messages": [USER, said(None, reasoning_content="Add, and")]},
         {"messages": [USER, said("<|channel|>analysis<|message|>Add, and")]},
     ],
@@ -124,8 +127,8 @@ def test_truncated_traces_are_marked(read: Read, row: dict[str, Any]) -> None:
     assert trace.reasoning == "Add, and"
 
 
-@pytest.mark.parametrize("mode", ["on", "off", "high"])
-def test_a_reasoning_column_that_names_a_mode_is_no_reasoning(read: Read, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["on", "off", "High", "none", "minimal", "enabled", True])
+def test_a_reasoning_column_that_names_a_mode_is_no_reasoning(read: Read, mode: str | bool) -> None:
     trace = read({"input": "3 + 4?", "output": "7", "reasoning": mode})
     assert (trace.reasoning, trace.response, trace.meta) == ("", "7", {"reasoning": mode})
 
@@ -188,3 +191,20 @@ def test_the_same_question_behind_other_turns_is_another_problem(read: Read) -> 
     assert len({asked().problem_id, asked(*first).problem_id, asked(*other).problem_id}) == 3
     # the file of problems has no system prompt where its traces do
     assert asked({"role": "system", "content": "Be brief."}).problem_id == asked().problem_id
+
+
+def test_rows_of_a_model_that_was_given_tools_are_refused(read: Read) -> None:
+    tools = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+    for given in (tools, json.dumps(tools)):
+        with pytest.raises(InputError, match="titer writes into no prompt"):
+            read({"messages": [USER, said("7")], "tools": given})
+    for none in ([], "[]", None, "calculator"):
+        assert read({"messages": [USER, said("7")], "tools": none}).response == "7"
+
+
+def test_the_arguments_of_an_earlier_tool_call_are_an_object(read: Read) -> None:
+    call = {"type": "function", "function": {"name": "add", "arguments": '{"a": 3, "b": 4}'}}
+    turns = [USER, said("", tool_calls=[call]), {"role": "tool", "content": "7"}]
+    trace = read({"messages": [*turns, USER, said("7")]})
+    [kept] = trace.meta["earlier_messages"][1]["tool_calls"]
+    assert kept["function"]["arguments"] == {"a": 3, "b": 4}

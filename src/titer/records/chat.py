@@ -60,6 +60,16 @@ def asked(key: str, messages: list[Message]) -> Asked:
     return Asked(messages[-1]["content"], messages[:-1])
 
 
+def refuse_tools(row: Mapping[str, Any]) -> None:
+    """Raise InputError for a row whose model was given tools: prompts are written without them here."""
+    tools = row.get("tools")
+    if isinstance(tools, str):
+        tools = _json(tools)
+    if isinstance(tools, list | dict) and tools:
+        fault = "the model was given tools, which titer writes into no prompt"
+        raise InputError(fault, remedy="keep rows without tools, or remove the column", field="tools")
+
+
 def earlier_turns(record: Problem | Trace) -> tuple[Message, ...]:
     """The messages before the record's prompt. Raises InputError for what is no list of messages."""
     return tuple(messages_of(f"meta.{EARLIER}", record.meta.get(EARLIER, [])))
@@ -97,7 +107,17 @@ def _message(key: str, message: object) -> Message:
         raise InputError("a message without a role", remedy="name who speaks", field=key)
     content = message.get("content", message.get("value"))
     rest = {k: v for k, v in message.items() if k not in {"role", "from", "content", "value"} and v is not None}
+    if isinstance(rest.get("tool_calls"), list):
+        rest["tool_calls"] = [_call(call) for call in rest["tool_calls"]]
     return {**rest, "role": _ROLES.get(role, role), **_content(key, content)}
+
+
+def _call(call: Any) -> Any:
+    """A tool call whose arguments are an object, as templates take them; the API of OpenAI gives them as text."""
+    said = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(said, dict) or not isinstance(said.get("arguments"), str):
+        return call
+    return {**call, "function": {**said, "arguments": _json(said["arguments"])}}
 
 
 def _content(key: str, content: object) -> Message:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import columns
-from titer.records.chat import EARLIER, Asked, Message, asked, messages_of
+from titer.records.chat import EARLIER, Asked, Message, asked, messages_of, refuse_tools
 from titer.records.columns import digest, flag, is_missing, leftover, prompt_id, string, take, text
 from titer.records.published import published_answer
 from titer.records.rows import own_record
@@ -25,8 +25,11 @@ from titer.records.thinking import Thought, opener_at_end, opens_thinking, split
 
 _GSM8K = re.compile(r"\A(?P<solution>.*)####(?P<answer>[^\n]*)\s*\Z", re.DOTALL)
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-# Columns named `reasoning` also hold a mode or an effort.
-_MODES = ("on", "off", "low", "medium", "high")
+# Columns named `reasoning` or `thinking` also hold a mode or an effort.
+_MODES = {"on", "off", "true", "false", "enabled", "disabled", "adaptive", "auto"}
+_MODES |= {"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+# How servers and their clients say that a limit cut the answer, and where.
+_CUT, _REASONS = {"length", "max_tokens", "max_output_tokens", "model_length"}, ("finish_reason", "stop_reason")
 
 
 class _Exchange(NamedTuple):
@@ -48,7 +51,7 @@ def parse_problem(row: dict[str, Any], verifier: str) -> Problem:
 
 
 def parse_trace(row: dict[str, Any]) -> Trace:
-    """The row's trace. Unclosed thinking, a missing response and `finish_reason: length` make it truncated."""
+    """The row's trace. Unclosed thinking, a missing response and a `finish_reason` of length make it truncated."""
     own = own_record(Trace, row)
     trace = _foreign_trace(dict(row)) if own is None else own
     if is_missing(trace.prompt):
@@ -63,6 +66,7 @@ def _nothing(what: str, *keys: str) -> InputError:
 
 
 def _foreign_problem(rest: dict[str, Any], verifier: str) -> Problem:
+    refuse_tools(rest)
     question = _question(rest, may_be_answered=True)
     answer, solution = _answer(rest)
     name = take(rest, columns.PROBLEM_ID)
@@ -79,6 +83,7 @@ def _foreign_problem(rest: dict[str, Any], verifier: str) -> Problem:
 
 
 def _foreign_trace(rest: dict[str, Any]) -> Trace:
+    refuse_tools(rest)
     exchange = _exchange(rest)
     question, thought = _thought(exchange, rest)
     answer, solution = _answer(rest)
@@ -86,7 +91,8 @@ def _foreign_trace(rest: dict[str, Any]) -> Trace:
     problem_id = prompt_id(question.prompt, question.earlier) if problem[1] is None else text(*problem)
     teacher = string(*take(rest, columns.TEACHER))
     name = take(rest, ("id",))
-    cut = bool(flag("truncated", rest.pop("truncated", None))) or rest.get("finish_reason") == "length"
+    cut = bool(flag("truncated", rest.pop("truncated", None)))
+    cut = cut or any(str(rest.get(reason)).lower() in _CUT for reason in _REASONS)
     return Trace(
         id=digest(problem_id, teacher, thought.reasoning, thought.response) if name[1] is None else text(*name),
         problem_id=problem_id,
@@ -178,7 +184,7 @@ def _thought(exchange: _Exchange, rest: dict[str, Any]) -> tuple[Asked, Thought]
     beside = columns.first(holder, columns.REASONING)
     if beside is None:
         return question, split_thinking(opener + content)
-    if holder[beside] in _MODES or opens_thinking(content):
+    if str(holder[beside]).strip().lower() in _MODES or opens_thinking(content):
         rest.setdefault(beside, holder[beside])
         return question, split_thinking(opener + content)
     reasoning = string(beside, holder.pop(beside))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
-from titer.evaluate.backend import run_harness
+from titer.evaluate.backend import require_harness, run_harness
 from titer.evaluate.harness import HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
-from titer.models import describe_model, locate
+from titer.models import as_folder, describe_model
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
@@ -54,8 +54,9 @@ def eval(
 
     Beside them stand the scores in lm-evaluation-harness's layout (`results_titer.json`, `samples_SUITE_titer.jsonl`).
 
-    `harness` names tasks of lm-evaluation-harness that are run too, on a model folder or hub id, in `out/harness`: at
-    most `limit` problems of each, with the task files of a folder `include`.
+    `harness` names tasks of lm-evaluation-harness that are run too, in `out/harness`: at most `limit` problems of each,
+    with the task files of a folder `include`. Adapters and GGUF files are written out whole for it; a model with a chat
+    template is asked through it, as titer asks it.
 
     `against` is the `out` of another evaluation of the same suites. Raises InputError for what `read_problems`
     and the verifiers refuse (with `on_bad="drop"` such rows are listed in the result), and, before anything is
@@ -72,13 +73,15 @@ def eval(
         raise InputError(
             "a server, and tasks of lm-eval", field="harness", remedy="give a model folder or hub id alone"
         )
+    if harness:
+        require_harness()
     dropped: list[InputError] = []
     problems = {name: checked_problems(file, on_bad, dropped) for name, file in suites.items()}
     earlier = _earlier(Path(against), problems) if against else []
     rollouts = _sampled(model, server, problems, settings, generate, folder, seed, said) if problems else []
     summaries = with_guessing(summarise(rollouts), problems)
     if rollouts:
-        template = None if server else getattr(describe_model(model).tokenizer, "chat_template", None)
+        template = None if server else _chat_template(model)
         write_harness(folder, summaries, rollouts, model=model, problems=problems, template=template)
     differences = compare(earlier, rollouts) if against else []
     suitewise = [difference for difference in differences if difference.level == "suite"]
@@ -119,13 +122,23 @@ def _sampled(
     return rollouts
 
 
+def _chat_template(model: str) -> Any:
+    return getattr(describe_model(model).tokenizer, "chat_template", None)
+
+
 def _by_harness(
     model: str, tasks: Sequence[str], out: Path, limit: int | None, include: str | Path | None, seed: int
 ) -> list[HarnessScore]:
-    place = locate(model)
-    if place.endswith(".gguf"):
-        raise InputError("lm-eval takes no .gguf here", field="harness", remedy="give a folder in Hugging Face format")
-    run_harness(place, tasks, out=out, limit=limit, include=Path(include) if include else None, seed=seed)
+    weights = as_folder(model)
+    run_harness(
+        weights.path,
+        tasks,
+        out=out,
+        templated=bool(_chat_template(model)),
+        limit=limit,
+        include=Path(include) if include else None,
+        seed=seed,
+    )
     return read_harness(out)
 
 

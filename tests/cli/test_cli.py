@@ -130,7 +130,9 @@ def test_sft_eval_and_measure_work_one_by_one_on_ordinary_files(lab_files: Path,
     assert (Path(trained["checkpoint"]) / "model.safetensors").exists()
 
     before = json.loads(
-        titer("eval", "lab", suite, "--set", "samples=2", "--out", tmp_path / "before", "--json").stdout
+        titer(
+            "eval", "lab", suite, "--set", "samples=2", "--set", "max_tokens=64", "--out", tmp_path / "before", "--json"
+        ).stdout
     )
     assert before["suites"][0]["suite"] == "countdown3" and before["suites"][0]["samples"] == 12
     after = json.loads(

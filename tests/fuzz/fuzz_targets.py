@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -378,10 +379,13 @@ def _judge(path: Path) -> object:
 
 
 def _model_folder(data: bytes, work: Path) -> object:
-    from titer.evaluate.backend import has_chat_template
+    from titer.models import describe_model, locate
 
-    (work / "tokenizer_config.json").write_bytes(data)
-    return has_chat_template(str(work))
+    folder = work / "model"
+    if not folder.exists():
+        shutil.copytree(locate("lab"), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    (folder / "tokenizer_config.json").write_bytes(data)
+    return describe_model(str(folder))
 
 
 # --- what a model wrote -----------------------------------------------------------------------------------------------

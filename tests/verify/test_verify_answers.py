@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from titer.records.boxed import last_listed
 from titer.verify.answers import after_marker, first_lines, last_boxed, last_lines, last_tagged
+from titer.verify.prose import formula_of
 
 
 @pytest.mark.parametrize(
@@ -94,15 +96,18 @@ def test_last_lines_takes_as_many_lines_as_gold_has() -> None:
     assert last_lines("****", "0") == "****"
 
 
-@pytest.mark.parametrize("piece", [r"\boxed{", "<answer>", "answer is ", "answer ", "{", "**", " ", "\\"])
+@pytest.mark.parametrize(
+    "piece",
+    [r"\boxed{", "<answer>", "answer is ", "answer ", "{", "**", " ", "\\", r"\boxed{1}, ", r"\text{", "= ", "("],
+)
 def test_time_grows_with_length_and_not_with_its_square(piece: str) -> None:
     def seconds(text: str) -> float:
         start = time.process_time()
-        for reader in (last_boxed, after_marker, last_tagged):
+        for reader in (last_boxed, last_listed, after_marker, last_tagged, formula_of):
             reader(text)
         return time.process_time() - start
 
-    text = r"\boxed{" + piece * 4_000
+    text = "Answer: 5 " + r"\boxed{" + piece * 4_000
     short, long = min(seconds(text) for _ in range(3)), min(seconds(text * 8) for _ in range(3))
     assert long < 40 * short + 0.05  # 8 if linear, 64 if quadratic
 
@@ -124,3 +129,39 @@ def test_unclosed_boxes_are_not_copied_again_and_again() -> None:
     text = Copied(r"\boxed{" * 2_000)
     assert last_boxed(text) is None and Copied.count <= len(text)
     assert last_boxed(r"\boxed{7}" + r"\boxed{" * 200_000) == "7"
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        (r"\boxed{1} and \boxed{2}", ("1", "2")),
+        (r"$\boxed{1}$, $\boxed{2}$, and $\boxed{3}$", ("1", "2", "3")),
+        (r"\boxed{1}; \boxed{2} or y = \boxed{3}", ("1", "2", "3")),
+        (r"\boxed{1} and then \boxed{2}", ("2",)),
+        (r"\boxed{1} \boxed{2}", ("2",)),
+        (r"\boxed{1}, \boxed{\boxed{2}}", ("2",)),
+        (r"\boxed{1}, " * 16 + r"\boxed{2}", ("2",)),
+        ("7", ()),
+    ],
+)
+def test_last_listed(text: str, inside: tuple[str, ...]) -> None:
+    assert last_listed(text) == inside
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [
+        ("Hence the answer is 2x+1 for all x.", "2x+1"),
+        ("The answer is: 0.5. I hope so", "0.5"),
+        ("Answer: (x, y) = (1, 2)", "(x, y) = (1, 2)"),
+        ("The answer is 5 cm.", "5"),
+        ("The answer is 5 or", "5 or"),
+        ("The answer is unclear.", None),
+        ("The answer is $5$.", None),
+        (r"The answer is \(5\).", None),
+        ("5", None),
+        ("Answer: " + "1+" * 300 + "1", None),
+    ],
+)
+def test_formula_of(text: str, formula: str | None) -> None:
+    assert formula_of(text) == formula

@@ -136,6 +136,32 @@ def test_where_the_expression_is_read(response: str) -> None:
     assert check(problem(), response) == (1.0, "(3 + 5) * 8", "")
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        "8 - 3 = 5\nThis answer is what we wanted.",
+        "Step: 8-3 = 5\n8 - 3\nSo 5 it is. The answer is correct.",
+        "3 + 8 = 11\n8 - 3 = 5\nAnswer: that one",
+    ],
+)
+def test_a_marker_that_no_expression_follows_does_not_hide_those_before_it(response: str) -> None:
+    assert check(problem((3, 8), 5), response) == (1.0, "8 - 3", "")
+
+
+@pytest.mark.parametrize(
+    "response",
+    ["<answer>-3 + 8</answer>", "<answer>- 3 + 8</answer>", r"\boxed{-3 + 8}", "Answer: -3 + 8", "-3 + 8 = 5"],
+)
+def test_an_expression_may_begin_with_a_minus(response: str) -> None:
+    assert check(problem((3, 8), 5), response) == (1.0, "(-3) + 8", "")
+    assert check(problem((3, 8), 5, operators="+"), response).note == "operator - is not allowed"
+
+
+def test_a_bullet_is_no_minus() -> None:
+    assert check(problem((3, 8), 5), "Steps:\n- 3 + 8").parsed is None
+    assert check(problem(), "(3 + 5) * 8\n- 3 + 5 = 8\n-8 * 8").score == 1.0
+
+
 def test_use_subset_allows_numbers_to_be_left_out() -> None:
     subset = problem((3, 5, 8, 7), 64, use="subset")
     assert check(subset, "(3 + 5) * 8").score == 1.0

@@ -49,3 +49,22 @@ def test_what_has_not_its_arguments_is_refused(kwargs: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="has not its arguments; give num_words, relation"):
         validate_problem(problem("length_constraints:number_words", kwargs=[kwargs]))
     validate_problem(problem("length_constraints:number_words", kwargs=[{"relation": "at least", "num_words": 3}]))
+
+
+def test_whole_numbers_may_have_come_through_a_table() -> None:
+    given = {"num_paragraphs": 1.0, "nth_paragraph": 1.0, "first_word": "one", "num_words": float("nan")}
+    first_word = problem("length_constraints:nth_paragraph_first_word", kwargs=[given])
+    validate_problem(first_word)
+    assert check(first_word, "One two.") == (1.0, "1 of 1", "")
+    assert check(first_word, "Two one.") == (0.0, "0 of 1", "")
+
+
+@pytest.mark.parametrize("count", [2.5, "3", True, [3], float("inf")])
+def test_a_count_that_is_no_whole_number_is_refused(count: object) -> None:
+    with pytest.raises(
+        InputError, match="num_words of length_constraints:number_words is .*, no whole number"
+    ) as refusal:
+        validate_problem(
+            problem("length_constraints:number_words", kwargs=[{"relation": "at least", "num_words": count}])
+        )
+    assert refusal.value.field == "meta.kwargs"

@@ -82,3 +82,82 @@ def test_what_math_verify_raises_while_comparing_leaves_the_response_ungraded() 
 
 def test_an_answer_with_more_digits_than_python_turns_into_an_integer_is_wrong() -> None:
     assert check(math("5"), "The answer is " + "9" * 5000) == (0.0, None, "")
+
+
+@pytest.mark.parametrize(
+    ("formula", "gold", "other"),
+    [
+        ("2x+1", "2x+1", "2"),
+        ("3, 5, 7", "3,5,7", "3"),
+        ("6 - 5i", "6-5i", "6"),
+        (r"11\sqrt2", r"11\sqrt{2}", "11"),
+        ("3:2", "3:2", "3"),
+        (r"\sqrt{51}", r"\sqrt{51}", "51"),
+        (r"\begin{pmatrix} -2 \\ 7 \end{pmatrix}", r"\begin{pmatrix} -2 \\ 7 \end{pmatrix}", "-2"),
+        ("2x+1 for all x", "2x+1", "2"),
+        ("therefore x = 2 or x = 3", "2,3", "2"),
+        ("3 + 4 = 7", "7", "3"),
+        ("C", "C", "D"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form", ["The answer is {}.", "With $a = 5$:\n\n**Answer:** {}\nDone in 9 steps.", "Answer:\n**{}**"]
+)
+def test_a_formula_behind_a_marker_is_read_whole(form: str, formula: str, gold: str, other: str) -> None:
+    response = form.replace("{}", formula)
+    assert check(math(gold), response).score == 1.0
+    assert check(math(other), response).score == 0.0
+    assert check(math(gold), f"<answer>The answer is {formula}</answer>").score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("response", "gold"),
+    [
+        ("The answer is 5 apples.", "5"),
+        ("The answer is 5 (3 apples and 2 pears).", "5"),
+        ("The answer is 5: 2 pears and 3 apples.", "5"),
+        ("Answer: 5 pears * 2 = 10", "10"),
+        ("The answer is a number, and it is 5.", "5"),
+        ("The answer is 12 V.", "12"),
+        ("The answer is 5 m^2.", "5"),
+        ("The answer is 7!", "7"),
+        ("The answer is 7 €.", "7"),
+        ("The answer is 5 or more.", "5"),
+        ("The answer is 1+3+5+.... 29 = 225 = 15^2", "225"),
+        (r"The answer is \frac{54}{703}, and m+n = 757.", "757"),
+        ("We have $x = 5$. This answer is right.", "5"),
+    ],
+)
+def test_words_and_units_around_a_number_are_no_formula(response: str, gold: str) -> None:
+    assert check(math(gold), response).score == 1.0
+    assert check(math("4"), response).score == 0.0
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"The solutions are $\boxed{2}$ and $\boxed{3}$.",
+        r"$x=\boxed{2}$ or $x=\boxed{3}$",
+        r"\boxed{2}, \boxed{3}",
+        r"\(x_1 = \boxed{2},\quad x_2 = \boxed{3}\)",
+        r"<answer>\boxed{2} \text{ and } \boxed{3}</answer>",
+    ],
+)
+def test_boxes_in_a_list_are_one_answer_and_no_two_guesses(response: str) -> None:
+    assert check(math("2,3"), response) == (1.0, "2, 3", "")
+    assert check(math("2"), response) == (0.0, "3", "")
+    assert check(math("2,4"), response) == (0.0, "3", "")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"\boxed{2}, no wait, \boxed{3}",
+        r"\boxed{2}. \boxed{3}",
+        r"\boxed{2}, \boxed{3}, \boxed{4}",
+        r"\boxed{1}, \boxed{2}, \boxed{3}",
+        r"\boxed{2}, \boxed{3}, \boxed{}",
+    ],
+)
+def test_boxes_that_are_no_list_of_the_answers_are_not_joined(response: str) -> None:
+    assert check(math("2,3"), response).score == 0.0

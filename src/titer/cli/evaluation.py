@@ -62,6 +62,9 @@ def evaluate(
         said=say,
     )
     say_dropped(result.dropped)
+    for difference in result.differences:
+        if difference.measure == "accuracy" and difference.left_out:
+            _say_left_out(difference)
     if as_json:
         tables = {"suites": [asdict(s) for s in result.suites], "differences": [asdict(d) for d in result.differences]}
         return print_json(tables | {"dropped": result.dropped, "harness": [s._asdict() for s in result.harness]})
@@ -165,6 +168,15 @@ def _suites(files: list[Path]) -> dict[str, Path]:
             raise InputError(f"{suites[name]} and {file} are both suite {name!r}", remedy="rename one of the files")
         suites[name] = file
     return suites
+
+
+def _say_left_out(difference: Any) -> None:
+    names = difference.left_out
+    first = ", ".join(repr(name) for name in names[:3]) + (", …" if len(names) > 3 else "")
+    say(
+        f"{difference.suite}: the change is over the {difference.problems:,} problems that both have graded; "
+        f"{len(names):,} left out: {first}"
+    )
 
 
 def _print_scores(result: Any) -> None:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
-from titer.evaluate.backend import run_harness
+from titer.evaluate.backend import require_harness, run_harness
 from titer.evaluate.harness import HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
-from titer.models import describe_model, locate
+from titer.models import as_folder, describe_model
+from titer.pipeline.evaluation.judging import Asked
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
 from titer.rollouts import collect, model_identity
+from titer.verbs.alike import refuse_other_problems, refuse_other_sampling, refuse_unfinished, written
 from titer.verbs.idle import all_but, refuse_idle
 from titer.verbs.sampling import OnBad, checked_problems, open_generator
 from titer.verify import Grader
@@ -54,12 +56,14 @@ def eval(
 
     Beside them stand the scores in lm-evaluation-harness's layout (`results_titer.json`, `samples_SUITE_titer.jsonl`).
 
-    `harness` names tasks of lm-evaluation-harness that are run too, on a model folder or hub id, in `out/harness`: at
-    most `limit` problems of each, with the task files of a folder `include`.
+    `harness` names tasks of lm-evaluation-harness that are run too, in `out/harness`: at most `limit` problems of each,
+    with the task files of a folder `include`. Adapters and GGUF files are written out whole for it; a model with a chat
+    template is asked through it, as titer asks it.
 
-    `against` is the `out` of another evaluation of the same suites. Raises InputError for what `read_problems`
-    and the verifiers refuse (with `on_bad="drop"` such rows are listed in the result), and, before anything is
-    sampled, when the two evaluations share no problem.
+    `against` is the `out` of another evaluation of the same suites; what only one of the two has is left out, and named
+    in `left_out` of each difference. Raises InputError for what `read_problems` and the verifiers refuse (with
+    `on_bad="drop"` such rows are listed in the result), and, before anything is sampled, when the two share no problem,
+    or the other one was not finished, sampled otherwise, or has other problems by the same ids.
     """
     sampled = all_but(Evaluate, "samples", "temperature", "top_p", "max_tokens")
     refuse_idle(settings, sampled, "it is for the checkpoints of a run")
@@ -72,13 +76,18 @@ def eval(
         raise InputError(
             "a server, and tasks of lm-eval", field="harness", remedy="give a model folder or hub id alone"
         )
+    if harness:
+        require_harness()
     dropped: list[InputError] = []
     problems = {name: checked_problems(file, on_bad, dropped) for name, file in suites.items()}
-    earlier = _earlier(Path(against), problems) if against else []
-    rollouts = _sampled(model, server, problems, settings, generate, folder, seed, said) if problems else []
+    sampling = Sampling(
+        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
+    )
+    earlier = _earlier(Path(against), problems, sampling) if against else []
+    rollouts = _sampled(model, server, problems, settings.samples, sampling, generate, folder, said) if problems else []
     summaries = with_guessing(summarise(rollouts), problems)
     if rollouts:
-        template = None if server else getattr(describe_model(model).tokenizer, "chat_template", None)
+        template = None if server else _chat_template(model)
         write_harness(folder, summaries, rollouts, model=model, problems=problems, template=template)
     differences = compare(earlier, rollouts) if against else []
     suitewise = [difference for difference in differences if difference.level == "suite"]
@@ -90,24 +99,21 @@ def _sampled(
     model: str,
     server: str | None,
     suites: Mapping[str, Sequence[Problem]],
-    settings: Evaluate,
+    samples: int,
+    sampling: Sampling,
     generate: Generate,
     folder: Path,
-    seed: int,
     said: Callable[[str], None],
 ) -> list[Rollout]:
     """The graded rollouts of all suites, in a file each."""
     generator = open_generator(model, generate, server)
-    sampling = Sampling(
-        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
-    )
     rollouts: list[Rollout] = []
     with Grader() as grader:
         for name, problems in suites.items():
             rollouts += collect(
                 generator,
                 problems,
-                samples=settings.samples,
+                samples=samples,
                 sampling=sampling,
                 grader=grader,
                 out=folder / f"{name}.rollouts.jsonl",
@@ -119,22 +125,36 @@ def _sampled(
     return rollouts
 
 
+def _chat_template(model: str) -> Any:
+    return getattr(describe_model(model).tokenizer, "chat_template", None)
+
+
 def _by_harness(
     model: str, tasks: Sequence[str], out: Path, limit: int | None, include: str | Path | None, seed: int
 ) -> list[HarnessScore]:
-    place = locate(model)
-    if place.endswith(".gguf"):
-        raise InputError("lm-eval takes no .gguf here", field="harness", remedy="give a folder in Hugging Face format")
-    run_harness(place, tasks, out=out, limit=limit, include=Path(include) if include else None, seed=seed)
+    weights = as_folder(model)
+    run_harness(
+        weights.path,
+        tasks,
+        out=out,
+        templated=bool(_chat_template(model)),
+        limit=limit,
+        include=Path(include) if include else None,
+        seed=seed,
+    )
     return read_harness(out)
 
 
-def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]]) -> list[Rollout]:
-    """The rollouts of an earlier evaluation. Raises InputError when there are none of these problems."""
+def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]], sampling: Sampling) -> list[Rollout]:
+    """The rollouts of an earlier evaluation. Raises InputError when there are none of these problems, or it cannot be
+    compared with what is asked for."""
     files = [folder / f"{name}.rollouts.jsonl" for name in suites]
     found = [rollout for file in files if file.exists() for rollout in read_rollouts(file)]
-    ours = {problem.id for problems in suites.values() for problem in problems}
-    if not any(rollout.problem_id in ours for rollout in found):
+    prompts = {Asked(name, problem.id): problem.prompt for name, some in suites.items() for problem in some}
+    if not any(Asked(rollout.suite, rollout.problem_id) in prompts for rollout in found):
         what = "none of these problems" if found else f"no rollouts of {', '.join(suites)}"
         raise InputError(f"holds {what}", file=folder, remedy="give the --out of another titer eval")
+    refuse_unfinished(folder)
+    refuse_other_problems(folder, found, prompts, other="this call")
+    refuse_other_sampling(folder, dict.fromkeys(suites, written(sampling)), other="this call")
     return found

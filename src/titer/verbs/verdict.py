@@ -21,7 +21,7 @@ from titer.pipeline.evaluation.judging import Asked, axis_curves
 from titer.pipeline.reporting.gather import gather
 from titer.recipe import Axis
 from titer.records import Rollout, read_rollouts
-from titer.rollouts.claim import claimed
+from titer.verbs.alike import refuse_other_problems, refuse_other_sampling, refuse_unfinished, sampling_of
 
 AXES = get_args(Axis)
 
@@ -86,27 +86,13 @@ def _refuse_unlike(
             f"no evaluation has suite {unknown[0]!r}", field="axes", remedy=f"there are: {', '.join(sorted(suites))}"
         )
     for folder in folders.values():
-        if not (folder / "results_titer.json").exists():
-            raise InputError("was not finished", file=folder, remedy="let `titer eval` finish it with the same --out")
+        refuse_unfinished(folder)
     first, *others = folders
     prompts = {Asked(row.suite, row.problem_id): row.prompt for row in rollouts[first]}
+    sampling = {suite: sampling_of(folders[first], suite) for suite in sorted(suites)}
     for step in others:
-        for row in rollouts[step]:
-            if prompts.get(Asked(row.suite, row.problem_id), row.prompt) != row.prompt:
-                raise InputError(
-                    f"problem {row.problem_id!r} of suite {row.suite!r} is another one in {folders[first]}",
-                    file=folders[step],
-                    remedy="evaluate all checkpoints on the same problems",
-                )
-        for suite in sorted(suites):
-            ours, theirs = (claimed(folders[one] / f"{suite}.rollouts.jsonl").get("sampling") for one in (step, first))
-            if ours and theirs and ours != theirs:
-                differ = ", ".join(key for key in ours if ours[key] != theirs.get(key))
-                raise InputError(
-                    f"suite {suite!r} was sampled otherwise than in {folders[first]} ({differ} differ)",
-                    file=folders[step],
-                    remedy="evaluate all checkpoints with the same settings and seed",
-                )
+        refuse_other_problems(folders[step], rollouts[step], prompts, other=folders[first])
+        refuse_other_sampling(folders[step], sampling, other=folders[first])
 
 
 def _of_run(folder: Path) -> Judgement:

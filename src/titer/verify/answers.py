@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from titer.errors import InputError
-from titer.records.boxed import last_boxed
+from titer.records.boxed import last_boxed, last_listed
 from titer.records.schema import Problem
 
 _MARKER = re.compile(r"\banswer(?:\*\*)?\s{0,4}(?:\bis\b\s{0,4}:?|:)", re.IGNORECASE)
@@ -26,6 +26,12 @@ def stated(text: str) -> str | None:
     tagged = last_tagged(text)
     boxed = last_boxed(text if tagged is None else tagged)
     return tagged if boxed is None else boxed
+
+
+def stated_list(text: str) -> tuple[str, ...]:
+    """Give the contents of the last box and those listed with it, of the last `<answer>…</answer>` if there is one."""
+    tagged = last_tagged(text)
+    return last_listed(text if tagged is None else tagged)
 
 
 def after_marker(text: str) -> str | None:

@@ -93,12 +93,12 @@ def numbers_of(tree: Tree) -> list[int]:
 
 
 def operators_of(tree: Tree) -> set[str]:
-    """Give the operators that a tree uses."""
+    """Give the operators that a tree uses; a sign is a minus."""
     match tree:
         case Operation(operator, left, right):
             return {operator} | operators_of(left) | operators_of(right)
         case Negation(child):
-            return operators_of(child)
+            return {"-"} | operators_of(child)
         case _:
             return set()
 

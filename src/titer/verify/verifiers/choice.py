@@ -5,9 +5,9 @@ r"""Multiple choice: the letter of an option, A to J.
     check_choice(problem, r"\boxed{\text{C}}")         # Grade(0.0, "C")
 
 The letter is read from the last `<answer>…</answer>` or the last `\boxed{…}`, or else after the last "answer
-is" or "Answer:" that a letter follows, or else from the last line if that is a bare letter. An unmarked small
-letter is no answer ("the answer is a number"), nor is a capital that begins a phrase ("the answer is A
-number").
+is", "correct option is" or "Answer:" that a letter follows, or else from a response of one line that begins with the
+letter of its only option ("B) Paris"), or else from the last line if that is a bare letter. An unmarked small letter
+is no answer ("the answer is a number"), nor is a capital that begins a phrase ("the answer is A number").
 """
 
 from __future__ import annotations
@@ -21,19 +21,24 @@ from titer.verify.answers import last_tagged
 from titer.verify.grade import Grade
 
 _GOLD = re.compile(r"\(?([A-Ja-j])[).]?")
-_OPENING = r"(?:\\(?:text|math)[a-z]{0,2}\s*\{|[\s*_`$({\[\"'])*(?:(?i:option|choice)[\s*_`]{1,4})?[(\[{]?"
+_OPENING = r"(?:\\(?:text|math)[a-z]{0,2}\s*\{|\\[(\[]|[\s*_`$({\[\"'])*(?:(?i:option|choice)[\s*_`]{1,4})?[(\[{]?"
 _BOXED = re.compile(_OPENING + r"([A-Ja-j])(?![A-Za-z0-9^_+\-*/=])")
 _MARKED = re.compile(
-    r"\b(?i:answer)\b[\s*_]{0,8}(?:\b(?i:is)\b[\s*_]{0,8}:?|:)[\s*_`$]{0,8}(?i:(?:option|choice)\s{1,4}[*_`]{0,3})?"
+    r"\b(?i:answer|(?:correct|right|best|my)\s(?:option|choice))\b[\s*_]{0,8}(?:\b(?i:is)\b[\s*_]{0,8}:?|:)"
+    r"(?:\s(?i:therefore|thus|hence|then|clearly|indeed|definitely|(?:most )?likely|probably)\b,?)?"
+    r"(?:\\[(\[]|[\s*_`$]){0,8}(?i:(?:option|choice)\s{1,4}[*_`]{0,3})?"
     r"(?:\\(?:text|textbf|mathrm|mathbf)\s?\{)?"
     r"(?:[(\[{]{1,2}\s?([A-Ja-j])\s?[)\]}]"  # a letter in brackets, whatever follows
     # a capital, then no phrase: an end, a mark, a reason, or what the option says
-    r"|([A-J])(?=[).:]|[\s*_`$}]*(?:$|[.,:;!(–—]|-\s)|\s{1,4}(?:because|since|as|due)\b))",
+    r"|([A-J])(?=[).:]|(?:\\[)\]]|[\s*_`$}])*(?:$|[.,:;!(–—]|-\s)|\s{1,4}(?:because|since|as|due)\b))",
     re.MULTILINE,
 )
 # between tags: a letter in brackets, or a capital with a mark behind it
 _LEADING = re.compile(r"[\s*_`$]*(?:(?i:option|choice)\s{1,4}[*_`]{0,3})?(?:\(([A-Ja-j])\)|([A-J])[*_`]{0,3}[).:])")
-_BARE = re.compile(r"[\s*_`$(\[]*([A-J])[\s*_`$)\].]*")
+# the options that a line names, and one that it begins with, of which it does not go on to say something
+_NAMED = re.compile(r"(?<![A-Za-z0-9])(?:\([A-Ja-j]\)|[A-J][*_`]{0,3}[).:](?![A-Za-z0-9]))")
+_SAID_OF = re.compile(r"[*_`).:\s]*(?:is|are|was|were|can|cannot|could|would|does|must|seems)\b")
+_BARE = re.compile(r"[\s*_`$(\[\\]*([A-J])[\s*_`$)\].\\]*")
 
 
 def check_choice(problem: Problem, response: str) -> Grade:
@@ -66,6 +71,13 @@ def _read(response: str) -> str | None:
     marked = list(_MARKED.finditer(text))
     if marked:
         return (marked[-1].group(1) or marked[-1].group(2)).upper()
-    last = text.rstrip().rpartition("\n")[2]
+    *before, last = text.strip().splitlines() or [""]
     bare = _BARE.fullmatch(last)
-    return bare.group(1) if bare else None
+    return bare.group(1) if bare else None if before else _only_option(last)
+
+
+def _only_option(line: str) -> str | None:
+    leading = _LEADING.match(line)
+    if leading is None or len(_NAMED.findall(line)) != 1 or _SAID_OF.match(line, leading.end()):
+        return None
+    return (leading.group(1) or leading.group(2)).upper()

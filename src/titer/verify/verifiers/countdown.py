@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from titer.errors import InputError
@@ -24,6 +25,7 @@ from titer.verify.arithmetic import Tree, numbers_of, operators_of, read_express
 from titer.verify.grade import Grade
 
 AROUND = " \t$*_`"  # what Markdown and LaTeX put around an expression
+_BULLET = re.compile(r"\s*-\s")
 _STATED = re.compile(r"-?[0-9]{1,64}")
 
 
@@ -47,9 +49,11 @@ class Claim(NamedTuple):
 def check_countdown(problem: Problem, response: str) -> Grade:
     """Grade the response's expression with exact rationals.
 
-    It is the content of the last `\\boxed{…}`; without one, the first line after the last "answer is" or
-    "Answer:" that reads as an expression; without that, the last line of the response that does. "= 24" may
-    follow if it is true. `parsed` is the expression in canonical form; a wrong one's note says what is wrong.
+    It is the content of the last `<answer>…</answer>` or `\\boxed{…}`; without one, the first line after the last
+    "answer is" or "Answer:" that reads as an expression; without that, the last line of the response that does,
+    unless a number follows these words: it is then the answer, and what was calculated on the way is none. "= 24" may
+    follow if it is true, and a minus may stand before it. `parsed` is the expression in canonical form; a wrong one's
+    note says what is wrong.
     """
     claim = _find_claim(response)
     if claim is None:
@@ -92,14 +96,21 @@ def find_fault(claim: Claim, rules: Rules) -> str:
 
 
 def _find_claim(response: str) -> Claim | None:
-    answer, marked = stated(response), after_marker(response)
-    if answer is not None:
-        # a claim of several lines is one; a calculation ends in its last line
-        lines: Iterable[str] = (" ".join(answer.split()), *answer.splitlines()[::-1])
-    else:
-        lines = response.splitlines()[::-1] if marked is None else marked.splitlines()
-    claims = (read_claim(_strip_delimiters(line)) for line in lines)
-    return next((claim for claim in claims if claim is not None), None)
+    answer = stated(response)
+    if answer is None:
+        marked = (after_marker(response) or "").splitlines() or [""]
+        broken = any(character.isdigit() for character in marked[0])
+        return _first_claim(marked) or (None if broken else _first_claim(response.splitlines()[::-1]))
+    # a claim of several lines is one; a calculation ends in its last line
+    whole = " ".join(answer.split())
+    return _first_claim([whole, *answer.splitlines()[::-1]]) or read_claim(_strip_delimiters(whole), signs=True)
+
+
+def _first_claim(lines: Sequence[str]) -> Claim | None:
+    """The first line that reads as a claim; only where none does, one that begins with a minus and no bullet."""
+    plain = (read_claim(_strip_delimiters(line)) for line in lines)
+    signed = (read_claim(_strip_delimiters(line), signs=True) for line in lines if not _BULLET.match(line))
+    return next((claim for claim in chain(plain, signed) if claim is not None), None)
 
 
 def _strip_delimiters(line: str) -> str:

@@ -12,6 +12,7 @@ carries: problems with them are refused unless the models are on the machine.
 from __future__ import annotations
 
 import importlib.util
+import re
 from functools import cache
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ _NEEDS: Final = {
     "length_constraints:number_sentences": "tokenizers/punkt/english.pickle",
     "change_case:capital_word_frequency": "tokenizers/punkt_tab/english",
 }
+_COUNTS: Final = re.compile(r"num_\w+|nth_paragraph|\w*frequency|low|high")  # arguments that are whole numbers
 
 
 def check_ifeval(problem: Problem, response: str) -> Grade:
@@ -34,7 +36,8 @@ def check_ifeval(problem: Problem, response: str) -> Grade:
     if not response.strip():
         return Grade(0.0, None)
     names = list(problem.meta["instruction_id_list"])
-    results, _ = evaluate_instructions(response, names, list(problem.meta["kwargs"]), problem.prompt, _registry())
+    kwargs = [_arguments(given) for given in problem.meta["kwargs"]]
+    results, _ = evaluate_instructions(response, names, kwargs, problem.prompt, _registry())
     followed = sum(result.strict_pass for result in results)
     return Grade(float(followed == len(names)), f"{followed} of {len(names)}")
 
@@ -58,9 +61,23 @@ def validate_ifeval(problem: Problem) -> None:
             )
         # what is missing the package would draw at random
         needed = set(_registry()[name](name).get_instruction_args_keys())
-        if not isinstance(given, dict) or {key for key, value in given.items() if value is not None} != needed:
+        if not isinstance(given, dict) or set(_arguments(given)) != needed:
             fault = f"problem {problem.id!r}: {name} has not its arguments"
             raise InputError(fault, field="meta.kwargs", remedy=f"give {', '.join(sorted(needed)) or 'none'}")
+        for key, value in _arguments(given).items():
+            if _COUNTS.fullmatch(key) and (not isinstance(value, int) or isinstance(value, bool)):
+                fault = f"problem {problem.id!r}: {key} of {name} is {str(value)[:60]!r}, no whole number"
+                raise InputError(fault, field="meta.kwargs", remedy="give a whole number, not in quotes")
+
+
+def _arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are there. A table turns whole numbers into floats, and what is missing into nan."""
+    there = {key: value for key, value in given.items() if value is not None and value == value}  # noqa: PLR0124
+    return {key: int(value) if _is_whole(value) else value for key, value in there.items()}
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 @cache

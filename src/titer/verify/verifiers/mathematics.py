@@ -4,9 +4,11 @@ r"""Mathematical answers, compared by math-verify.
     check_math(problem, r"It is \boxed{0.5}.")    # Grade(1.0, "0.5")
     check_math(problem, "I do not know.")          # Grade(0.0, None)
 
-The last `<answer>…</answer>` or `\boxed{…}` is the answer; without one, math-verify looks for a LaTeX or plain
-expression in the whole response. Nothing here has a clock: an expression can keep sympy busy for ever, so what
-a model wrote belongs into `Grader`, which kills.
+The last `<answer>…</answer>` or `\boxed{…}` is the answer, and so are the boxes listed with it ("\boxed{2} and
+\boxed{3}") where it alone is wrong. Without one it is the formula behind the last "answer is" or "Answer:"; where
+none stands there or it cannot be read, math-verify looks for a LaTeX or plain expression in the whole response.
+Nothing here has a clock: an expression can keep sympy busy for ever, so what a model wrote belongs into `Grader`,
+which kills.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from typing import Any
 
 from titer.records.boxed import last_boxed
 from titer.records.schema import Problem
-from titer.verify.answers import stated
+from titer.verify.answers import stated, stated_list
 from titer.verify.grade import Grade
+from titer.verify.prose import formula_of, number_in
 
 # separators of thousands that math-verify does not read
 _THOUSANDS = re.compile(r"(?<=\d)(?:,\\!|\{,\}|\\[,;: ]|~|[\u00a0\u2009\u202f])(?=\d{3}(?!\d))")
@@ -36,14 +39,21 @@ def check_math(problem: Problem, response: str) -> Grade:
     """
     gold = _parse_gold(problem.answer)
     said = stated(response)
-    answer = _parse(_written(response)) if said is None else _parse_boxed(said)
+    answer = _parse_prose(response) if said is None else _parse_boxed(said)
     parsed = said or _text_of(answer)
-    if not any(not isinstance(reading, str) for reading in gold):
+    if not _is_read(gold):
         return Grade(None, parsed, "gold cannot be parsed")
     right = _same(gold, answer)
     if not right and said is not None and last_boxed(response) is None and _SENTENCE.search(said):
-        right = _same(gold, _parse(_written(said)))  # a sentence between tags is no formula
+        right = _same(gold, _parse_prose(said))  # a sentence between tags is no formula
+    listed = () if right else stated_list(response)
+    if len(listed) > 1 and all(listed) and _same(gold, _parse_boxed(", ".join(listed))):
+        return Grade(1.0, ", ".join(listed))  # as one answer: what is right among guesses stays wrong
     return Grade(float(right), parsed)
+
+
+def _is_read(readings: Sequence[Any]) -> bool:
+    return any(not isinstance(reading, str) for reading in readings)
 
 
 def _same(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
@@ -68,6 +78,15 @@ def _parse_gold(answer: str) -> tuple[Any, ...]:
 def _written(text: str) -> str:
     """The text with a minus sign, and the dollars of Markdown, as math-verify reads them outside of a formula."""
     return text.replace("−", "-").replace("\\$", "$")
+
+
+def _parse_prose(text: str) -> list[Any]:
+    formula = formula_of(text)
+    readings = [] if formula is None else _parse_boxed(formula)
+    if formula is None or not _is_read(readings):
+        return _parse(_written(text))
+    number = number_in(formula)
+    return readings if number is None else [*readings, *_parse_boxed(number)]
 
 
 def _parse_boxed(answer: str) -> list[Any]:

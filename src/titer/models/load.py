@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from titer.errors import InputError
 from titer.recipe import Lora
+from titer.records.templates import end_ids
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 LAB = Path(__file__).parent.parent / "lab" / "base"
@@ -57,9 +58,10 @@ def locate(name: str) -> str:
 def load_model(name: str) -> Loaded:
     """Load model and tokenizer; weights in float32, remote code never run, adapters merged.
 
-    Raises InputError when it is not there or cannot be read.
+    The generation config gets the tokens with which the chat template ends a turn: whatever samples a copy of the model
+    must stop where its training teaches it to. Raises InputError when it is not there or cannot be read.
     """
-    return _opened(name, _load)
+    return _opened(name, _load_to_sample)
 
 
 def describe_model(name: str) -> Described:
@@ -139,6 +141,16 @@ def _refuse_unreachable(hub_id: str) -> None:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _load_to_sample(place: str) -> Loaded:
+    loaded = _load(place)
+    if generation := loaded.model.generation_config:
+        known = generation.eos_token_id
+        listed = [known] if isinstance(known, int) else list(known or ())
+        if more := end_ids(listed, loaded.tokenizer) - set(listed):
+            generation.eos_token_id = [*listed, *sorted(more)]
+    return loaded
 
 
 def _load(place: str) -> Loaded:

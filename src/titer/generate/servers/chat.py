@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from titer.errors import InputError
+from titer.generate.finished import finished
 from titer.generate.protocol import Completion, Request, Sampling
-from titer.generate.stops import cut_at_stop
 from titer.generate.streams import stream_key
-from titer.records.schema import FinishReason
-from titer.records.thinking import join_thinking, split_thinking
+from titer.records.thinking import join_thinking
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -58,28 +57,21 @@ def completion_of(call: Call, reply: ChatCompletion, sampling: Sampling) -> Comp
     if message is None:
         return failed_completion(call, "the answer holds no message")
     ended = getattr(choice, "finish_reason", None)
-    text = _raw_text(message, cut=ended == "length")
-    prefix = call.request.prefix
-    stopped = cut_at_stop(text, sampling.stop, opener=prefix)
-    if stopped is not None:
-        text, ended = stopped, "stop"
-    reason: FinishReason = ended if ended in ("stop", "length") else "error"
     tokens = getattr(getattr(reply, "usage", None), "completion_tokens", None)
+    done = finished(
+        call.request,
+        call.sample,
+        _raw_text(message, cut=ended == "length"),
+        sampling.stop,
+        opener=call.request.prefix,
+        reason=ended if ended in ("stop", "length") else "error",
+        tokens=tokens if isinstance(tokens, int) else 0,
+    )
     notes = [
-        f"the server ended it with {ended!r}" if reason == "error" else "",
+        f"the server ended it with {ended!r}" if done.finish_reason == "error" else "",
         "" if isinstance(tokens, int) else "the server gives no token count",
     ]
-    thought = split_thinking(prefix + text)
-    return Completion(
-        request_id=call.request.id,
-        sample=call.sample,
-        text=text,
-        reasoning=thought.reasoning,
-        response=thought.response,
-        finish_reason=reason,
-        tokens=tokens if isinstance(tokens, int) else 0,
-        note="; ".join(filter(None, notes)),
-    )
+    return done._replace(note="; ".join(filter(None, notes)))
 
 
 def _raw_text(message: object, *, cut: bool) -> str:

@@ -24,11 +24,10 @@ from typing import IO, Any, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
+from titer.generate.finished import finished
 from titer.generate.protocol import Completion, Request, Sampling
-from titer.generate.stops import cut_at_stop
 from titer.generate.streams import stream_key
 from titer.generate.workers.weights import Weights
-from titer.records.thinking import split_thinking
 
 WINDOW = 4096
 """Completions that vLLM is asked for at once; it schedules them itself."""
@@ -143,22 +142,17 @@ class VllmGenerator:
         }
 
     def _completion(self, row: _Row, ids: list[int], reason: str, sampling: Sampling) -> Completion:
-        from titer.generate.text import decode
+        from titer.generate.text import spoken
 
-        ended = bool(ids) and ids[-1] in self._eos_ids
-        text = decode(self._tokenizer, ids[:-1] if ended else ids)
-        stopped = cut_at_stop(text, sampling.stop, opener=row.opener)
-        text = text if stopped is None else stopped
-        thought = split_thinking(row.opener + text)
-        return Completion(
-            request_id=row.request.id,
-            sample=row.sample,
-            text=text,
-            reasoning=thought.reasoning,
-            response=thought.response,
-            finish_reason="stop" if reason == "stop" or stopped is not None else "length",
+        return finished(
+            row.request,
+            row.sample,
+            spoken(self._tokenizer, ids, self._eos_ids),
+            sampling.stop,
+            opener=row.opener,
+            reason="stop" if reason == "stop" else "length",
             tokens=len(ids),
-            ids=tuple(ids),
+            ids=ids,
         )
 
 

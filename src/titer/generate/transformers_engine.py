@@ -99,8 +99,8 @@ class TransformersGenerator:
         self._model.eval()
         stops = TokenStops(self._tokenizer, sampling.stop) if sampling.stop else None
         rows = ActiveRows(self._model, sampling, self._eos_ids, stops)
-        budget = self._budget()
         try:
+            budget = self._budget()
             while True:
                 seats = self._admitted(waiting, rows, budget)
                 self._prefill(seats)
@@ -132,8 +132,7 @@ class TransformersGenerator:
     def _budget(self) -> RowBudget:
         if self._batch_size is not None:
             return fixed_rows(self._batch_size)
-        itemsize, free = self._model.dtype.itemsize, free_bytes(self._model.device)
-        return row_budget(self._config, itemsize=itemsize, free=free)
+        return row_budget(self._model, free=free_bytes(self._model.device))
 
     def _prompt(self, request: Request, sampling: Sampling) -> Prompt:
         ids, opener = render(self._tokenizer, request)

@@ -50,7 +50,7 @@ class VllmGenerator:
     """Samples a model folder with vLLM.
 
     The process starts with the first stream and ends with the generator. One that dies is started anew and asked again
-    for its window; what fails three times comes out with finish_reason "error".
+    for its window; what fails three times, and a row that vLLM refuses, comes out with finish_reason "error".
 
     Args:
         model: what has the `path` of a folder in Hugging Face format, or a hub id; held as long as it is sampled.
@@ -91,8 +91,7 @@ class VllmGenerator:
         """
         check_sampling(sampling)
         rows = (row for request in checked(requests) for row in self._rows(request, sampling))
-        for window in _windows(rows, WINDOW):
-            yield from self._answered(window, sampling)
+        return (done for window in _windows(rows, WINDOW) for done in self._answered(window, sampling))
 
     def close(self) -> None:
         """End the process; a later stream starts another."""
@@ -123,12 +122,15 @@ class VllmGenerator:
             answer = self._worker.ask(asked)
             if answer is not None:
                 for row, one in zip(rows, answer, strict=True):
-                    yield self._completion(row, one["ids"], one["reason"], sampling)
+                    if one["reason"] == "error":
+                        yield _failed(row, f"vLLM refuses it: {one['note']}")
+                    else:
+                        yield self._completion(row, one["ids"], one["reason"], sampling)
                 return
             note = self._worker.said()
             self.close()
         for row in rows:
-            yield Completion(row.request.id, row.sample, "", "", "", "error", 0, f"vLLM's process ended: {note}")
+            yield _failed(row, f"vLLM's process ended: {note}")
 
     def _sampling(self, row: _Row, sampling: Sampling) -> dict[str, Any]:
         return {
@@ -154,6 +156,10 @@ class VllmGenerator:
             tokens=len(ids),
             ids=ids,
         )
+
+
+def _failed(row: _Row, note: str) -> Completion:
+    return Completion(row.request.id, row.sample, "", "", "", "error", 0, " ".join(note.split())[:300])
 
 
 class _Worker:

@@ -10,9 +10,11 @@ import torch
 from accelerate import Accelerator
 
 from titer.errors import InputError
-from titer.models import add_lora, as_folder, describe_model, ends_of, load_model, locate
+from titer.models import add_lora, as_folder, describe_model, ends_of, load_model, locate, standing_on
 from titer.models.load import LAB
 from titer.recipe import Lora
+from titer.rollouts import model_identity
+from titer.store import file_hash
 from titer.train.disk.state import save_checkpoint
 from titer.train.scorer import Scorer
 
@@ -139,3 +141,44 @@ def test_without_a_generation_config_the_ends_are_those_of_the_config(chat_base:
     change(chat_base / "config.json", eos_token_id=[0, 7])
     loaded = load_model(str(chat_base))
     assert ends_of(str(chat_base), loaded.tokenizer) == set(loaded.model.generation_config.eos_token_id) == {0, 3, 7}
+
+
+@pytest.fixture
+def adapters_on_base(chat_base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Adapters trained on a folder that was named by a relative path."""
+    monkeypatch.chdir(chat_base.parent)
+    loaded = load_model("base")
+    add_lora(loaded.model, Lora(rank=1)).save_pretrained("out/adapters")
+    loaded.tokenizer.save_pretrained("out/adapters")
+    return chat_base.parent / "out" / "adapters"
+
+
+def test_adapters_work_from_another_folder(adapters_on_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    assert load_model(str(adapters_on_base)).model.config.hidden_size
+    assert describe_model(str(adapters_on_base)).config.hidden_size
+
+
+def test_adapters_find_a_base_relative_to_themselves(adapters_on_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(adapters_on_base / "adapter_config.json", base_model_name_or_path="../../base")
+    monkeypatch.chdir("/")
+    assert standing_on(str(adapters_on_base)) == [str(adapters_on_base), str(adapters_on_base.parents[1] / "base")]
+    assert load_model(str(adapters_on_base)).model.config.hidden_size
+
+
+def test_adapters_whose_base_is_gone_say_so(adapters_on_base: Path) -> None:
+    change(adapters_on_base / "adapter_config.json", base_model_name_or_path="gone")
+    for reads in (load_model, describe_model, standing_on, model_identity):
+        with pytest.raises(InputError, match=r"the adapter '.*adapters' stands on 'gone', which is not here"):
+            reads(str(adapters_on_base))
+    change(adapters_on_base / "adapter_config.json", base_model_name_or_path=str(adapters_on_base))
+    with pytest.raises(InputError, match="stand on themselves"):
+        standing_on(str(adapters_on_base))
+
+
+def test_adapters_are_others_when_their_base_changes(adapters_on_base: Path, chat_base: Path) -> None:
+    """Or rollouts of both would be taken for those of one model."""
+    before, whole = model_identity(str(adapters_on_base)), model_identity(str(chat_base))
+    assert before == model_identity(str(adapters_on_base)) != whole == file_hash(chat_base)
+    change(chat_base / "generation_config.json", top_k=7)
+    assert model_identity(str(adapters_on_base)) != before

@@ -191,6 +191,15 @@ def test_every_end_of_turn_ends_a_completion(end: str) -> None:
     assert [WORDS[token] for token in done.ids] == ["<think>", "w1", "</think>", "w2", end]
 
 
+def test_the_templates_own_end_ends_a_completion() -> None:
+    """A base model's end of text is another token than the one with which its chat template ends a turn."""
+    model = chain_model("w2", "<eot>", "w3", "w4")
+    model.generation_config.eos_token_id = WORDS.index("<eos>")
+    template = "{% for m in messages %}<{{ m.role }}> {{ m.content }} <eot> {% endfor %}<assistant>"
+    (done,) = TransformersGenerator(model, tiny_tokenizer(template)).stream([Request("a", "w3")], Sampling())
+    assert bare(done) == Completion("a", 0, "w2", "", "w2", "stop", 2)
+
+
 def test_a_completion_that_only_ends_is_empty() -> None:
     done = run(chain_model("<eos>"), [Request("a", "w3")], Sampling())["a", 0]
     assert bare(done) == Completion("a", 0, "", "", "", "stop", 1)

@@ -22,7 +22,7 @@ def test_bytes_per_token_are_those_of_a_real_cache(name: str, dtype: torch.dtype
     cache = DynamicCache()
     model(torch.ones(3, 5, dtype=torch.long), **as_cache(model, cache))
     real = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
-    assert kv_bytes_per_token(model.config, dtype.itemsize) * 3 * 5 == real
+    assert kv_bytes_per_token(model) * 3 * 5 == real
     MODELS[name].to(torch.float32)
 
 
@@ -36,8 +36,7 @@ def test_the_rows_fit_unless_even_one_does_not(total: int, per_row: int, per_col
 
 
 def test_twice_the_memory_gives_twice_the_rows() -> None:
-    config = MODELS["llama"].config
-    few, many = (row_budget(config, itemsize=4, free=free).rows(1000) for free in (10_000_000, 20_000_000))
+    few, many = (row_budget(MODELS["llama"], free=free).rows(1000) for free in (10_000_000, 20_000_000))
     assert few > 1
     assert many in (2 * few, 2 * few + 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 from typing import Any
 
@@ -196,14 +196,46 @@ def test_a_refused_first_call_is_the_users_to_correct(status: int, body: str) ->
     assert "\n" not in str(refused.value)
 
 
-def test_a_later_prompt_that_is_refused_is_an_error_of_its_own() -> None:
-    def answer(body: dict[str, Any], _: int) -> Reply:
-        return Reply('{"error": {"message": "too long"}}', 400) if prompt_of(body) == "prompt 2" else echo(body, 0)
+def refuses(*numbers: int, status: int = 400) -> Callable[[dict[str, Any], int], Reply]:
+    """A server for which these prompts are too long."""
+    refused = {f"prompt {i}" for i in numbers}
+    too_long = Reply('{"error": {"message": "too long"}}', status)
+    return lambda body, _: too_long if body["messages"][-1]["content"] in refused else echo(body, 0)
 
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_prompt_that_is_refused_is_an_error_of_its_own_wherever_it_stands(place: int, concurrency: int) -> None:
+    with serving(refuses(place)) as (url, _):
+        generator = ServerGenerator(url, "m", concurrency=concurrency)
+        done = {c.request_id: c for c in generator.stream(requests(4), Sampling())}
+    assert done.pop(f"p{place}").note == "status 400: too long"
+    assert [c.finish_reason for c in done.values()] == ["stop"] * 3
+
+
+def test_a_stream_of_nothing_but_refused_prompts_goes_on() -> None:
+    """As a later call asks for them again; a plain question with the same settings says what it lies in, once."""
+    with serving(refuses(0, 1, status=422)) as (url, server):
+        generator = ServerGenerator(url, "m", concurrency=2)
+        for _ in range(2):
+            done = list(generator.stream(requests(2), Sampling(max_tokens=77)))
+            assert [(c.finish_reason, c.note) for c in done] == [("error", "status 422: too long")] * 2
+    (plain,) = [body for body in server.bodies if not prompt_of(body).startswith("prompt")]
+    assert plain["max_tokens"] == 77 and len(server.bodies) == 5
+
+
+def test_what_the_calls_have_in_common_is_the_users_to_correct() -> None:
+    """A model whose template takes no system prompt; a server that takes no prefix."""
+
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        odd = body["messages"][0]["role"] == "system" or "continue_final_message" in body
+        return Reply('{"error": {"message": "no such turn"}}', 400) if odd else echo(body, 0)
+
+    system = ({"role": "system", "content": "Be kind."},)
     with serving(answer) as (url, _):
-        done = {c.request_id: c for c in ServerGenerator(url, "m", concurrency=1).stream(requests(4), Sampling())}
-    assert done["p2"].note == "status 400: too long"
-    assert [c.finish_reason for c in done.values()] == ["stop", "stop", "error", "stop"]
+        for odd in (Request("a", "x", earlier=system), Request("a", "x", prefix="So")):
+            with pytest.raises(InputError, match="request .a. and a plain question .* status 400: no such turn"):
+                list(ServerGenerator(url, "m").stream([odd], Sampling()))
 
 
 def test_a_key_that_expires_later_loses_nothing() -> None:

@@ -14,7 +14,11 @@ from tiny_models import CONTEXT, tiny_tokenizer
 
 from titer.errors import InputError
 from titer.generate import Completion, Request, Sampling
+from titer.generate.workers.ray_engine import RayGenerator
 from titer.generate.workers.vllm_engine import VllmGenerator
+from titer.models import describe_model
+from titer.pipeline.sampling import make_generator
+from titer.recipe import Generate
 
 Make = Callable[..., VllmGenerator]
 
@@ -56,6 +60,32 @@ def test_what_fails_again_and_again_says_so(make: Make, tmp_path: Path) -> None:
     found = drawn(make(deaths=str(tmp_path / "deaths")))
     assert len(found) == 6 and {one.finish_reason for one in found} == {"error"}
     assert found[0].note == "vLLM's process ended: out of memory"
+
+
+def test_a_prompt_that_vllm_refuses_costs_itself_alone(make: Make) -> None:
+    """As where its context is shorter than it was told to be."""
+    generator = make(max_model_len=12)
+    asked = [Request(f"r{i}", "w7" if i not in (2, 5) else "w7 " * 20, n=2) for i in range(7)]
+    found = {(one.request_id, one.sample): one for one in generator.stream(asked, Sampling(max_tokens=8))}
+    assert {key for key, one in found.items() if one.finish_reason == "error"} == {
+        (f"r{i}", sample) for i in (2, 5) for sample in range(2)
+    }
+    assert found["r2", 0].note == "vLLM refuses it: The prompt is longer than the maximum model length of 12"
+    assert len(found) == 14 and {one.text for one in found.values() if one.finish_reason == "stop"} == {"<assistant>"}
+
+
+def test_the_context_is_what_vllm_is_told_to_keep_to() -> None:
+    """What it is not told as a number of tokens is the model's own."""
+    for told, context in ((300, 300), (10**9, None), (-1, None), ("auto", None)):
+        generator = make_generator("lab", Generate(engine="vllm", vllm={"max_model_len": told}), name="lab")
+        own = describe_model("lab").config.max_position_embeddings
+        assert generator._context == (context or own)  # type: ignore[attr-defined]
+
+
+def test_settings_out_of_range_are_refused_at_the_call(make: Make) -> None:
+    for generator in (make(), RayGenerator(make, name="r")):
+        with pytest.raises(InputError, match="max_tokens"):
+            generator.stream([], Sampling(max_tokens=0))
 
 
 def test_one_process_serves_many_streams(make: Make, tmp_path: Path) -> None:

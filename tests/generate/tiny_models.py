@@ -5,8 +5,11 @@ from __future__ import annotations
 from itertools import pairwise, product
 
 import torch
+import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    DeepseekV2Config,
+    DeepseekV2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     LlamaConfig,
@@ -55,6 +58,15 @@ _SHAPE = {
 }
 
 
+# MLA: what a layer keeps is neither heads × head size nor the same for keys and values
+_LATENT = {"num_key_value_heads": 4, "kv_lora_rank": 8, "q_lora_rank": None, "first_k_dense_replace": 3,
+           "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8}  # fmt: skip
+# heads of two sizes, and upper layers that read what lower ones keep
+_SHARED = {"num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 8,
+           "global_head_dim": 16, "num_kv_shared_layers": 2, "hidden_size_per_layer_input": 8,
+           "vocab_size_per_layer_input": len(WORDS)}  # fmt: skip
+
+
 def random_models() -> dict[str, PreTrainedModel]:
     """One random model per architecture, with a sliding window of 8 where the architecture has one."""
     torch.manual_seed(0)
@@ -64,7 +76,11 @@ def random_models() -> dict[str, PreTrainedModel]:
         "qwen2": Qwen2ForCausalLM(Qwen2Config(**_SHAPE, use_sliding_window=True, **window)),
         "qwen3": Qwen3ForCausalLM(Qwen3Config(**_SHAPE)),
         "gemma3": Gemma3ForCausalLM(Gemma3TextConfig(**_SHAPE, **window)),
+        "deepseek2": DeepseekV2ForCausalLM(DeepseekV2Config(**{**_SHAPE, **_LATENT})),
     }
+    if hasattr(transformers, "Gemma4ForCausalLM"):  # earlier versions have none
+        config = transformers.Gemma4TextConfig(**{**_SHAPE, **_SHARED})
+        made["gemma4"] = transformers.Gemma4ForCausalLM(config)
     return {name: model.eval() for name, model in made.items()}
 
 

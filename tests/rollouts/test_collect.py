@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from chat_server import Reply, chat, serving
 from titer.errors import InputError
-from titer.generate.protocol import Completion, Request, Sampling
+from titer.generate import ServerGenerator
+from titer.generate.protocol import Completion, Generator, Request, Sampling
 from titer.records import Problem, read_rollouts
 from titer.records.schema import FinishReason
 from titer.rollouts import Progress, collect
@@ -38,7 +40,7 @@ class Adder:
                 )
 
 
-def run(generator: Adder, out: Path, **more: object):
+def run(generator: Generator, out: Path, **more: object):
     with Grader(workers=1) as grader:
         settings: dict[str, Any] = {"samples": 2, "sampling": Sampling(), "model": "adder", "chunk": 8, **more}
         return collect(generator, PROBLEMS, grader=grader, out=out, **settings)
@@ -121,3 +123,23 @@ def test_what_a_server_failed_to_give_is_asked_for_again_by_a_later_call(tmp_pat
     well = Adder()
     assert run(well, tmp_path / "r.jsonl") == run(Adder(), tmp_path / "whole.jsonl")
     assert well.asked == 2 and list(read_rollouts(tmp_path / "r.jsonl")) == run(Adder(), tmp_path / "whole.jsonl")
+
+
+@pytest.mark.parametrize("too_long", [[0], [3], [4], [0, 4, 5, 9]])  # chunks begin at 0, 4 and 8
+def test_a_prompt_that_a_server_refuses_costs_itself_alone_wherever_it_stands(
+    too_long: list[int], tmp_path: Path
+) -> None:
+    """In the first call and in later ones, which ask again for nothing but what was refused."""
+    refused = {PROBLEMS[i].prompt for i in too_long}
+
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        prompt = body["messages"][0]["content"]
+        return Reply('{"error": {"message": "too long"}}', status=400) if prompt in refused else chat("Answer: 3")
+
+    with serving(answer) as (url, _):
+        for _ in range(2):
+            rollouts = run(ServerGenerator(url, "m", concurrency=1), tmp_path / "r.jsonl")
+            assert [r.problem_id for r in rollouts if r.finish_reason == "error"] == [
+                f"p{i}" for i in too_long for _ in range(2)
+            ]
+            assert len(rollouts) == 20

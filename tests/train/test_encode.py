@@ -248,7 +248,7 @@ IN_USE = [
     "llama3_2",
     "gemma3",
 ]
-IN_USE += ["deepseek_r1_distill_training", "nemotron_3_nano", "lfm2_2_5_v2", "qwen2_5"]
+IN_USE += ["deepseek_r1_distill_training", "nemotron_3_nano", "phi3", "lfm2_2_5_v2", "qwen2_5"]
 
 
 def shipped(name: str) -> PreTrainedTokenizerFast:
@@ -258,7 +258,7 @@ def shipped(name: str) -> PreTrainedTokenizerFast:
     tokenizer = with_template((TRL_TEMPLATES / f"{name}.jinja").read_text())
     ends = {
         **dict.fromkeys(("gemma4", "gemma4_v5", "gemma3"), "<eos>"),
-        **{"llama3": "<|eot_id|>", "llama3_2": "<|eot_id|>", "gptoss": "<|return|>"},
+        **{"llama3": "<|eot_id|>", "llama3_2": "<|eot_id|>", "gptoss": "<|return|>", "phi3": "<|endoftext|>"},
         "deepseek_r1_distill_training": "<｜end▁of▁sentence｜>",
     }
     tokenizer.eos_token, tokenizer.bos_token = ends.get(name, "<|im_end|>"), "<bos>"
@@ -271,6 +271,7 @@ def test_templates_of_models_in_use(name: str) -> None:
     tokenizer = shipped(name)
     prompt, completion = render(TRACE, tokenizer)
     last = {**dict.fromkeys(("gemma4", "gemma4_v5"), "<turn|>"), "gemma3": "<end_of_turn>", "glm4moe": ""}
+    last["phi3"] = "<|end|>"
     assert completion.rstrip().endswith(last.get(name, tokenizer.eos_token)) and TRACE.response in completion
     thought = split_thinking(opener_at_end(prompt) + completion)
     assert TRACE.reasoning.strip() in thought.reasoning and TRACE.reasoning.strip() not in thought.response

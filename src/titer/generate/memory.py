@@ -1,15 +1,16 @@
 """How many rows of a batch fit into memory.
 
-rows_that_fit(model.config, columns=prompt_tokens + max_tokens, itemsize=2, free=free_bytes(model.device))
+row_budget(model, free=free_bytes(model.device)).rows(columns=prompt_tokens + max_tokens)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedConfig
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from titer.generate.kv import as_cache
 
 MOST_ROWS = 256
 """More rows than this no longer make a step cheaper per token."""
@@ -24,12 +25,13 @@ _LOGITS_COPIES = 5
 """float32 rows of the vocabulary alive at once in a draw: logits, scaled, probabilities, sorted, cumulated."""
 
 
-def kv_bytes_per_token(config: PreTrainedConfig, itemsize: int) -> int:
-    """Bytes that one token of one row keeps: layers × (key + value) × key-value heads × head size × itemsize."""
-    text = config.get_text_config(decoder=True)
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    return int(text.num_hidden_layers * 2 * heads * head_dim * itemsize)
+@torch.inference_mode()
+def kv_bytes_per_token(model: PreTrainedModel) -> int:
+    """Bytes that one token of one row keeps in the keys and values of all layers. Measured with a pass of one token:
+    layers may differ, share what they keep, or keep less or more than heads × head size (MLA)."""
+    cache = DynamicCache()
+    model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), **as_cache(model, cache), use_cache=True)
+    return sum(int(kept.nbytes) for layer in cache.layers for kept in (layer.keys, layer.values) if kept is not None)
 
 
 class RowBudget(NamedTuple):
@@ -45,10 +47,10 @@ class RowBudget(NamedTuple):
         return max(1, min(self.most, int(self.total / (self.per_row + self.per_column * columns))))
 
 
-def row_budget(config: PreTrainedConfig, *, itemsize: int, free: int) -> RowBudget:
+def row_budget(model: PreTrainedModel, *, free: int) -> RowBudget:
     """A share of the free bytes, for keys, values and logits."""
-    logits = config.get_text_config(decoder=True).vocab_size * 4 * _LOGITS_COPIES
-    kv = kv_bytes_per_token(config, itemsize) * _GROWTH
+    logits = model.config.get_text_config(decoder=True).vocab_size * 4 * _LOGITS_COPIES
+    kv = kv_bytes_per_token(model) * _GROWTH
     return RowBudget(total=int(_SHARE * free), per_row=logits, per_column=int(kv))
 
 
@@ -59,8 +61,6 @@ def fixed_rows(rows: int) -> RowBudget:
 
 def free_bytes(device: torch.device) -> int:
     """Memory that a new tensor on this device could take."""
-    import torch
-
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused

@@ -6,7 +6,7 @@ text = decode(tokenizer, ids)              # raw, special tokens included
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
@@ -49,6 +49,11 @@ def render(tokenizer: PreTrainedTokenizerBase, request: Request) -> Rendered:
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """The text of drawn tokens. Special tokens stay: a thinking tag may be one."""
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def spoken(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], ends: Container[int]) -> str:
+    """The text of drawn tokens without the one of `ends` that ended the turn."""
+    return decode(tokenizer, ids[:-1] if ids and ids[-1] in ends else ids)
 
 
 class TokenStops:

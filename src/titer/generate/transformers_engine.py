@@ -18,13 +18,13 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
+from titer.generate.finished import finished
 from titer.generate.kv import as_cache
 from titer.generate.memory import RowBudget, fixed_rows, free_bytes, row_budget
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.rows import ActiveRows, Finished, Prefill, Prompt, Seat
-from titer.generate.stops import cut_at_stop
-from titer.generate.text import TokenStops, decode, render
-from titer.records.thinking import split_thinking
+from titer.generate.text import TokenStops, render, spoken
+from titer.records.templates import end_ids
 
 _REFILL = 4
 """Waiting samples come in when a fourth of the batch is free: a prefill per finished row would cost more."""
@@ -72,7 +72,7 @@ class TransformersGenerator:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"{batch_size} rows", field="batch_size", remedy="give at least 1")
         self._batch_size = batch_size
-        self._eos_ids = _eos_ids(model, tokenizer)
+        self._eos_ids = end_ids(getattr(model.generation_config, "eos_token_id", None), tokenizer)
         self.name = name or str(model.config.name_or_path or type(model).__name__)
         odd = set(getattr(self._config, "layer_types", None) or ()) - _LAYER_TYPES
         if odd:
@@ -99,16 +99,16 @@ class TransformersGenerator:
         self._model.eval()
         stops = TokenStops(self._tokenizer, sampling.stop) if sampling.stop else None
         rows = ActiveRows(self._model, sampling, self._eos_ids, stops)
-        budget = self._budget()
         try:
+            budget = self._budget()
             while True:
                 seats = self._admitted(waiting, rows, budget)
                 self._prefill(seats)
                 rows.seat(seats)
                 if not len(rows):
                     return
-                for finished in rows.draw():
-                    yield self._completion(finished, sampling)
+                for done in rows.draw():
+                    yield self._completion(done, sampling)
                 if len(rows):
                     rows.forward()
         finally:
@@ -132,8 +132,7 @@ class TransformersGenerator:
     def _budget(self) -> RowBudget:
         if self._batch_size is not None:
             return fixed_rows(self._batch_size)
-        itemsize, free = self._model.dtype.itemsize, free_bytes(self._model.device)
-        return row_budget(self._config, itemsize=itemsize, free=free)
+        return row_budget(self._model, free=free_bytes(self._model.device))
 
     def _prompt(self, request: Request, sampling: Sampling) -> Prompt:
         ids, opener = render(self._tokenizer, request)
@@ -170,20 +169,18 @@ class TransformersGenerator:
         )
         return Prefill(cache, output.logits[:, -1].to(self._model.device))
 
-    def _completion(self, finished: Finished, sampling: Sampling) -> Completion:
-        (prompt, sample), ids, reason = finished
-        text = decode(self._tokenizer, ids[:-1] if ids[-1] in self._eos_ids else ids)
-        stopped = cut_at_stop(text, sampling.stop, opener=prompt.opener)
-        thought = split_thinking(prompt.opener + (text if stopped is None else stopped))
-        return Completion(
-            request_id=prompt.request.id,
-            sample=sample,
-            text=text if stopped is None else stopped,
-            reasoning=thought.reasoning,
-            response=thought.response,
-            finish_reason=reason if stopped is None else "stop",
+    def _completion(self, done: Finished, sampling: Sampling) -> Completion:
+        (prompt, sample), ids, reason = done
+        text = spoken(self._tokenizer, ids, self._eos_ids)
+        return finished(
+            prompt.request,
+            sample,
+            text,
+            sampling.stop,
+            opener=prompt.opener,
+            reason=reason,
             tokens=len(ids),
-            ids=tuple(ids),
+            ids=ids,
         )
 
 
@@ -204,13 +201,6 @@ class _Waiting:
         assert self._next is not None
         seat, self._next = self._next, None
         return seat
-
-
-def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every token that ends a turn: the generation config's, which may be several, and the tokenizer's."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    listed = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
 
 
 def _chunks(prompts: Sequence[Prompt]) -> Iterator[list[Prompt]]:

@@ -1,7 +1,16 @@
 """Loading models: folders, hub ids, GGUF files, adapters, and the two that titer knows by name."""
 
 from titer.models.folder import as_folder, ends_of
-from titer.models.load import Described, Loaded, add_lora, context_length, describe_model, load_model, locate
+from titer.models.load import (
+    Described,
+    Loaded,
+    add_lora,
+    context_length,
+    describe_model,
+    load_model,
+    locate,
+    standing_on,
+)
 
 __all__ = [
     "Described",
@@ -13,4 +22,5 @@ __all__ = [
     "ends_of",
     "load_model",
     "locate",
+    "standing_on",
 ]

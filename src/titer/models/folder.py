@@ -10,7 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from titer.models.load import load_model, locate
+from titer.models.load import NO_CODE, load_model, locate
+from titer.records.templates import end_ids
 
 
 class Folder:
@@ -38,15 +39,14 @@ def as_folder(model: str) -> Folder:
 
 
 def ends_of(path: str, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end a turn, without the weights: the generation config's and the tokenizer's."""
-    from transformers import GenerationConfig
+    """The tokens that end a turn, without the weights: as the model would know them if it were loaded."""
+    from transformers import AutoConfig, GenerationConfig
 
     try:
-        configured = GenerationConfig.from_pretrained(path).eos_token_id
+        generation = GenerationConfig.from_pretrained(path)
     except OSError:  # a folder need not have one
-        configured = None
-    listed = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
+        generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(path, **NO_CODE))
+    return end_ids(generation.eos_token_id, tokenizer)
 
 
 def _is_plain(folder: Path) -> bool:

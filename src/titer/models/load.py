@@ -7,19 +7,22 @@ loaded.model, loaded.tokenizer
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
 from titer.recipe import Lora
+from titer.records.templates import end_ids
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "spiece.model")
 LAB = Path(__file__).parent.parent / "lab" / "base"
 T = TypeVar("T", "Loaded", "Described")
 NO_CODE: Final[Mapping[str, Any]] = MappingProxyType({"trust_remote_code": False})  # left out, a terminal is asked
+_MEND = "put the base's right place into base_model_name_or_path of its adapter_config.json"
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -38,14 +41,15 @@ class Described(NamedTuple):
 
 
 def locate(name: str) -> str:
-    """The folder, file or hub id that a model name stands for. Raises InputError when it cannot be found here."""
+    """The folder or file, from the root on, or the hub id that a model name stands for: adapters keep it as that of
+    their base, and are read from other folders. Raises InputError when it cannot be found here."""
     if name == "lab":
         return str(LAB)
     if name == "smollm2":
         return str(_smollm2())
     path = Path(name)
     if path.exists():
-        return str(path)
+        return str(path.absolute())
     # a hub id is owner/name; anything that looks like a path and is not there is a mistake
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise InputError(
@@ -54,12 +58,27 @@ def locate(name: str) -> str:
     return name
 
 
+def standing_on(place: str) -> list[str]:
+    """A model's place and, of adapters, that of the model they were trained on, and so on to one that is whole.
+
+    Raises InputError for adapters whose base is not here.
+    """
+    places = [place]
+    while _is_adapter(places[-1]):
+        base = _base_of(places[-1])
+        if base in places:
+            raise InputError(f"the adapters {place!r} stand on themselves", field="model", remedy=_MEND)
+        places.append(base)
+    return places
+
+
 def load_model(name: str) -> Loaded:
     """Load model and tokenizer; weights in float32, remote code never run, adapters merged.
 
-    Raises InputError when it is not there or cannot be read.
+    The generation config gets the tokens with which the chat template ends a turn: whatever samples a copy of the model
+    must stop where its training teaches it to. Raises InputError when it is not there or cannot be read.
     """
-    return _opened(name, _load)
+    return _opened(name, _load_to_sample)
 
 
 def describe_model(name: str) -> Described:
@@ -141,10 +160,20 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def _load_to_sample(place: str) -> Loaded:
+    loaded = _load(place)
+    if generation := loaded.model.generation_config:
+        known = generation.eos_token_id
+        listed = [known] if isinstance(known, int) else list(known or ())
+        if more := end_ids(listed, loaded.tokenizer) - set(listed):
+            generation.eos_token_id = [*listed, *sorted(more)]
+    return loaded
+
+
 def _load(place: str) -> Loaded:
     if place.endswith(".gguf"):
         return _load_gguf(Path(place))
-    if (Path(place) / "adapter_config.json").exists():
+    if _is_adapter(place):
         return _load_adapter(place)
     return _load_folder(place)
 
@@ -156,19 +185,29 @@ def _describe(place: str) -> Described:
         folder, file = _gguf(Path(place))
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, **NO_CODE)
         return Described(AutoConfig.from_pretrained(folder, gguf_file=file, **NO_CODE), tokenizer)
-    if (Path(place) / "adapter_config.json").exists():
-        return Described(_describe(locate(_base_of(place))).config, AutoTokenizer.from_pretrained(place, **NO_CODE))
+    if _is_adapter(place):
+        return Described(_describe(_base_of(place)).config, AutoTokenizer.from_pretrained(place, **NO_CODE))
     return Described(
         AutoConfig.from_pretrained(place, **NO_CODE),
         AutoTokenizer.from_pretrained(place, **NO_CODE),
     )
 
 
-def _base_of(place: str) -> str:
-    """The model that an adapter folder was trained on."""
-    from peft import PeftConfig
+def _is_adapter(place: str) -> bool:
+    return (Path(place) / "adapter_config.json").exists()
 
-    return str(PeftConfig.from_pretrained(place).base_model_name_or_path)
+
+def _base_of(place: str) -> str:
+    """Where the model is that an adapter folder was trained on, which may have come here together with it."""
+    file = Path(place) / "adapter_config.json"
+    with reading(file, remedy=_MEND, by="peft"):
+        base = str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    beside = (Path(place) / base).resolve()
+    try:
+        return str(beside) if beside.exists() and not Path(base).exists() else locate(base)
+    except InputError:
+        fault = f"the adapter {place!r} stands on {base!r}, which is not here"
+        raise InputError(fault, field="model", remedy=_MEND) from None
 
 
 def _hush() -> None:
@@ -193,7 +232,7 @@ def _load_adapter(place: str) -> Loaded:
 
     if not (Path(place) / "adapter_model.safetensors").exists():
         raise OSError("the adapters have no adapter_model.safetensors; weights in other formats are not read")
-    model = PeftModel.from_pretrained(_load(locate(_base_of(place))).model, place).merge_and_unload()
+    model = PeftModel.from_pretrained(_load(_base_of(place)).model, place).merge_and_unload()
     model.name_or_path = model.config.name_or_path = place  # what later adapters say that they were trained on
     return Loaded(model, AutoTokenizer.from_pretrained(place, **NO_CODE))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from titer.generate.protocol import Generator
 from titer.models import Loaded, as_folder, describe_model, ends_of, load_model
@@ -72,7 +73,7 @@ def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
     return VllmGenerator(
         weights,
         tokenizer,
-        context=int(config.get_text_config(decoder=True).max_position_embeddings),
+        context=_context(config, settings),
         eos_ids=ends_of(weights.path, tokenizer),
         python=settings.vllm_python,
         # the dtype of titer's own engine, so that one may stand for the other; on CPU vLLM would take nearly all memory
@@ -83,6 +84,12 @@ def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
         },
         name=name,
     )
+
+
+def _context(config: Any, settings: Generate) -> int:
+    """The model's, or what vLLM is told to keep it to. Not all that vLLM takes for it is a number of tokens."""
+    has, told = int(config.get_text_config(decoder=True).max_position_embeddings), settings.vllm.get("max_model_len")
+    return min(has, told) if isinstance(told, int) and told > 0 else has
 
 
 def spoken(said: Said, what: str) -> Callable[[Progress], None]:

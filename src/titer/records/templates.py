@@ -13,6 +13,7 @@ from titer.errors import InputError
 # before midnight goes on after it. The day is the one that Llama's template falls back to where it is told none.
 DATE = datetime.date(2024, 7, 26)
 _TODAY = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<format>.*?)(?P=quote)\s*\)")
+_ANSWER = "the-answer"  # stands for one, to see what a template writes after it
 
 
 def templated_prompt(tokenizer: Any, earlier: Iterable[Mapping[str, Any]], prompt: str, **how: Any) -> str:
@@ -63,3 +64,36 @@ def turn_ends(tokenizer: Any) -> list[str]:
     """Tokens that end a turn: the tokenizer's end of text, and those of chat templates beside it."""
     known = (tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>")
     return list(dict.fromkeys(end for end in known if end))
+
+
+def end_ids(configured: int | Iterable[int] | None, tokenizer: Any) -> frozenset[int]:
+    """Every token at which a model's turn is over: those of its generation config, the tokenizer's end of text, and
+    those with which the chat template ends the turn, for these are what a training on it teaches."""
+    listed = [configured] if isinstance(configured, int) else configured or ()
+    written = tokenizer.convert_tokens_to_ids(template_ends(tokenizer))
+    return frozenset(token for token in [*listed, tokenizer.eos_token_id, *written] if token is not None)
+
+
+def template_ends(tokenizer: Any) -> list[str]:
+    """The special tokens with which the chat template ends the model's turn; none without a template, or where it
+    leaves the turn open."""
+    if not getattr(tokenizer, "chat_template", None):
+        return []
+    turns: list[Mapping[str, Any]] = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
+    try:
+        _, answer, rest = str(applied(tokenizer, turns)).rpartition(_ANSWER)
+    except InputError:  # it need not take such turns
+        return []
+    special = "|".join(map(re.escape, _special(tokenizer)))
+    run = re.match(rf"\s*((?:{special})+)", rest) if special and answer else None
+    if not run:
+        return []
+    # what follows the first without a gap may open the next turn, where it is not known to end one
+    written = re.findall(special, run[1])
+    return [written[0], *(end for end in turn_ends(tokenizer) if end in written[1:])]
+
+
+def _special(tokenizer: Any) -> list[str]:
+    """The tokens that are never part of a text, longest first."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    return sorted({token for token in [*tokenizer.all_special_tokens, *added] if token.strip()}, key=len, reverse=True)

@@ -1,32 +1,27 @@
-"""One call to a `/v1/chat/completions`: what is asked, what the answer comes to, what a refusal means."""
+"""One call to a `/v1/chat/completions`: what is asked, what the answer comes to, what a refusal says."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from titer.errors import InputError
+from titer.generate.finished import finished
 from titer.generate.protocol import Completion, Request, Sampling
-from titer.generate.stops import cut_at_stop
 from titer.generate.streams import stream_key
-from titer.records.schema import FinishReason
-from titer.records.thinking import join_thinking, split_thinking
+from titer.records.thinking import join_thinking
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
     from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 
-REFUSALS_OF_ALL = {401, 403, 404}  # statuses that every call would get: wrong key, wrong path, unknown model
-REFUSALS_OF_ONE = {400, 422}  # may lie in one prompt (too long), and of the first call in the settings
 _LONGEST_NOTE = 300  # characters of a server's message that are kept
 
 
 class Call(NamedTuple):
-    """One sample to ask for. `first` marks the stream's very first."""
+    """One sample to ask for."""
 
     request: Request
     sample: int
-    first: bool
 
 
 async def ask(client: AsyncOpenAI, model: str, call: Call, sampling: Sampling) -> ChatCompletion:
@@ -58,28 +53,21 @@ def completion_of(call: Call, reply: ChatCompletion, sampling: Sampling) -> Comp
     if message is None:
         return failed_completion(call, "the answer holds no message")
     ended = getattr(choice, "finish_reason", None)
-    text = _raw_text(message, cut=ended == "length")
-    prefix = call.request.prefix
-    stopped = cut_at_stop(text, sampling.stop, opener=prefix)
-    if stopped is not None:
-        text, ended = stopped, "stop"
-    reason: FinishReason = ended if ended in ("stop", "length") else "error"
     tokens = getattr(getattr(reply, "usage", None), "completion_tokens", None)
+    done = finished(
+        call.request,
+        call.sample,
+        _raw_text(message, cut=ended == "length"),
+        sampling.stop,
+        opener=call.request.prefix,
+        reason=ended if ended in ("stop", "length") else "error",
+        tokens=tokens if isinstance(tokens, int) else 0,
+    )
     notes = [
-        f"the server ended it with {ended!r}" if reason == "error" else "",
+        f"the server ended it with {ended!r}" if done.finish_reason == "error" else "",
         "" if isinstance(tokens, int) else "the server gives no token count",
     ]
-    thought = split_thinking(prefix + text)
-    return Completion(
-        request_id=call.request.id,
-        sample=call.sample,
-        text=text,
-        reasoning=thought.reasoning,
-        response=thought.response,
-        finish_reason=reason,
-        tokens=tokens if isinstance(tokens, int) else 0,
-        note="; ".join(filter(None, notes)),
-    )
+    return done._replace(note="; ".join(filter(None, notes)))
 
 
 def _raw_text(message: object, *, cut: bool) -> str:
@@ -101,15 +89,6 @@ def failed_completion(call: Call, note: str) -> Completion:
     """The completion of a call that failed for good, and why."""
     note = " ".join(note.split())[:_LONGEST_NOTE]
     return Completion(call.request.id, call.sample, "", "", "", "error", 0, note)
-
-
-def refuse(error: APIStatusError, call: Call, url: str, model: str, *, answered: bool) -> None:
-    """Raise InputError for a refusal that does not lie in this one call: the server has `answered` none so far, or it
-    is the first of all."""
-    of_all = error.status_code in REFUSALS_OF_ALL and not answered
-    if of_all or (error.status_code in REFUSALS_OF_ONE and call.first):
-        fault = f"{url} refuses {model!r} with status {error.status_code}: {message_of(error)}"
-        raise InputError(fault, remedy="correct the address, the model's name, the key or the settings") from error
 
 
 def message_of(error: APIStatusError) -> str:

@@ -24,9 +24,7 @@ from typing import TYPE_CHECKING
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
 from titer.generate.protocol import Completion, Request, Sampling
-from titer.generate.servers.chat import (
-    Call,
-)
+from titer.generate.servers.chat import Call
 from titer.generate.servers.fleet import Endpoint, Fleet
 from titer.generate.servers.sessions import CONNECT_SECONDS, OneServer, SeveralServers
 
@@ -84,6 +82,7 @@ class ServerGenerator:
         self._concurrency = concurrency
         self._max_retries = max_retries
         self._timeout = timeout
+        self._taken: list[Sampling] = []  # settings with which it has answered
         self.name = name or model
 
     def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
@@ -91,12 +90,13 @@ class ServerGenerator:
 
         Requests are pulled, in the caller's thread, when a call can be made for them. Raises InputError for
         settings out of range, a request id that comes twice, a server that cannot be reached or that refuses the
-        key, the path or the model before it has answered anything, and for one that refuses the very first call.
+        key, the path or the model before it has answered anything, and for one that refuses the settings. A prompt that
+        is refused alone has finish_reason "error".
         """
         check_sampling(sampling)
         calls = (
-            Call(request, sample, first=i == 0 and sample == request.first)
-            for i, request in enumerate(checked(requests))
+            Call(request, sample)
+            for request in checked(requests)
             for sample in range(request.first, request.first + request.n)
         )
         return self._run(calls, sampling)
@@ -129,10 +129,12 @@ class ServerGenerator:
 
     def _session(self, clients: Sequence[AsyncOpenAI], sampling: Sampling) -> OneServer | SeveralServers:
         if len(clients) == 1:
-            return OneServer(clients[0], self._model, self._urls[0], sampling)
+            return OneServer(clients[0], self._model, self._urls[0], sampling, self._taken)
         endpoints = [Endpoint(url, client) for url, client in zip(self._urls, clients, strict=True)]
         fleet = Fleet(endpoints, concurrency=self._concurrency)
-        return SeveralServers(fleet, self._model, sampling, retries=self._max_retries, patience=self._timeout)
+        return SeveralServers(
+            fleet, self._model, sampling, self._taken, retries=self._max_retries, patience=self._timeout
+        )
 
 
 def addresses(base_url: str | Sequence[str]) -> list[str]:

@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING
 
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Sampling
-from titer.generate.servers.chat import (
-    REFUSALS_OF_ALL,
-    REFUSALS_OF_ONE,
-    Call,
-    ask,
-    completion_of,
-    failed_completion,
-    message_of,
-    refuse,
-)
+from titer.generate.servers.chat import Call, ask, completion_of, failed_completion, message_of
 from titer.generate.servers.fleet import Endpoint, Fleet
+from titer.generate.servers.refusals import OF_ALL, OF_ONE, Refusals
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -29,11 +21,14 @@ _CHARACTERS_A_TOKEN = 4  # of a prompt, roughly: what a call weighs is known bef
 class OneServer:
     """One stream's calls. Remembers whether the server has ever answered."""
 
-    def __init__(self, client: AsyncOpenAI, model: str, base_url: str, sampling: Sampling) -> None:
+    def __init__(
+        self, client: AsyncOpenAI, model: str, base_url: str, sampling: Sampling, taken: list[Sampling]
+    ) -> None:
         self._client = client
         self._model = model
         self._base_url = base_url
         self._sampling = sampling
+        self._refusals = Refusals(taken, model, sampling)
         self._answered = False
 
     async def answer(self, call: Call) -> Completion:
@@ -43,7 +38,7 @@ class OneServer:
         try:
             reply = await ask(self._client, self._model, call, self._sampling)
         except openai.APIStatusError as error:
-            refuse(error, call, self._base_url, self._model, answered=self._answered)
+            await self._refusals.judge(error, call, self._client, self._base_url, answered=self._answered)
             return failed_completion(call, f"status {error.status_code}: {message_of(error)}")
         except openai.APITimeoutError:
             return failed_completion(call, "the server did not answer in time")
@@ -55,16 +50,20 @@ class OneServer:
         except (openai.OpenAIError, ValueError) as error:
             return failed_completion(call, f"the answer cannot be read: {error}")
         self._answered = True
+        self._refusals.answered()
         return completion_of(call, reply, self._sampling)
 
 
 class SeveralServers:
     """One stream's calls to several servers."""
 
-    def __init__(self, fleet: Fleet, model: str, sampling: Sampling, *, retries: int, patience: float) -> None:
+    def __init__(
+        self, fleet: Fleet, model: str, sampling: Sampling, taken: list[Sampling], *, retries: int, patience: float
+    ) -> None:
         self._fleet = fleet
         self._model = model
         self._sampling = sampling
+        self._refusals = Refusals(taken, model, sampling)
         self._retries = retries
         self._patience = patience
 
@@ -114,12 +113,14 @@ class SeveralServers:
             try:
                 reply = await ask(endpoint.client, self._model, call, self._sampling)
                 failed = False
+                self._refusals.answered()
                 return completion_of(call, reply, self._sampling)
             except openai.APIStatusError as error:
                 note = f"status {error.status_code}: {message_of(error)}"
-                if error.status_code in REFUSALS_OF_ONE | REFUSALS_OF_ALL:
+                if error.status_code in OF_ONE | OF_ALL:
                     failed = False  # it answers, and so would the others
-                    refuse(error, call, endpoint.url, self._model, answered=endpoint.answered)
+                    answered = endpoint.answered
+                    await self._refusals.judge(error, call, endpoint.client, endpoint.url, answered=answered)
                     break
             except openai.APIConnectionError as error:  # time-outs among them
                 note, gone = f"{endpoint.url} cannot be reached, or does not answer in time: {error}", True

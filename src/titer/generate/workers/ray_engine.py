@@ -73,6 +73,9 @@ class RayGenerator:
         cluster at the address, and whatever the model refuses.
         """
         check_sampling(sampling)
+        return self._sampled(requests, sampling)
+
+    def _sampled(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         ray = connected(self._address)
         if not self._actors:
             actor = ray.remote(_Actor).options(**self._resources, max_restarts=-1)

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 from titer.errors import InputError
+from titer.generate.checks import check_sampling
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.servers import ServerGenerator
 from titer.generate.workers.weights import Weights
@@ -55,6 +56,7 @@ class ServedGenerator:
         self._command, self._model, self._count = command, model, servers
         self._concurrency = concurrency
         self._servers: list[_Server] = []
+        self._generator: ServerGenerator | None = None
         self.name = name or model.path
 
     def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
@@ -62,20 +64,24 @@ class ServedGenerator:
 
         Raises InputError where a server does not start, and whatever `ServerGenerator` refuses.
         """
-        if not self._servers:
-            self._servers = [_Server(self._command, self._model.path, i) for i in range(self._count)]
-            for server in self._servers:
-                server.wait()
+        check_sampling(sampling)
+        self._generator = self._generator or self._started()
+        return self._generator.stream(requests, sampling)
+
+    def _started(self) -> ServerGenerator:
+        self.close()  # what an earlier try has left
+        self._servers = [_Server(self._command, self._model.path, i) for i in range(self._count)]
+        for server in self._servers:
+            server.wait()
         known = self._servers[0].model or self._model.path
         urls = [server.url for server in self._servers]
-        generator = ServerGenerator(urls, known, concurrency=self._concurrency, name=self.name)
-        return generator.stream(requests, sampling)
+        return ServerGenerator(urls, known, concurrency=self._concurrency, name=self.name)
 
     def close(self) -> None:
         """End the servers; a later stream starts others."""
         for server in self._servers:
             server.close()
-        self._servers = []
+        self._servers, self._generator = [], None
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):

@@ -24,11 +24,10 @@ from typing import IO, Any, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.checks import check_sampling, checked
+from titer.generate.finished import finished
 from titer.generate.protocol import Completion, Request, Sampling
-from titer.generate.stops import cut_at_stop
 from titer.generate.streams import stream_key
 from titer.generate.workers.weights import Weights
-from titer.records.thinking import split_thinking
 
 WINDOW = 4096
 """Completions that vLLM is asked for at once; it schedules them itself."""
@@ -51,7 +50,7 @@ class VllmGenerator:
     """Samples a model folder with vLLM.
 
     The process starts with the first stream and ends with the generator. One that dies is started anew and asked again
-    for its window; what fails three times comes out with finish_reason "error".
+    for its window; what fails three times, and a row that vLLM refuses, comes out with finish_reason "error".
 
     Args:
         model: what has the `path` of a folder in Hugging Face format, or a hub id; held as long as it is sampled.
@@ -92,8 +91,7 @@ class VllmGenerator:
         """
         check_sampling(sampling)
         rows = (row for request in checked(requests) for row in self._rows(request, sampling))
-        for window in _windows(rows, WINDOW):
-            yield from self._answered(window, sampling)
+        return (done for window in _windows(rows, WINDOW) for done in self._answered(window, sampling))
 
     def close(self) -> None:
         """End the process; a later stream starts another."""
@@ -124,12 +122,15 @@ class VllmGenerator:
             answer = self._worker.ask(asked)
             if answer is not None:
                 for row, one in zip(rows, answer, strict=True):
-                    yield self._completion(row, one["ids"], one["reason"], sampling)
+                    if one["reason"] == "error":
+                        yield _failed(row, f"vLLM refuses it: {one['note']}")
+                    else:
+                        yield self._completion(row, one["ids"], one["reason"], sampling)
                 return
             note = self._worker.said()
             self.close()
         for row in rows:
-            yield Completion(row.request.id, row.sample, "", "", "", "error", 0, f"vLLM's process ended: {note}")
+            yield _failed(row, f"vLLM's process ended: {note}")
 
     def _sampling(self, row: _Row, sampling: Sampling) -> dict[str, Any]:
         return {
@@ -143,23 +144,22 @@ class VllmGenerator:
         }
 
     def _completion(self, row: _Row, ids: list[int], reason: str, sampling: Sampling) -> Completion:
-        from titer.generate.text import decode
+        from titer.generate.text import spoken
 
-        ended = bool(ids) and ids[-1] in self._eos_ids
-        text = decode(self._tokenizer, ids[:-1] if ended else ids)
-        stopped = cut_at_stop(text, sampling.stop, opener=row.opener)
-        text = text if stopped is None else stopped
-        thought = split_thinking(row.opener + text)
-        return Completion(
-            request_id=row.request.id,
-            sample=row.sample,
-            text=text,
-            reasoning=thought.reasoning,
-            response=thought.response,
-            finish_reason="stop" if reason == "stop" or stopped is not None else "length",
+        return finished(
+            row.request,
+            row.sample,
+            spoken(self._tokenizer, ids, self._eos_ids),
+            sampling.stop,
+            opener=row.opener,
+            reason="stop" if reason == "stop" else "length",
             tokens=len(ids),
-            ids=tuple(ids),
+            ids=ids,
         )
+
+
+def _failed(row: _Row, note: str) -> Completion:
+    return Completion(row.request.id, row.sample, "", "", "", "error", 0, " ".join(note.split())[:300])
 
 
 class _Worker:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from titer.errors import InputError
-from titer.models import locate
 from titer.pipeline.data import Inputs
 from titer.pipeline.training.choose import choose_objective, chosen
 from titer.pipeline.training.plan import is_planned, plan_training, read_plan, traces_of
 from titer.pipeline.training.train import train_model
 from titer.recipe import Recipe
 from titer.records import read_traces
-from titer.store import Run, file_hash
+from titer.rollouts import model_identity
+from titer.store import Run
 
 
 class Going(NamedTuple):
@@ -44,8 +44,7 @@ class Model(NamedTuple):
 
 def base_of(recipe: Recipe) -> Model:
     """The recipe's model. Raises InputError when it cannot be found."""
-    place = locate(recipe.model)
-    return Model(recipe.model, file_hash(place) if Path(place).exists() else place)
+    return Model(recipe.model, model_identity(recipe.model))
 
 
 def made_by(going: Going, stage: str) -> Model:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, earlier_turns, join_thinking, split_thinking
-from titer.records.templates import applied, no_template, templated_prompt, turn_ends
+from titer.records.templates import applied, no_template, template_ends, templated_prompt, turn_ends
 from titer.records.thinking import opener_at_end
 
 logger = logging.getLogger("titer")
@@ -132,13 +132,19 @@ def _assistant_turns(trace: Trace) -> Iterable[tuple[bool, dict[str, Any]]]:
 def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
     """Templates may write after the end-of-turn token (a line break, an end of text); nothing after it is ever
     generated."""
+    ends = ends_of(tokenizer)
     cut, stop = len(completion), 0
-    while end := next((end for end in turn_ends(tokenizer) if completion[:cut].rstrip().endswith(end)), ""):
+    while end := next((end for end in ends if completion[:cut].rstrip().endswith(end)), ""):
         stop = len(completion[:cut].rstrip())
         cut = stop - len(end)
     if stop:
         return completion[:stop]
-    for end in turn_ends(tokenizer):
+    for end in ends:
         if end in completion:
             return completion[: completion.rindex(end) + len(end)]
     return completion + (tokenizer.eos_token or "")
+
+
+def ends_of(tokenizer: Any) -> list[str]:
+    """The tokens that may end a completion, the template's own first."""
+    return [*template_ends(tokenizer), *turn_ends(tokenizer)]

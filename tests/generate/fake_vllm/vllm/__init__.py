@@ -1,4 +1,5 @@
-"""A stand-in for vLLM: answers with the last token of the prompt, and dies to order."""
+"""A stand-in for vLLM: answers with the last token of the prompt, refuses calls with a prompt that is too long for it,
+and dies to order."""
 
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ class LLM:
         if engine.pop("unknown", None):
             print("ValueError: tensors of another shape")
             raise RuntimeError("see above")
+        self.longest = int(str(engine.get("max_model_len", 1000)))
         self.deaths = Path(str(engine["deaths"])) if "deaths" in engine else None
 
     def generate(self, prompts: list, how: list, use_tqdm: bool) -> list:
@@ -23,6 +25,8 @@ class LLM:
             self.deaths.write_text(str(left - 1))
             print("out of memory")
             os._exit(1)
+        if any(len(prompt["prompt_token_ids"]) >= self.longest for prompt in prompts):
+            raise ValueError(f"The prompt is longer than the maximum model length of {self.longest}")
         return [
             SimpleNamespace(outputs=[SimpleNamespace(**_answer(prompt["prompt_token_ids"], one.settings))])
             for prompt, one in zip(prompts, how, strict=True)

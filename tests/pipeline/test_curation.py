@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from titer.pipeline.curating import curate_traces, rehearse
+from titer.errors import InputError
+from titer.pipeline.curating import check_curation, curate_traces, rehearse
 from titer.pipeline.data import load_inputs, prepare
 from titer.recipe import parse_recipe
 from titer.records import Trace, read_traces
@@ -80,3 +81,13 @@ def test_the_thinking_can_be_dropped_after_it_has_been_judged(tmp_path: Path) ->
     reasons = {row["rule"] for row in read_table(tmp_path / "reasons.parquet")}
     assert reasons == {"branching"} and len(kept) < len(inputs.traces)
     assert all(trace.response and not trace.reasoning for trace in kept)
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [({"shortest": 100, "longest": 50}, "shortest"), ({"paired_with": "gpt-oss"}, "paired_with"), ({"by": "x"}, "by")],
+)
+def test_settings_that_contradict_each_other_are_refused_before_anything(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_curation(parse_recipe({"name": "c", "model": "lab", "data": MADE, "curate": settings}))
+    assert caught.value.field == f"curate.{field}"

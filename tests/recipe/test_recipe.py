@@ -3,9 +3,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from titer.errors import InputError
-from titer.recipe import Recipe, Rl, Train, builtin_names, dump_recipe, load_recipe, parse_block, parse_sampled
+from titer.recipe import (
+    Recipe,
+    Rl,
+    Train,
+    builtin_names,
+    dump_recipe,
+    load_recipe,
+    parse_block,
+    parse_recipe,
+    parse_sampled,
+)
 from titer.recipe.schema import Block
 
 
@@ -162,3 +173,20 @@ def test_a_model_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert load_recipe("sft").name == "sft"
     with pytest.raises(InputError, match=r"a model, where a recipe belongs; say: quickstart model="):
         load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("setting", ["train.hours=1:30", "train.updates=0100"])
+def test_numbers_of_another_base_are_no_numbers(setting: str) -> None:
+    with pytest.raises(InputError, match="input should be a valid"):
+        load_recipe("sft", ["train.epochs=1", setting])
+    assert load_recipe("sft", ["train.epochs=1", "train.updates=1_000"]).train.updates == 1000
+
+
+def test_epochs_that_another_budget_makes_idle_are_refused() -> None:
+    with pytest.raises(InputError, match="epochs and updates exclude each other"):
+        load_recipe("quickstart", ["train.epochs=3"])
+    assert (
+        load_recipe("quickstart", ["train.epochs=3", "train.updates=null", "train.repetition=null"]).train.epochs == 3
+    )
+    whole = load_recipe("quickstart")
+    assert parse_recipe(yaml.safe_load(dump_recipe(whole))) == whole

@@ -153,6 +153,8 @@ def test_a_loop_repeats() -> None:
 def test_language_switches_need_letters() -> None:
     assert one("We add them. 然后，我们算。 So it is 7. 好的。")["language_switches"] == 3
     assert one("We add. Потом мы считаем. Then we stop.")["language_switches"] == 2
+    assert one("We add. हम जोड़ते हैं। Then we stop. เราบวก. We stop.")["language_switches"] == 4
+    assert one("We set this.\n\n$\\alpha$ θ=π/4, φ=β+γ+δ\n\nThus we stop.")["language_switches"] == 0
     assert one("We add × ≤ → 🎉🎉. “It” is √2 – é. We stop.")["language_switches"] == 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from training import TOKENIZER, lab_samples, tiny_model
-from transformers import AutoModelForCausalLM, Gemma3Config
+from transformers import AutoModelForCausalLM, Gemma3Config, GPT2Config, GPT2LMHeadModel
 
 from titer.errors import InputError
 from titer.models import add_lora, context_length, load_model
@@ -18,6 +18,7 @@ from titer.recipe import Lora, Train
 from titer.train import loop as loop_module
 from titer.train import train
 from titer.train.disk.state import read_log
+from titer.train.optimizers import make_optimizers
 
 SETTINGS = Train(updates=12, batch_size=4, learning_rate=3e-3, micro_tokens=500, save_seconds=1e-6, probe_samples=6)
 
@@ -121,6 +122,17 @@ def test_muon_trains(tmp_path: Path) -> None:
     train(tiny_model(), TOKENIZER, lab_samples(8), settings, out=tmp_path, progress=False)
     log = read_log(tmp_path / "log.jsonl")
     assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+
+
+def test_muon_leaves_look_up_tables_to_adamw_whatever_they_are_called() -> None:
+    config = GPT2Config(vocab_size=64, n_embd=16, n_layer=1, n_head=2, n_positions=32)
+    model = GPT2LMHeadModel(config)
+    muon, adamw = make_optimizers(model, SETTINGS.model_copy(update={"optimizer": "muon"}))
+    inner = {id(p) for group in muon.param_groups for p in group["params"]}
+    assert not inner & {id(model.transformer.wte.weight), id(model.transformer.wpe.weight)}
+    assert id(model.transformer.h[0].mlp.c_fc.weight) in inner
+    every = [p for optimizer in (muon, adamw) for group in optimizer.param_groups for p in group["params"]]
+    assert len(every) == len({id(p) for p in every}) == len(list(model.parameters()))
 
 
 def test_stops_at_a_loss_that_is_not_finite(tmp_path: Path) -> None:

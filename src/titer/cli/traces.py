@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,7 @@ def measure(
     from titer.traces import DESCRIPTIONS
     from titer.verbs import traces
 
+    workers = workers or os.cpu_count() or 1
     result = traces.measure(file, out=out, workers=workers, cluster=cluster, on_bad=on_bad_choice(on_bad))
     say_dropped(result.dropped)
     if as_json:

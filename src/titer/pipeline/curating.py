@@ -19,20 +19,18 @@ from titer.pipeline.decisions import write_decisions
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Trace, write_records
 from titer.store import write_table
-from titer.traces import RANKINGS, Curation, curate
-from titer.traces.choice import STEP_RATIO
+from titer.traces import Curation, curate
+from titer.traces.choice import refuse_contradictions
 from titer.verify import grade_many
 
 
 def check_curation(recipe: Recipe) -> None:
     """Raise InputError for what no traces are needed to refuse: better before a model was sampled than after."""
-    by, paired_with = recipe.curate.by, recipe.curate.paired_with
-    if by not in RANKINGS:
-        raise InputError(
-            f"no feature {by!r} to rank by", field="curate.by", remedy=f"use one of: {', '.join(RANKINGS)}"
-        )
-    if by == STEP_RATIO and not paired_with:
-        raise InputError(f"{by} without a teacher to pair with", field="curate.paired_with", remedy="name the teacher")
+    block = recipe.curate
+    try:
+        refuse_contradictions(block.by, block.shortest, block.longest, block.paired_with)
+    except InputError as error:
+        raise InputError(error.fault, field=f"curate.{error.field}", remedy=error.remedy) from None
 
 
 def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:

@@ -105,6 +105,20 @@ def facts_of(
     ]
 
 
+def refuse_contradictions(by: str, shortest: int | None, longest: int | None, paired_with: str) -> None:
+    """Raise InputError for settings of which one has no use, or leaves nothing to choose from."""
+    if by not in RANKINGS:
+        raise InputError(f"no feature {by!r} to rank by", field="by", remedy=f"use one of: {', '.join(RANKINGS)}")
+    if shortest is not None and longest is not None and shortest > longest:
+        fault = f"shortest is {shortest}, longest {longest}: no trace is both"
+        raise InputError(fault, field="shortest", remedy="give the smaller number as shortest")
+    if paired_with and by != STEP_RATIO:
+        fault = f"{paired_with!r} to pair with, but {by} ranks by no pairs"
+        raise InputError(fault, field="paired_with", remedy=f"rank by {STEP_RATIO}, or name no teacher")
+    if by == STEP_RATIO and not paired_with:
+        raise InputError(f"{by} without a teacher to pair with", field="paired_with", remedy="name the teacher")
+
+
 def choose(
     facts: Sequence[Facts],
     *,

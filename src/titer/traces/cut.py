@@ -197,12 +197,13 @@ def _first_words(starts: Places, gaps: Gaps) -> Places:
 
 
 def _after_wide_stops(buffer_B: Bytes, gaps: Gaps) -> Places:
-    """Where steps start behind 。！？, which need no space, past closing quotes and white space."""
-    leads = np.flatnonzero((buffer_B == 0xE3) | (buffer_B == 0xEF))
+    """Where steps start behind 。！？ and । ॥, which need no space, past closing quotes and white space."""
+    leads = np.flatnonzero((buffer_B == 0xE3) | (buffer_B == 0xEF) | (buffer_B == 0xE0))
     second, third = buffer_B[leads + 1], buffer_B[leads + 2]
     full_stop = (buffer_B[leads] == 0xE3) & (second == 0x80) & (third == 0x82)
     other = (buffer_B[leads] == 0xEF) & (second == 0xBC) & ((third == 0x81) | (third == 0x9F))
-    stops = leads[full_stop | other] + 3
+    danda = (buffer_B[leads] == 0xE0) & (second == 0xA5) & ((third == 0xA4) | (third == 0xA5))
+    stops = leads[full_stop | other | danda] + 3
     stops = stops[np.diff(stops, append=0) != 3]  # of ？！ the last
     for _ in range(2):
         stops = stops + 3 * _closes_wide(buffer_B, stops)

@@ -243,9 +243,13 @@ def _as_before(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _language_switches(reading: Reading) -> Column:
-    """Steps count as of other script when a third of their bytes are (beyond Latin, signs and emoji)."""
+    """Steps count as of other script when a third of their bytes are (beyond Latin, signs and emoji).
+
+    Not Greek, whose letters are names of quantities; nor what begins with the byte E1, Vietnamese's Latin among it.
+    """
     buffer = reading.text.buffer_B
-    lead = np.flatnonzero(((buffer >= 0xE3) & (buffer <= 0xED)) | ((buffer >= 0xCE) & (buffer <= 0xDF)))
+    three = ((buffer >= 0xE3) & (buffer <= 0xED)) | (buffer == 0xE0)
+    lead = np.flatnonzero(three | ((buffer >= 0xD0) & (buffer <= 0xDF)))
     if not len(lead):
         return np.zeros(reading.texts)
     width = np.where(buffer[lead] >= 0xE0, 3, 2)
@@ -281,7 +285,9 @@ _FEATURES: Final[Mapping[str, Feature]] = {
     "repeated_share": Feature(
         f"share of {NGRAM}-word sequences that the text has had before", lambda reading: repeated_share(reading.text)
     ),
-    "language_switches": Feature("changes between Latin and other script from step to step", _language_switches),
+    "language_switches": Feature(
+        "changes between Latin (with Greek) and other script from step to step", _language_switches
+    ),
 }
 DESCRIPTIONS = {name: feature.says for name, feature in _FEATURES.items()}
 FEATURES = tuple(_FEATURES)

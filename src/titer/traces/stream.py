@@ -1,18 +1,20 @@
 """Features of a file of traces of any size, on all cores, in constant memory.
 
-for rows in measure_stream(read_traces("traces.jsonl.zst"), workers=2):
-    rows[0]["id"], rows[0]["propose_share"]
+if __name__ == "__main__":     # each of several processes begins by importing the script
+    for rows in measure_stream(read_traces("traces.jsonl.zst"), workers=2):
+        rows[0]["id"], rows[0]["propose_share"]
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
+from titer.errors import InputError
 from titer.records import Trace
 from titer.traces.features import BATCH, Table, measure_texts
 from titer.traces.steps import text_of
@@ -29,27 +31,31 @@ class Batch(NamedTuple):
     texts: list[str]
 
 
-def measure_stream(traces: Iterable[Trace], *, workers: int | None = None) -> Iterator[list[Row]]:
+def measure_stream(traces: Iterable[Trace], *, workers: int = 1) -> Iterator[list[Row]]:
     """Batches of rows in the order of the traces: id, problem_id, teacher, correct, and every feature.
 
-    `workers` processes measure while this one reads; by default one a core, and none for a single core.
+    With several `workers`, so many processes measure while this one reads. Raises InputError where they cannot begin,
+    as in a script that calls this outside of `if __name__ == "__main__"`.
     """
-    workers = (os.cpu_count() or 1) if workers is None else workers
     batches = _batches(traces)
     if workers < 2:
         yield from (_rows(batch.names, measure_texts(batch.texts)) for batch in batches)
         return
     waiting: deque[tuple[list[Row], Future[Table]]] = deque()
-    # spawn: a forked process would inherit locks of threads that it does not have
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for batch in batches:
-            waiting.append((batch.names, pool.submit(measure_texts, batch.texts)))
-            if len(waiting) >= AHEAD * workers:
+    try:
+        # spawn: a forked process would inherit locks of threads that it does not have
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for batch in batches:
+                waiting.append((batch.names, pool.submit(measure_texts, batch.texts)))
+                if len(waiting) >= AHEAD * workers:
+                    names, done = waiting.popleft()
+                    yield _rows(names, done.result())
+            while waiting:
                 names, done = waiting.popleft()
                 yield _rows(names, done.result())
-        while waiting:
-            names, done = waiting.popleft()
-            yield _rows(names, done.result())
+    except BrokenProcessPool:
+        fault, remedy = "the processes that measure ended", 'call it below if __name__ == "__main__", or give workers=1'
+        raise InputError(fault, field="workers", remedy=remedy) from None
 
 
 def _batches(traces: Iterable[Trace]) -> Iterator[Batch]:

@@ -16,7 +16,8 @@ def make_optimizers(model: Any, settings: Train) -> list[Optimizer]:
     if settings.optimizer == "adamw":
         return [_adamw(list(trained.values()), settings)]
     # Muon orthogonalises updates, which suits linear maps; embeddings are look-up tables
-    inner = [p for name, p in trained.items() if p.ndim == 2 and "embed" not in name and "lm_head" not in name]
+    tables = _look_up_tables(model)
+    inner = [p for p in trained.values() if p.ndim == 2 and id(p) not in tables]
     chosen = {id(p) for p in inner}
     muon = torch.optim.Muon(
         inner,
@@ -25,6 +26,13 @@ def make_optimizers(model: Any, settings: Train) -> list[Optimizer]:
         adjust_lr_fn="match_rms_adamw",  # so that one learning rate serves both
     )
     return [muon, _adamw([p for p in trained.values() if id(p) not in chosen], settings)]
+
+
+def _look_up_tables(model: Any) -> set[int]:
+    """Embeddings of tokens and places, whatever a model calls them, and the head that looks tokens up."""
+    tables = [module.weight for module in model.modules() if isinstance(module, torch.nn.Embedding)]
+    head = model.get_output_embeddings()
+    return {id(weight) for weight in [*tables, *([head.weight] if head is not None else [])]}
 
 
 def _adamw(parameters: list[torch.nn.Parameter], settings: Train) -> Optimizer:

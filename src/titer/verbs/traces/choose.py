@@ -15,7 +15,7 @@ from titer.errors import InputError
 from titer.records import Trace, read_problems, read_traces, write_records
 from titer.records.writing import disk_faults
 from titer.traces import prune as prune_trace
-from titer.traces.choice import STEP_RATIO, Choice, Facts, choose, facts_of
+from titer.traces.choice import Choice, Facts, choose, facts_of, refuse_contradictions
 from titer.verbs.traces.grading import OnBad, graded, is_gradable, known_problems, refuse_unverifiable
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
 from titer.verbs.traces.sharded import Soundness, choose_shards
@@ -80,7 +80,8 @@ def filter(
     by workers of Ray, and `kept` and `control` are folders that get a part for each that has some. Raises
     InputError for settings that contradict each other, and for a file that would be written over.
     """
-    _refuse_contradictions(by, keep, shortest, longest, paired_with)
+    _refuse_share(by, keep)
+    refuse_contradictions(by, shortest, longest, paired_with)
     folder, bad = Path(out), list[InputError]()
     names = ("kept", "control") if cluster else ("kept.jsonl", "control.jsonl")
     files = [folder / name for name in (*names, "dropped.jsonl")]
@@ -171,19 +172,11 @@ def prune(
     return PrunedFile(len(right), dict(refused), wrong, Path(out), [str(error) for error in bad])
 
 
-def _refuse_contradictions(
-    by: str, keep: float | None, shortest: int | None, longest: int | None, paired_with: str
-) -> None:
+def _refuse_share(by: str, keep: float | None) -> None:
     if keep is not None and by == "none":
         raise InputError("a share to keep, and nothing to rank by", field="keep", remedy="name a feature with --by")
     if keep is not None and not 0 < keep <= 1:
         raise InputError(f"keep is {keep}", field="keep", remedy="give a share above 0, at most 1")
-    if shortest is not None and longest is not None and shortest > longest:
-        fault = f"shortest is {shortest}, longest {longest}: no trace is both"
-        raise InputError(fault, field="shortest", remedy="give the smaller number as shortest")
-    if paired_with and by != STEP_RATIO:
-        fault = f"{paired_with!r} to pair with, but {by} ranks by no pairs"
-        raise InputError(fault, field="paired_with", remedy=f"rank by {STEP_RATIO}, or name no teacher")
 
 
 def _write_dropped(file: Path, rows: Sequence[tuple[str, str, str]]) -> None:

@@ -33,11 +33,13 @@ def measure(
     file: str | Path,
     *,
     out: str | Path | None = None,
-    workers: int | None = None,
+    workers: int = 1,
     cluster: str | None = None,
     on_bad: OnBad = "stop",
 ) -> Measured:
     """Every feature of every trace of a file, in constant memory; `out` (.parquet) gets a row a trace.
+
+    Several `workers` are processes that import the script which calls this: call it below `if __name__ == "__main__"`.
 
     With a `cluster` (`auto`, an address, or `local`) the files of a folder are measured by workers of Ray, and `out` is
     a folder that gets a part for each. Raises InputError for what `read_traces` refuses, and for an `out` that is the

@@ -47,7 +47,7 @@ def test_measure_writes_a_row_a_trace_and_prints_means(titer: Any, lab_files: Pa
 
 
 def test_filter_leaves_nothing_unaccounted(titer: Any, lab_files: Path, tmp_path: Path) -> None:
-    args = ("filter", lab_files / "traces.jsonl", "--by", "lines", "--keep", 0.5, "--per-problem", 1)
+    args = ("filter", lab_files / "traces.jsonl", "--by", "steps", "--keep", 0.5, "--per-problem", 1)
     status, text, _ = titer(
         *args, "--out", tmp_path, "--verified", "--problems", lab_files / "problems.jsonl", "--json"
     )

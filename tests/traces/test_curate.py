@@ -112,7 +112,17 @@ def test_ranks_by_any_feature(by: str, first: str) -> None:
 
 
 def test_among_equals_the_longer_goes_first() -> None:
-    assert dropped(curate([trace("long", PLAIN * 3), trace("short", PLAIN)], keep=0.5)) == [("long", "branching")]
+    branchy = "Perhaps seven. It is odd. "
+    traces = [trace("long", branchy * 3), trace("short", branchy)]
+    assert dropped(curate(traces, keep=0.5)) == [("long", "branching")]
+
+
+def test_what_does_not_branch_is_not_dropped_for_branching() -> None:
+    traces = [trace("long", PLAIN * 3), trace("short", PLAIN), trace("branchy", "Perhaps seven. It is odd. ")]
+    assert dropped(curate(traces, keep=0.3)) == [("branchy", "branching")]
+    assert dropped(curate(traces[:2], keep=0.9)) == [] == dropped(curate(traces[:2], keep=0.5, by="lines"))
+    assert [name for name, _ in dropped(curate(traces, keep=0.3, exact=True))] == ["long", "branchy"]
+    assert len(dropped(curate(traces, keep=0.0))) == 3
 
 
 def test_no_ranking() -> None:

@@ -53,7 +53,11 @@ def filter_(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for kept, control and dropped traces.")],
     by: Annotated[str, typer.Option(help="What to rank by: a feature, step_ratio, or none.")] = "cue_share",
     keep: Annotated[
-        float | None, typer.Option(help="Share kept after ranking, above 0 and at most 1; 0.9 where this says nothing.")
+        float | None,
+        typer.Option(
+            help="Share kept after ranking, above 0 and at most 1; 0.9 where this says nothing. Traces that have none "
+            "of what is ranked by stay."
+        ),
     ] = None,
     problems: Problems = None,
     verified: Annotated[bool, typer.Option("--verified", help="Keep only traces whose answer verifies.")] = False,

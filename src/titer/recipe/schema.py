@@ -41,7 +41,8 @@ class Curate(Block):
     verified: bool = True
     """Keep only traces whose answer verifies."""
     keep: PositiveShare = 0.9
-    """Share kept after ranking by `by`; the branchiest are dropped (arXiv 2604.01702 keeps 0.9)."""
+    """Share kept after ranking by `by`; the branchiest are dropped (arXiv 2604.01702 keeps 0.9). Traces that do not
+    branch at all stay, however many they are."""
     by: str = "cue_share"
     """Ranking: a feature that `titer traces measure` counts (cue_share is the paper's second proxy), step_ratio (its
     first, against `paired_with`), or none."""

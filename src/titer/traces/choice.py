@@ -130,6 +130,7 @@ def choose(
     near: float | None = None,
     evaluation: Iterable[Problem] = (),
     paired_with: str = "",
+    exact: bool = False,
     seed: int = 0,
 ) -> Choice:
     """Choose among traces of which these are the facts, measured for the same `by`; the settings are `curate`'s.
@@ -147,6 +148,8 @@ def choose(
     order = sorted(sound, key=lambda i: (values[i], facts[i].length, facts[i].id))  # -inf: without a rank
     ranked = sum(values[i] > -np.inf for i in order)
     count = len(sound) if by == "none" else len(order) - ranked + _share_of(keep, ranked)
+    if keep and not exact and by != STEP_RATIO:  # what has none of it is not dropped for it: it would be for its length
+        count = max(count, sum(values[i] == 0 for i in order))
     by_rank = order[count:]
     cutoff = values[order[count - 1]] if by != "none" and count > len(order) - ranked else float("nan")
     dropped += [Drop(i, "branching", _behind(by, values[i], cutoff, keep)) for i in by_rank]

@@ -55,14 +55,16 @@ def curate(
     near: float | None = None,
     evaluation: Iterable[Problem] = (),
     paired_with: str = "",
+    exact: bool = False,
     seed: int = 0,
 ) -> Curation:
     """Drop what is unsound, then the `1 - keep` of the rest that rank highest, then what exceeds `per_problem`.
 
     `by` is a feature of `titer.traces.FEATURES` (the default is the second proxy of arXiv 2604.01702, which keeps
     0.9), `step_ratio` (its first proxy, against the traces of the teacher `paired_with`, whose own traces and those
-    without a pair are not ranked and stay), or none. Among equals the longer trace goes first (ours: ties are common
-    with short traces). `shortest` and `longest` bound the characters of a trace. `near` drops traces of problems whose
+    without a pair are not ranked and stay), or none. Traces that have none of the feature stay, however many they are,
+    unless the share is to be `exact`; among equals the longer trace goes first (both are ours: ties are common with
+    short traces). `shortest` and `longest` bound the characters of a trace. `near` drops traces of problems whose
     prompts resemble an earlier one at that Jaccard similarity. Traces of problems that resemble an `evaluation`
     problem (at `near`, or .8), or hold its whole prompt, always go. Raises InputError for an unknown `by`, a `keep`
     outside [0, 1], or a pairing that finds nobody.
@@ -78,6 +80,7 @@ def curate(
         near=near,
         evaluation=evaluation,
         paired_with=paired_with,
+        exact=exact,
         seed=seed,
     )
     return Curation(

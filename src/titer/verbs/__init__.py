@@ -1,9 +1,10 @@
 """Every verb of the command line as a Python function of the same name.
 
-from titer.verbs import bridge, critique, doctor, eval, measure, report, rl, route, run, sft
+from titer.verbs import bridge, critique, doctor, eval, measure, report, rl, route, run, sft, traces
 """
 
 from titer.pipeline.run import run
+from titer.verbs import traces
 from titer.verbs.bridge import BridgeResult, bridge
 from titer.verbs.critique import CritiqueResult, critique
 from titer.verbs.doctor import DoctorResult, doctor
@@ -42,5 +43,6 @@ __all__ = [
     "run",
     "sft",
     "show_sample",
+    "traces",
     "verdict",
 ]

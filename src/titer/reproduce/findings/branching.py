@@ -119,7 +119,7 @@ def completion_tokens(traces: Sequence[Trace], settings: Settings) -> list[int]:
 def filtered(taught: Taught, keep: float) -> list[Trace]:
     """The least branching share of the divergent traces, by the paper's second proxy."""
     # not verified: the lab's answers are right by construction
-    return curate(taught.divergent, keep=keep, by="cue_share", verified=False).kept
+    return curate(taught.divergent, keep=keep, by="cue_share", verified=False, exact=True).kept
 
 
 def at_random(taught: Taught, keep: float) -> list[Trace]:

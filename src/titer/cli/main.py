@@ -17,6 +17,7 @@ import typer
 from titer.cli import evaluation, stages, traces
 from titer.cli.faults import UsageError, system_fault, usage_line
 from titer.cli.printing import on_bad_choice, print_json, print_pairs, say, say_dropped
+from titer.cli.settings import listing
 from titer.cli.types import Json, OnBad, Out, Seed, Server, Settings
 from titer.errors import InputError, harmless
 from titer.processes import is_main
@@ -133,7 +134,7 @@ def report(
     _print_report(Path(summary["report"]).parent, summary, as_json)
 
 
-@app.command()
+@app.command(cls=listing("train", but={"launch"}))
 def sft(
     model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
     traces: Annotated[
@@ -166,7 +167,7 @@ def sft(
     print_pairs(result._asdict() | {"dropped": len(result.dropped)})
 
 
-@app.command()
+@app.command(cls=listing("measure", but={"problems"}, sampled=True))
 def measure(
     model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
     problems: Annotated[Path, typer.Argument(help="Problems with answers; with --prior: traces.")],
@@ -319,9 +320,15 @@ def lab_make(
     print_json({"files": [str(file) for file in files]}) if as_json else print_pairs({f.name: f for f in files})
 
 
-for verb in (stages.route, stages.bridge, stages.rl, stages.critique, evaluation.judge, evaluation.verdict):
+app.command(cls=listing("route"))(stages.route)
+app.command(cls=listing("bridge", sampled=True))(stages.bridge)
+app.command(cls=listing("rl"))(stages.rl)
+app.command(cls=listing("critique", sampled=True))(stages.critique)
+app.command("eval", cls=listing("evaluate", but={"checkpoints", "tokens", "minutes", "kl"}, sampled=True))(
+    evaluation.evaluate
+)
+for verb in (evaluation.judge, evaluation.verdict):
     app.command()(verb)
-app.command("eval")(evaluation.evaluate)
 
 
 def main() -> None:

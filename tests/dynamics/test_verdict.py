@@ -401,6 +401,13 @@ def test_a_fresh_fall_is_given_as_long_as_published_ones_took() -> None:
     assert (judgement.call, judgement.until) == ("too early to judge", 80)
 
 
+def test_too_early_names_every_axis_that_dips() -> None:
+    told = "below the base as in a dip, of which published ones were made good later"
+    dips = axis(curve([0.5, 0.3]))
+    assert judge({"general": dips}).reason == f"general is {told}"
+    assert judge({"general": dips, "safety": dips}).reason == f"general and safety are {told}"
+
+
 def test_a_verdict_carries_its_numbers() -> None:
     accuracy, tokens, half = curve([0.5, 0.3, 0.6]), curve([50, 90, 60]), curve([0.4, 0.3, 0.7])
     judgement = judge({"general": AxisCurves(accuracy, still(1.0, accuracy), tokens, parts={"refuses": half})})

@@ -19,7 +19,7 @@ from titer.dynamics.curve import Curve
 from titer.dynamics.length import read_length
 from titer.dynamics.trend import back_at
 from titer.errors import InputError
-from titer.records.results import Interval, Judgement, Overall, Verdict
+from titer.records.results import Judgement, Overall, Verdict
 
 REASONING: Final = ("in_domain", "out_of_domain")
 REMEDIES: Final = (
@@ -98,7 +98,7 @@ def _call(judged: Sequence[Verdict], curves: Mapping[str, Curve]) -> _Call:
         return _Call("too early to judge", early, until=_until(dipping))
     first = next((verdict for verdict in judged if verdict.axis == "in_domain"), judged[0])
     reading = sure[first.axis]
-    if reading.label in ("cannot tell", "dipping"):
+    if reading.label == "cannot tell":
         alone = f" ({first.label} by itself, not with the 5 % shared among all axes)" * (first.label != reading.label)
         return _Call("cannot tell", f"{_name(first.axis)}: {reading.rule}{alone}")
     lost = [verdict for verdict in judged if sure[verdict.axis].label == "degraded" and verdict is not first]
@@ -174,8 +174,8 @@ def _why_early(verdicts: Sequence[Verdict], dipping: Sequence[Verdict], improvin
 
 def _rises(verdict: Verdict) -> bool:
     """Whether the last change lies above the interval of the one before."""
-    *_, before, last = [Interval(0.0, 0.0, 0.0), *verdict.path.values()]
-    return len(verdict.path) > 1 and last.mid > before.high
+    changes = list(verdict.path.values())
+    return len(changes) > 1 and changes[-1].mid > changes[-2].high
 
 
 def _until(dipping: Sequence[Verdict]) -> int | None:

@@ -52,14 +52,14 @@ SMALLER = {
     "titer lab make": ["--problems", "12", "--evaluation", "3"],
     "titer measure": ["samples=4", "max_tokens=24"],
     "titer sft lab traces.jsonl updates=400 repetition=8": ["updates=8", "batch_size=1", "probe_samples=0"],
-    "titer sft": ["updates=2", "batch_size=2", "probe_samples=0"],
+    "titer sft": ["epochs=null", "updates=2", "batch_size=2", "probe_samples=0"],
     "titer eval": ["--set", "samples=1", "--set", "max_tokens=24"],
     "titer traces measure": ["--workers", "1"],
     "titer bridge": ["samples=1", "max_tokens=24"],
 }
 SMALL_RUN = [
     "data.lab={problems: {countdown3: 8}, suites: {countdown3: 3}}", "measure.problems=0", "train.objective=nll",
-    "train.updates=2", "train.epochs=1", "train.batch_size=4", "train.probe_samples=0", "evaluate.samples=1",
+    "train.updates=2", "train.batch_size=4", "train.probe_samples=0", "evaluate.samples=1",
     "evaluate.max_tokens=24", "evaluate.checkpoints=grid",
 ]  # fmt: skip
 ELSEWHERE = {"lm_eval": "lm-evaluation-harness, the extra harness"}

@@ -178,15 +178,25 @@ def test_a_model_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("setting", ["train.hours=1:30", "train.updates=0100"])
 def test_numbers_of_another_base_are_no_numbers(setting: str) -> None:
     with pytest.raises(InputError, match="input should be a valid"):
-        load_recipe("sft", ["train.epochs=1", setting])
-    assert load_recipe("sft", ["train.epochs=1", "train.updates=1_000"]).train.updates == 1000
+        load_recipe("sft", [setting])
+    assert load_recipe("sft", ["train.epochs=null", "train.updates=1_000"]).train.updates == 1000
 
 
-def test_epochs_that_another_budget_makes_idle_are_refused() -> None:
+def test_an_override_of_the_budget_replaces_that_of_the_recipe() -> None:
+    quickstart = load_recipe("quickstart", ["train.epochs=3"]).train
+    assert (quickstart.epochs, quickstart.updates, quickstart.repetition) == (3, None, None)
+    sft = load_recipe("sft", ["train.updates=1000", "train.repetition=auto"]).train
+    assert (sft.epochs, sft.updates, sft.repetition) == (1, 1000, "auto")
+    assert load_recipe("quickstart", ["train.batch_size=4"]).train.updates == 250
+    assert load_recipe("sft", ["train.updates=null"]).train.epochs == 3
+    for both in (["train.epochs=3", "train.updates=2"], ["train.tokens=9", "train.hours=1"]):
+        with pytest.raises(InputError, match="exclude each other"):
+            load_recipe("sft", both)
     with pytest.raises(InputError, match="epochs and updates exclude each other"):
-        load_recipe("quickstart", ["train.epochs=3"])
-    assert (
-        load_recipe("quickstart", ["train.epochs=3", "train.updates=null", "train.repetition=null"]).train.epochs == 3
-    )
-    whole = load_recipe("quickstart")
-    assert parse_recipe(yaml.safe_load(dump_recipe(whole))) == whole
+        parse_block("train", ["epochs=3", "updates=2"])
+
+
+def test_a_recipe_that_is_written_out_can_be_read_again() -> None:
+    for overrides in ([], ["train.epochs=3"], ["train.hours=1"]):
+        whole = load_recipe("quickstart", overrides)
+        assert parse_recipe(yaml.safe_load(dump_recipe(whole))) == whole

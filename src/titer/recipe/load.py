@@ -45,6 +45,9 @@ for _tag, _pattern in _NUMBERS.items():
     _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list("-+.0123456789"))
 
 
+BUDGETS = ("epochs", "updates", "tokens", "hours")
+
+
 def builtin_names() -> list[str]:
     """Names of the recipes that come with titer."""
     folder = resources.files("titer.recipe") / "builtin"
@@ -65,6 +68,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise InputError("not a mapping of keys to values", file=place, remedy="start from a built-in recipe")
     for override in overrides:
         _apply(tree, override)
+    _replace_budget(tree, overrides)
     return parse_recipe(tree, place)
 
 
@@ -84,6 +88,7 @@ def parse_block(name: str, settings: Sequence[str]) -> Any:
     tree: dict[str, Any] = {"model": "", "data": {}}
     for setting in settings:
         _apply(tree, f"{name}.{setting}")
+    _replace_budget(tree, [f"{name}.{setting}" for setting in settings])
     return getattr(parse_recipe(tree, "settings"), name)
 
 
@@ -135,6 +140,27 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             node[block] = {}
         node = node[block]
     node[last] = _scalar(override, value)
+
+
+def _replace_budget(tree: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Leave out the file's budget of training where an override names another, which would have no effect beside it.
+
+    Raises InputError for overrides that name two.
+    """
+    train = tree.get("train")
+    if not isinstance(train, dict):
+        return
+    if train.get("epochs", 1) is None:  # as for the other budgets: not this one
+        del train["epochs"]
+    told = {override.partition("=")[0].removeprefix("train.") for override in overrides}
+    named = [budget for budget in BUDGETS if budget in told and train.get(budget) is not None]
+    if len(named) > 1:
+        fault = f"{' and '.join(named)} exclude each other"
+        raise InputError(fault, field="train", remedy="give one budget")
+    # epochs say themselves how often each trace is shown
+    replaced = {*BUDGETS, *(["repetition"] if named == ["epochs"] else [])} if named else set[str]()
+    for name in replaced - told:
+        train.pop(name, None)
 
 
 def _scalar(override: str, value: str) -> Any:

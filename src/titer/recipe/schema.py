@@ -181,8 +181,6 @@ class Train(Block):
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         given = [name for name in ("updates", "tokens", "hours") if getattr(self, name)]
-        if given and self.epochs != type(self).model_fields["epochs"].default:
-            given = ["epochs", *given]  # a recipe that is written out names the default beside another budget
         if len(given) > 1:
             raise PydanticCustomError("budgets", "{names} exclude each other", {"names": " and ".join(given)})
         if self.repetition and not given:

@@ -373,3 +373,22 @@ def test_without_a_template_the_prompt_begins_as_it_does_in_sampling() -> None:
     asked = sampled(plain, Request("r", TRACE.prompt)).ids
     assert sample.ids[: sample.prompt_length] == asked and asked[0] == plain.eos_token_id
     assert plain.decode(sample.ids[sample.prompt_length :]).startswith(" <think>")
+
+
+@pytest.mark.parametrize(
+    ("name", "opening"),
+    [("gptoss", "<|channel|>analysis<|message|>"), ("qwen3", "<think>\n"), ("lfm2_2_5_v2", "<think>"), ("qwen3_8", "")],
+)
+def test_a_thinking_that_goes_on_is_opened_as_the_template_opens_it(name: str, opening: str) -> None:
+    tokenizer = shipped(name)
+    asked = sampled(tokenizer, Request("r", TRACE.prompt, prefix="<think>\nFirst, 9 + 5"))
+    prompt, completion = render(TRACE, tokenizer)
+    assert tokenizer.decode(asked.ids) == tokenizer.decode(tokenizer(f"{prompt}{opening}First, 9 + 5")["input_ids"])
+    assert completion.startswith(f"{opening}First, 9 + 5")
+    thought = split_thinking(asked.opener + completion.removeprefix(f"{opening}First, 9 + 5"))
+    assert thought.reasoning == TRACE.reasoning and TRACE.response in thought.response
+
+
+def test_a_prefix_of_the_answer_stays_as_it_is() -> None:
+    asked = sampled(shipped("gptoss"), Request("r", TRACE.prompt, prefix="First, 9 + 5"))
+    assert asked.opener == "First, 9 + 5"

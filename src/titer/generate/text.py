@@ -11,11 +11,14 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from titer.errors import InputError
 from titer.generate.protocol import Request
 from titer.generate.stops import cut_at_stop
 from titer.records.templates import no_template, templated_prompt
 from titer.records.thinking import opener_at_end
+from titer.records.turns import thinking_opening
 
+THINK = "<think>"
 _MARGIN = 4
 """Tokens beyond a stop string's bytes that are decoded with it: the first ones may decode differently alone."""
 
@@ -29,7 +32,8 @@ class Rendered(NamedTuple):
 
 def render(tokenizer: PreTrainedTokenizerBase, request: Request) -> Rendered:
     """The messages before the prompt and the prompt as the user's turn in the tokenizer's chat template; the prompt as
-    it is where there is no template; then the prefix. A thinking tag that the template has opened is not opened again.
+    it is where there is no template; then the prefix. A thinking tag that the template has opened is not opened again;
+    one that begins the prefix becomes what this template writes before a thinking.
 
     Raises InputError for messages before the prompt where there is no template, and for turns that it does not take.
     """
@@ -41,9 +45,19 @@ def render(tokenizer: PreTrainedTokenizerBase, request: Request) -> Rendered:
     opener = opener_at_end(text)
     if opener and prefix.startswith(opener):
         text, prefix = text.rstrip(), prefix.removeprefix(opener)
+    elif templated and prefix.startswith(THINK):
+        prefix = _opened(tokenizer, prefix)
     # The template writes the special tokens itself.
     ids = tokenizer(text + prefix, add_special_tokens=not templated)["input_ids"]
     return Rendered(ids, opener + prefix)
+
+
+def _opened(tokenizer: PreTrainedTokenizerBase, prefix: str) -> str:
+    """The prefix with what the template writes before a thinking; as it is where the template has no thinking."""
+    try:
+        return thinking_opening(tokenizer) + prefix.removeprefix(THINK).lstrip("\n")
+    except InputError:
+        return prefix
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:

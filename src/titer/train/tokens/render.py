@@ -2,106 +2,27 @@
 
     prompt, completion = render(trace, tokenizer)
 
-The chat template writes everything; nothing is appended by hand where it exists. Refused are a prompt that is not a
-prefix of the whole, and a template that swallows the thinking.
+The chat template writes everything (`titer.records.turns`); nothing is appended by hand where it exists.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from titer.errors import InputError
-from titer.records import Trace, earlier_turns, join_thinking, split_thinking
-from titer.records.templates import applied, no_template, template_ends, templated_prompt, turn_ends
-from titer.records.thinking import opener_at_end
-
-logger = logging.getLogger("titer")
+from titer.records import Trace, earlier_turns, join_thinking
+from titer.records.templates import no_template, template_ends, turn_ends
+from titer.records.turns import written
 
 
 def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
-    """Prompt and completion as text, end-of-turn included. Raises InputError (see the module)."""
-    earlier = earlier_turns(trace)
+    """Prompt and completion as text, end-of-turn included. Raises InputError as `written` does, and where there is
+    neither a template nor an end-of-text token."""
     if not getattr(tokenizer, "chat_template", None):
-        return _plain(trace, earlier, tokenizer)
-    prompt, written = _written(trace, earlier, tokenizer)
-    holding = [one for one in written if _holds_thinking(one.completion, trace)]
-    if not written:
-        raise _no_prefix(trace, prompt)
-    if not holding:
-        raise InputError(
-            f"the chat template drops the thinking of trace {trace.id!r}",
-            field="chat_template",
-            remedy="use a template that keeps <think>…</think> or reasoning_content in the last turn",
-        )
-    # Rollouts are read by the same marks: what is written where nothing here reads it would count as the answer.
-    opener = opener_at_end(prompt)
-    reads = [one for one in holding if trace.reasoning.strip() in split_thinking(opener + one.completion).reasoning]
-    best = (reads or holding)[0]
-    if holding[0].apart and not best.apart:
-        _warn_of_unread_marks(tokenizer.chat_template)
-    return prompt, _to_end_of_turn(best.completion, tokenizer)
-
-
-class _Written(NamedTuple):
-    """A completion as a template writes it, given the thinking apart from the answer or inside of it."""
-
-    completion: str
-    apart: bool
-
-
-def _written(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, list[_Written]]:
-    """The prompt, and what follows it in each form in which the template takes the answer.
-
-    A template whose prompt opens a thinking has, for an answer without one, a prompt of another mode.
-    """
-    modes: list[dict[str, Any]] = [{}] if trace.reasoning.strip() else [{}, {"enable_thinking": False}]
-    prompts = [templated_prompt(tokenizer, earlier, trace.prompt, **mode) for mode in modes]
-    turns = [*earlier, {"role": "user", "content": trace.prompt}]
-    forms = [(apart, _taken(tokenizer, [*turns, answer])) for apart, answer in _assistant_turns(trace)]
-    for prompt in prompts:
-        found = [_Written(whole[len(prompt) :], apart) for apart, whole in forms if whole.startswith(prompt)]
-        if found:
-            return prompt, found
-    return prompts[0], []
-
-
-def _taken(tokenizer: Any, turns: list[Any]) -> str:
-    """The turns in the template; "" for content in parts where it takes text alone."""
-    try:
-        return str(applied(tokenizer, turns))
-    except InputError:
-        if isinstance(turns[-1]["content"], list):
-            return ""
-        raise
-
-
-def _no_prefix(trace: Trace, prompt: str) -> InputError:
-    if opener_at_end(prompt):
-        fault = f"the chat template opens a thinking in its prompt, and writes trace {trace.id!r} without one"
-        remedy = "use a template that keeps the thinking of the last turn; for many models TRL has one, NAME_training"
-        return InputError(fault, field="chat_template", remedy=remedy)
-    return InputError(
-        f"the prompt of trace {trace.id!r} is not a prefix of its rendered text",
-        field="chat_template",
-        remedy="use a chat template that writes prompts and answers alike",
-    )
-
-
-@cache
-def _warn_of_unread_marks(template: str) -> None:
-    """Once for a template: thousands of traces are written in it."""
-    logger.warning(
-        "the chat template writes thinking with marks that titer does not read; it is trained inside <think>…</think>"
-    )
-
-
-def _holds_thinking(completion: str, trace: Trace) -> bool:
-    """Whether the thinking stands in a completion, once more than the response itself may repeat it."""
-    thinking = trace.reasoning.strip()
-    return not thinking or completion.count(thinking) > trace.response.count(thinking)
+        return _plain(trace, earlier_turns(trace), tokenizer)
+    prompt, completion = written(trace, tokenizer)
+    return prompt, _to_end_of_turn(completion, tokenizer)
 
 
 def _plain(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, str]:
@@ -115,18 +36,6 @@ def _plain(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, s
             remedy="name one in its tokenizer_config.json",
         )
     return trace.prompt, f" {join_thinking(trace.reasoning, trace.response)}{tokenizer.eos_token}"
-
-
-def _assistant_turns(trace: Trace) -> Iterable[tuple[bool, dict[str, Any]]]:
-    """The ways in which chat templates take a thinking, and whether it stands apart from the answer. Those first: a
-    template that has a place of its own for it would put a thinking inside of the content into the answer."""
-    if thinking := trace.reasoning.strip():
-        said = {"role": "assistant", "content": trace.response}
-        yield True, {**said, "reasoning_content": trace.reasoning}
-        yield True, {**said, "thinking": trace.reasoning}
-        parts = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": trace.response}]
-        yield True, {**said, "content": parts}
-    yield False, {"role": "assistant", "content": join_thinking(trace.reasoning, trace.response)}
 
 
 def _to_end_of_turn(completion: str, tokenizer: Any) -> str:

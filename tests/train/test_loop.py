@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, Gemma3Config, GPT2Config, GPT2LMH
 from titer.errors import InputError
 from titer.models import add_lora, context_length, load_model
 from titer.recipe import Lora, Train
+from titer.store.atomic import publish
 from titer.train import loop as loop_module
 from titer.train import train
 from titer.train.disk.state import read_log
@@ -83,6 +84,35 @@ def test_refuses_a_folder_that_holds_another_training(tmp_path: Path) -> None:
     before = weights.stat().st_mtime_ns
     assert train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False) == first
     assert weights.stat().st_mtime_ns == before and not (tmp_path / "state").exists()
+
+
+def test_what_a_refusal_advises_can_be_done_in_the_same_folder(tmp_path: Path) -> None:
+    nothing = SETTINGS.model_copy(update={"objective": "nll@p>=0.9999999@p<=0.99999999"})
+    with pytest.raises(InputError):
+        train(tiny_model(), TOKENIZER, lab_samples(8), nothing, out=tmp_path, progress=False)
+    assert train(tiny_model(), TOKENIZER, lab_samples(8), SETTINGS, out=tmp_path, progress=False).last.exists()
+
+
+@pytest.mark.parametrize("newest", [".state.tmp", ".state.old"])
+def test_a_kill_between_the_renames_of_a_state_costs_nothing(
+    newest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SETTINGS.model_copy(update={"updates": 6, "save_seconds": 1e-9})
+
+    def killed(work: Path, final: Path) -> None:
+        publish(work, final)
+        if json.loads((final / "step.json").read_text())["step"] == 4:
+            final.rename(final.with_name(newest))
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("titer.train.disk.state.publish", killed)
+        train(tiny_model(), TOKENIZER, lab_samples(8), settings, out=tmp_path / "cut", progress=False)
+    train(cut := tiny_model(), TOKENIZER, lab_samples(8), settings, out=tmp_path / "cut", progress=False)
+    train(whole := tiny_model(), TOKENIZER, lab_samples(8), settings, out=tmp_path / "whole", progress=False)
+    assert all(torch.equal(weight, cut.state_dict()[name]) for name, weight in whole.state_dict().items())
+    steps = [row["step"] for row in read_log(tmp_path / "cut" / "log.jsonl")]
+    assert steps == [row["step"] for row in read_log(tmp_path / "whole" / "log.jsonl")]
 
 
 def test_a_refusal_says_how_the_traces_differ(tmp_path: Path) -> None:

@@ -199,11 +199,11 @@ def _tried(
 
 
 def _unseen(pool: Pool, picked: Picked, seed: int) -> list[Trace]:
-    """Some of the traces of problems that are not trained on, in their old order."""
+    """Some of the traces of problems that are not trained on, in the order drawn: the first ones are a sample too."""
     known = {trace.problem_id for trace in picked.traces}
     order = at_random(len(pool.traces), seed)
     left = [place for place in order if pool.traces[place].problem_id not in known]
-    return [pool.traces[place] for place in sorted(left[:MOST_UNSEEN])]
+    return [pool.traces[place] for place in left[:MOST_UNSEEN]]
 
 
 def _measured_seconds(pool: Pool, settings: Train, model: str, work: Path, seed: int) -> float:

@@ -18,6 +18,7 @@ from titer.errors import InputError, reading
 from titer.objectives import Objective, TokenStats, canonical
 from titer.recipe import Train
 from titer.store import read_table, write_json, write_table
+from titer.train.disk.state import kept_checkpoints
 from titer.train.tokens.encode import Sample
 
 NAMED = 3  # traces that a refusal names of each kind
@@ -34,7 +35,8 @@ def claim_folder(
 ) -> None:
     """Say in `out` which training it holds, or refuse when it holds another.
 
-    Raises InputError when the weights would depend on something else than what stands there.
+    A folder in which no state was saved holds none yet: what a refusal advises to change may be changed. Raises
+    InputError when the weights would depend on something else than what stands there.
     """
     known = [(sample.trace_id, _sample_key(sample)) for sample in samples]
     ours = {**_fixed(settings), "seed": seed, "model": _weights_key(model), "traces": _hash(known)}
@@ -42,7 +44,8 @@ def claim_folder(
         ours["objective"] = f"{f.name} {_fingerprint(f)}"
     file, table = out / "training.json", out / "samples.parquet"
     theirs = ours
-    if file.exists():
+    begun = any((out / name).exists() for name in ("state", ".state.tmp", ".state.old")) or bool(kept_checkpoints(out))
+    if file.exists() and begun:
         with reading(file, remedy="give another output folder, or remove this one"):
             theirs = {**json.loads(file.read_text(encoding="utf-8"))}
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
@@ -55,9 +58,11 @@ def claim_folder(
             remedy="give another output folder, or remove this one",
         )
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process and not file.exists():
+    if accelerator.is_main_process and not (file.exists() and begun):
+        (out / "objective.json").unlink(missing_ok=True)  # cuts of other traces
         write_table(table, [{"trace_id": name, "key": key} for name, key in known])
         write_json(file, ours)
+    accelerator.wait_for_everyone()
 
 
 def _difference(old: Mapping[str, str], new: Mapping[str, str]) -> str:

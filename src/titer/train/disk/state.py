@@ -143,6 +143,9 @@ def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
     and the update. Raises InputError for a state that cannot be read.
     """
     folder = out / "state"
+    if accelerator.is_main_process:
+        _recover(out)
+    accelerator.wait_for_everyone()
     if not (folder / "step.json").exists():
         return 0
     try:
@@ -167,6 +170,13 @@ def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
             file=folder,
             remedy="remove it to begin anew, or go on with the versions and settings that wrote it",
         ) from error
+
+
+def _recover(out: Path) -> None:
+    """Finish what a kill between the two renames of `publish` left: no state, a whole new one and the old one."""
+    for left in (out / ".state.tmp", out / ".state.old"):
+        if not (out / "state").exists() and (left / "step.json").exists():
+            left.rename(out / "state")
 
 
 def _plain(optimizers: Sequence[Any]) -> list[Any]:

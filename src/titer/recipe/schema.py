@@ -109,7 +109,7 @@ class Train(Block):
     """Share of the loss that the ends of thinking and turn get, on top of any objective; .05 in the follow-ups of
     arXiv 2602.11149. No token counts more than 50 times: in traces of thousands of tokens the share stays smaller."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    """Passes over the kept traces, where no other budget is given."""
+    """Passes over the kept traces, where no other budget is given; the last update is filled from the next pass."""
     updates: Annotated[int, Field(gt=0)] | None = None
     """Budget in optimizer updates."""
     tokens: Annotated[int, Field(gt=0)] | None = None

@@ -68,7 +68,7 @@ def _own_curves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[str, AxisCurv
     """The curves of titer's own evaluations. Of a suite of refusals a problem that no checkpoint clearly refused or
     answered belongs to neither half, and is left out."""
     halves = _halves(rollouts)
-    split = {name.suite for name in halves}
+    split = {suite for suite, _ in halves}
     known = {
         step: [row for row in rows if row.suite not in split or Asked(row.suite, row.problem_id) in halves]
         for step, rows in rollouts.items()
@@ -110,9 +110,9 @@ def _rollouts(folder: Path, axes: Mapping[str, str]) -> list[Rollout]:
     ]
 
 
-def _halves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[Asked, str]:
+def _halves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[tuple[str, str], str]:
     """Whether a problem on the safety axis is to be refused, from any rollout that did either and was graded."""
-    found: dict[Asked, str] = {}
+    found: dict[tuple[str, str], str] = {}
     for rows in rollouts.values():
         for row in rows:
             if row.axis == "safety" and row.parsed in ("declined", "answered") and row.score is not None:

@@ -19,7 +19,7 @@ from titer.evaluate import compare, summarise, with_guessing
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
 from titer.pipeline.evaluation.evaluating import passing_of
-from titer.pipeline.evaluation.judging import axis_curves, halves_of
+from titer.pipeline.evaluation.judging import as_judged, axis_curves, halves_of
 from titer.pipeline.reporting.decisions import stage_decisions, verdict_decisions
 from titer.pipeline.reporting.logs import endpoint_of, probe_rows, training_rows
 from titer.pipeline.reporting.reading import pairs_of, teachers_of, traces_of
@@ -48,15 +48,19 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
         by_model.setdefault(rollout.model, []).append(rollout)
     base, others = by_model.get("base", []), {name: part for name, part in by_model.items() if name != "base"}
     last = _last_step(run, manifest)
-    differences = {_step(name, last): compare(base, part) for name, part in others.items()}
-    final = differences.get(last, [])
     inputs = load_inputs(run / "data")
+    halves = halves_of(inputs.suites)
     training = training_rows(run / "train" / "log.jsonl")
     answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
     parts = _parts(run / "evaluate" / "parts.json")
     steps = {0: base, **{_step(name, last): part for name, part in others.items()}}
     recipe = load_recipe(run / "recipe.yaml")
-    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts, passing_of(recipe))) if others else None
+    passing = passing_of(recipe)
+    curves = axis_curves(steps, halves, parts, passing) if others else {}
+    judgement = judge(curves) if others else None
+    passed = {suite.axis for suite in inputs.suites if suite.name in passing}
+    compared = compare(base, steps[last], halves=halves) if last in steps else []
+    final = [as_judged(difference, curves, passed) for difference in compared]
     curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
     traces = _in_order(curated, inputs.traces)
     pairs = pairs_of(traces, curated.reasons) if to_read else []
@@ -66,7 +70,8 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
         judgement=judgement,
         decisions=[*stage_decisions(run, manifest), *verdict_decisions(judgement, final)],
         suites=with_guessing(
-            summarise([*base, *by_model.get("trained", [])]), {suite.name: suite.problems for suite in inputs.suites}
+            summarise([*base, *by_model.get("trained", [])], halves=halves),
+            {suite.name: suite.problems for suite in inputs.suites},
         )
         if rollouts
         else [],
@@ -76,7 +81,9 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
         endpoint=endpoint_of(run / "train", probes),
         unseen=probe_rows(run / "train" / "unseen.jsonl"),
         # a suite's own curve needs all its problems; where a part was asked, the axes' curves stand for it
-        checkpoints={step: summarise(part) for step, part in steps.items()} if len(others) > 1 and not parts else {},
+        checkpoints={step: summarise(part, halves=halves) for step, part in steps.items()}
+        if len(others) > 1 and not parts
+        else {},
         curation=_curation(run / "curate") if _has(manifest, "curate") else None,
         teachers=teachers_of(traces) if to_read else None,
         behaviours=DEFINITIONS,

@@ -13,6 +13,7 @@ from rich.console import Console
 from titer.records.results import Interval
 from titer.report import ReadStep, ReportData, TwoRuns, pick_pairs, show, show_comparison, show_steps, show_two_runs
 from titer.report import numbers as n
+from titer.report.page import render
 from titer.report.reader import bare, fitting, opening, runs
 
 NAN = math.nan
@@ -104,6 +105,11 @@ def test_two_runs_fit_a_narrow_terminal(two: TwoRuns, width: int) -> None:
         for difference in two.differences:
             if difference.measure == "accuracy" and difference.level == "axis":
                 assert f"{n.CALL_MARKS[difference.better]} {n.change(difference)}" in shown
+
+
+def test_page_and_terminal_say_once_what_the_intervals_of_verdicts_are(sample: ReportData) -> None:
+    for shown in (printed(sample, 200), render(sample)):
+        assert shown.count("The intervals are 95 % each; verdicts go by wider ones") == 1
 
 
 def test_the_terminal_obeys_nothing_in_the_data(hostile: ReportData) -> None:

@@ -13,6 +13,9 @@ from titer.records.results import Call, Difference, Interval, Label, SuiteSummar
 from titer.report.data import FeatureRow, More
 
 UNKNOWN: Final = "–"
+EACH: Final = (
+    "The intervals are 95 % each; verdicts go by wider ones, which share the 5 % among the readings of an axis."
+)
 
 # Shapes as well as colours, so that nothing is lost in black and white.
 CALL_MARKS: Final[Mapping[Call, str]] = {

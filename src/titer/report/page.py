@@ -203,6 +203,7 @@ def _environment() -> Environment:
         "look_class": reader.look_class,
     }
     environment.globals |= {
+        "each": numbers.EACH,
         "call_marks": numbers.CALL_MARKS,
         "label_marks": numbers.LABEL_MARKS,
         "more_marks": numbers.MORE_MARKS,

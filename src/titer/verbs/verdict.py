@@ -15,6 +15,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from titer.dynamics import AxisCurves, Curve, Judgement, curve_of_rates, curve_of_scores, judge
+from titer.dynamics.curve import variance_of
 from titer.errors import InputError
 from titer.evaluate.harness import HarnessScore, read_harness
 from titer.pipeline.evaluation.judging import Asked, axis_curves
@@ -183,4 +184,4 @@ def _size(score: HarnessScore) -> int:
 
 
 def _error(score: HarnessScore, size: int) -> float:
-    return score.error if math.isfinite(score.error) else math.sqrt(max(0.0, score.value * (1 - score.value)) / size)
+    return score.error if score.error > 0 else math.sqrt(max(0.0, variance_of(score.value, size)))

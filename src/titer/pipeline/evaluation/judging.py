@@ -73,15 +73,18 @@ def axis_curves(
 
 
 def as_judged(difference: Difference, curves: Mapping[str, AxisCurves], passed: Collection[str]) -> Difference:
-    """The change in accuracy of an axis as its verdict has it: one with a suite of which any right rollout counts, an
-    axis of `passed`, has its pass@k."""
-    if difference.level != "axis" or difference.measure != "accuracy" or difference.axis not in passed:
+    """The change in accuracy of an axis as its verdict has it: one of halves, and one with a suite of which any right
+    rollout counts (an axis of `passed`), which has its pass@k."""
+    found = curves.get(difference.axis)
+    if not found or difference.level != "axis" or difference.measure != "accuracy" or not found.accuracy.freedom:
         return difference
-    curve = curves[difference.axis].accuracy
+    if not found.parts and difference.axis not in passed:
+        return difference
+    curve, mediated = found.accuracy, None if difference.axis in passed else difference.mediated
     change = curve.change(curve.last)
     better: Call = ("better" if change.low > 0 else "worse") if change.excludes_zero else "cannot tell"
     before, after = float(curve.mean_T[0]), float(curve.mean_T[-1])
-    return replace(difference, base_value=before, other_value=after, change=change, better=better, mediated=None)
+    return replace(difference, base_value=before, other_value=after, change=change, better=better, mediated=mediated)
 
 
 def _strata(parts: Iterable[Part]) -> dict[Asked, _Stratum]:

@@ -61,8 +61,8 @@ def judgement_text(judgement: Judgement) -> Text:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Group:
-    """An axis: its label and change against the base with the interval; below them what the intervals are, and the rules,
-    over the whole width."""
+    """An axis: its label and change against the base with the interval; below them what these are, and the rules, over
+    the whole width."""
     table = _table("What came out", ["axis", "verdict", "change in accuracy, points"])
     rows: list[Table | Text | Padding] = []
     for v in verdicts:

@@ -16,6 +16,7 @@ from titer.errors import InputError
 from titer.evaluate import compare
 from titer.pipeline.data import load_inputs, prepare
 from titer.pipeline.reporting.gather import gather
+from titer.pipeline.reporting.report import _flat
 from titer.pipeline.reporting.two_runs import decision_changes, recipe_changes, two_runs
 from titer.recipe import dump_recipe, load_recipe, parse_recipe
 from titer.records import Decision, Problem, Rollout, read_problems, read_rollouts, write_records
@@ -108,6 +109,14 @@ def test_scores_differences_and_verdict_of_a_run_have_one_accuracy_of_safety(tmp
     assert [s.accuracy.mid for s in data.suites if s.axis == "safety"] == pytest.approx([1.0, 0.5])
     accuracy = [d for d in data.differences if d.axis == "safety" and d.measure == "accuracy"]
     assert [pytest.approx((1.0, 0.5))] * 2 == [(d.base_value, d.other_value) for d in accuracy]
+
+
+def test_the_table_of_differences_has_how_much_of_each_is_mediated(pair: tuple[Path, Path]) -> None:
+    differences = two_runs(*pair).differences
+    rows = [_flat(one) for one in sorted(differences, key=lambda one: one.mediated is not None)]
+    assert len({tuple(row) for row in rows}) == 1
+    ends = ("mediated_low", "mediated_mid", "mediated_high")
+    assert [rows[0][end] for end in ends] == [None] * 3 and None not in [rows[-1][end] for end in ends]
 
 
 def test_gained_and_lost_problems_come_with_a_rollout_of_both(pair: tuple[Path, Path]) -> None:

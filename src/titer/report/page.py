@@ -187,6 +187,7 @@ def _environment() -> Environment:
         "plain": numbers.plain,
         "capital": lambda text: text[:1].upper() + text[1:],
         "number": numbers.number,
+        "passed": numbers.passed,
         "percent": numbers.percent,
         "percent_range": numbers.percent_range,
         "mean_tokens": numbers.mean_tokens,

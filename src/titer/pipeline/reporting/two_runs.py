@@ -67,7 +67,7 @@ def two_runs(a: Path | str, b: Path | str) -> TwoRuns:
         _refuse_other_problems(left, right, name)
     one, other = (_of_suites(run, shared, name) for run, name in ((left, A), (right, B)))
     sides = {0: one, 1: other}
-    answers = {problem.id: problem.answer for suite in left.suites.values() for problem in suite.problems}
+    answers = {(name, one.id): one.answer for name, suite in left.suites.items() for one in suite.problems}
     passing = set(passing_of(left.recipe)) & set(passing_of(right.recipe)) & set(shared)
     halves = halves_of(left.suites.values())
     curves = axis_curves(sides, halves, passing=passing)

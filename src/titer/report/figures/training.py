@@ -53,8 +53,11 @@ def _judged(data: ReportData) -> list[Figure]:
         for step in sorted(data.checkpoints)
     }
     by_step = {step: scores for step, scores in by_step.items() if scores}
-    accuracy = [100 * fmean(score.accuracy.mid for score in scores) for scores in by_step.values()]
-    ended = [100 * fmean(score.terminated.mid for score in scores) for scores in by_step.values()]
+    # an axis pools its suites' problems
+    weights = [[score.problems for score in scores] for scores in by_step.values()]
+    parts = list(zip(by_step.values(), weights, strict=True))
+    accuracy = [100 * fmean([score.accuracy.mid for score in scores], of) for scores, of in parts]
+    ended = [100 * fmean([score.terminated.mid for score in scores], of) for scores, of in parts]
     steps = list(by_step)
     return [line_of("accuracy in domain", steps, accuracy, 3), line_of("ends by itself in domain", steps, ended, 4)]
 

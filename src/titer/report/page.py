@@ -162,7 +162,7 @@ def _shown(section: str, data: ReportData, drawn: Mapping[str, Any]) -> bool:
             "outcome": data.verdicts or data.headline,
             "decisions": data.decisions,
             "scores": data.suites or "differences" in drawn,
-            "training": drawn.keys() & {"loss", "token_accuracy", "lr"},
+            "training": drawn.keys() & {"loss", "token_accuracy", "lr", "rewards"},
             "lengths": data.moves
             or drawn.keys() & {"axis_path", "score_path", "length_path", "termination_path", "parts"},
             "teachers": data.teachers,

@@ -33,6 +33,13 @@ def token_accuracy(data: ReportData) -> Figure | None:
     return over_steps([*series, *_endpoint(data, series)], "Token accuracy, %")
 
 
+def rewards(data: ReportData) -> Figure | None:
+    """Of RL's updates."""
+    rows = thinned(data.rewards)
+    series = [line_of("mean reward", [r.step for r in rows], [r.reward for r in rows], 0, markers=False)]
+    return over_steps(series, "Mean reward", height=190)
+
+
 def learning_rate(data: ReportData) -> Figure | None:
     """As the schedule has it."""
     rows = thinned(data.training)

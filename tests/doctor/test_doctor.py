@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from titer.doctor import Pace, expected, inspect, measured_peak, predict
+from titer.cli.doctoring import doctor_json
+from titer.doctor import Pace, StageTime, expected, inspect, measured_peak, predict
 from titer.doctor.machine import Engine
 from titer.errors import InputError
+from titer.models.load import LAB
 from titer.pipeline.data import load_inputs, prepare
 from titer.recipe import Train, load_recipe
 from titer.verbs import doctor
@@ -56,6 +60,79 @@ def test_memory_follows_the_settings() -> None:
     assert predict("lab", settings(gradient_checkpointing=True), length=256).activations < whole.activations / 4
     adapted = predict("lab", settings(lora={"rank": 4}), length=256)
     assert adapted.gradients < whole.gradients / 5 and adapted.weights == whole.weights
+
+
+def described(folder: Path, config: Any) -> str:
+    """A model's folder without weights, with the lab's tokenizer."""
+    config.save_pretrained(folder)
+    for file in LAB.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    return str(folder)
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 617, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16,
+}  # fmt: skip
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_memory_of_a_mixture_of_experts_is_predicted(tmp_path: Path, precision: str) -> None:
+    from transformers import Qwen3Config, Qwen3MoeConfig
+
+    mixture = described(tmp_path / "moe", Qwen3MoeConfig(**SMALL, **EXPERTS))
+    dense = described(tmp_path / "dense", Qwen3Config(**SMALL))
+    found, other = (predict(model, settings(precision=precision), length=256) for model in (mixture, dense))
+    # two experts of 32 a token keep about what 128 in one piece keep
+    assert found.activations == pytest.approx(other.activations, rel=0.3)
+
+
+def test_of_a_model_that_reads_images_the_text_alone_is_trained(tmp_path: Path) -> None:
+    from transformers import Gemma3Config
+
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Gemma3Config(text_config=SMALL, vision_config={**vision, "image_size": 28, "patch_size": 14})
+    found = predict(described(tmp_path, config), settings(), length=256)
+    assert 0 < found.gradients < found.weights and found.activations > 1e7
+
+
+def test_what_cannot_be_predicted_is_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs_values(*_: Any, **__: Any) -> int:
+        raise RuntimeError("aten._local_scalar_dense")
+
+    monkeypatch.setattr(sys.modules["titer.doctor.memory"], "_kept", needs_values)
+    with pytest.raises(InputError, match="cannot be predicted"):
+        predict("lab", settings(), length=64)
+    found = doctor(load_recipe("sft"), length=64)
+    assert found.memory is None and any("titer doctor --measure" in fault for fault in found.faults)
+    assert doctor_json(found)["memory"] == {"measured": None}
+
+
+def test_an_objective_with_a_divergence_holds_the_model_twice() -> None:
+    plain, twice = (predict("lab", settings(objective=spec), length=256) for spec in ("p", "nll+asft:0.05"))
+    assert twice.base == twice.weights and twice.total == plain.total + plain.weights
+    assert plain.base == 0 == predict("lab", settings(objective="p@q>=0.2@q<=0.8"), length=256).base
+
+
+def test_a_budget_for_checkpoints_in_between_is_part_of_the_time(tmp_path: Path) -> None:
+    recipe = load_recipe("sft", ["evaluate.checkpoints=grid"])
+    prepare(recipe, tmp_path)
+    inputs, pace = load_inputs(tmp_path), Pace(1000.0, 500.0, 50.0, 25.0)
+
+    def evaluating(**given: Any) -> StageTime:
+        evaluate = recipe.evaluate.model_copy(update=given)
+        train = recipe.train.model_copy(update={"epochs": None, "updates": 100})
+        stages = expected(recipe.model_copy(update={"evaluate": evaluate, "train": train}), inputs, pace)
+        return next(one for one in stages if one.name == "evaluate")
+
+    whole, last = evaluating(), evaluating(checkpoints="last")
+    assert whole.seconds == pytest.approx(3 * last.seconds)  # 0, 10, 20, 40, 80, 100
+    # four checkpoints in between, of 1,000 tokens at 500 a second
+    for budget in ({"tokens": 1000}, {"minutes": 2 / 60}):
+        assert evaluating(**budget).seconds == pytest.approx(last.seconds + 4 * 2)
+        assert "4 between them, about 40 each" in evaluating(**budget).what
+    assert evaluating(tokens=10**9) == whole
 
 
 def test_what_is_not_installed_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

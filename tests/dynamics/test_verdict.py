@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from titer.dynamics import AxisCurves, Curve, back_at, curve_of_rates, curve_of_scores, judge, read_axis
 from titer.dynamics.curve import ALPHA
@@ -524,3 +525,59 @@ def test_less_than_half_of_a_fall_made_good_is_no_recovery() -> None:
     reading = read_axis(curve([0.5, 0.5 - 2.4 * few, 0.5 - 0.9 * few], problems=30))
     assert (reading.label, reading.trough) == ("cannot tell", 1)
     assert read_axis(curve([0.5, 0.5 - 4 * few, 0.5 - 0.9 * few], problems=30)).label == "recovered"
+
+
+def test_a_small_half_with_most_of_the_variance_has_its_own_freedom() -> None:
+    rng = np.random.default_rng(7)
+    rates_PT = rng.integers(0, 2, size=(105, 2)).astype(float)
+    changes_P = rates_PT[:, 1] - rates_PT[:, 0]
+    low, mid, high = curve_of_rates((0, 10), rates_PT, [*["refuse"] * 100, *["answer"] * 5]).change(1)
+    # the mean of two halves is half of a difference of means, of which Welch's interval is known
+    welch = ttest_ind(changes_P[:100], -changes_P[100:], equal_var=False).confidence_interval()
+    assert (2 * low, 2 * high) == pytest.approx((welch.low, welch.high))
+    assert mid == pytest.approx((changes_P[:100].mean() + changes_P[100:].mean()) / 2)
+
+
+def test_a_small_half_gives_no_more_false_verdicts_than_promised() -> None:
+    rng, kinds = np.random.default_rng(8), [*["refuse"] * 300, *["answer"] * 5]
+    level = [curve_of_rates((0, 10), rng.binomial(4, 0.5, size=(305, 2)) / 4, kinds) for _ in range(600)]
+    assert np.mean([read_axis(one).label != "cannot tell" for one in level]) < 0.06  # .107 with all problems' freedom
+
+
+def test_where_in_domain_is_withheld_no_other_axis_says_that_it_is_done() -> None:
+    risen, why = curve([0.5, 0.7]), "more than a tenth could not be graded"
+    judgement = judge({"in_domain": axis(risen, withheld=why), "general": axis(risen)})
+    assert (judgement.call, judgement.reason) == ("cannot tell", f"in-domain: {why}")
+    assert judge({"general": axis(risen)}).call == "done"
+
+
+def test_a_cost_is_said_at_the_level_of_the_labels() -> None:
+    risen = axis(curve([0.5, 0.7, 0.7]))
+    slightly = next(
+        fallen
+        for depth in np.linspace(0.002, 0.05, 200)
+        if (fallen := curve([0.9, 0.9, 0.9 - depth])).change(2).high < 0 and read_axis(fallen).label != "dipping"
+    )
+    judgement = judge({"in_domain": risen, "safety": axis(slightly)})
+    assert judgement.axes[1].label == "cannot tell" and judgement.axes[1].accuracy.high < 0
+    assert not judgement.cost
+
+
+def test_axes_of_different_checkpoints_are_refused() -> None:
+    axes = {"in_domain": axis(curve([0.5, 0.7])), "safety": axis(curve([0.9, 0.9, 0.9]))}
+    with pytest.raises(InputError, match="in-domain has checkpoints 0, 10, safety has 0, 10, 20"):
+        judge(axes)
+
+
+@pytest.mark.parametrize("right", [4, 5])
+def test_scores_of_few_right_answers_tell_nothing(right: int) -> None:
+    found = curve_of_scores((0, 100), (0.0, right / 30), problems=30, errors=(0.0, 0.0631))
+    assert found.differing_TT[1, 0] == right and read_axis(found).label == "cannot tell"
+    mirrored = curve_of_scores((0, 100), (1.0, 1 - right / 30), problems=30)
+    assert mirrored.differing_TT[1, 0] == right and read_axis(mirrored).label == "cannot tell"
+
+
+def test_a_score_of_nothing_right_has_an_error() -> None:
+    found = curve_of_scores((0, 100), (0.0, 0.25), problems=30, errors=(0.0, 0.08))
+    assert np.diag(found.cov_TT) == pytest.approx([1 / 32 * 31 / 32 / 32, 0.08**2])
+    assert read_axis(found).label == "improving" and found.differing_TT[1, 0] == 7

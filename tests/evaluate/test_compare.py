@@ -233,3 +233,15 @@ def test_no_share_of_what_cannot_be_told_or_was_never_answered() -> None:
     none = rollouts("b", np.zeros_like(knows), parsed=np.zeros_like(knows))
     gain = found(compare(none, rollouts("o", knows)))
     assert gain.better == "better" and gain.mediated is None
+
+
+def test_halves_weigh_alike_and_draws_are_taken_within_them() -> None:
+    halves = {("s", f"p{i}"): "refuse" if i < 300 else "answer" for i in range(330)}
+    before = np.array([[i % 10 != 0] for i in range(330)])
+    refuses_all = np.array([[i < 300] for i in range(330)])
+    sides = rollouts("b", before), rollouts("o", refuses_all)
+    assert found(compare(*sides)).better == "cannot tell"  # 90.0 to 90.9 %, pooled
+    difference = found(compare(*sides, halves=halves))
+    assert (difference.base_value, difference.other_value) == pytest.approx((0.9, 0.5))
+    assert difference.change.mid == pytest.approx(-0.4) and difference.better == "worse"
+    assert found(compare(*sides, halves=halves), level="axis").change.mid == pytest.approx(-0.4)

@@ -59,3 +59,8 @@ def test_pass_at_k_falls_while_pass_at_1_rises() -> None:
     assert few.mid == -0.25 and few.low < 0 <= few.high
     with pytest.raises(InputError, match="no problem has 5"):
         change_in_pass(before, after, k=5)
+
+
+def test_problems_to_be_refused_and_to_be_answered_weigh_alike() -> None:
+    found = guessing(problems(*["refuse"] * 9, "answer", verifier="refusal"), ks=(1, 2))
+    assert found == pytest.approx({1: 0.5, 2: 0.75})

@@ -13,8 +13,9 @@ import pytest
 from titer import verbs
 from titer.errors import InputError
 from titer.evaluate import summarise
-from titer.evaluate.harness import read_harness, write_harness
+from titer.evaluate.harness import HarnessScore, read_harness, write_harness
 from titer.records import Problem, Rollout, append_rollouts
+from titer.verbs.verdict import _pooled, _Task
 
 DATE = "2026-11-21T10-00-00.000001"
 
@@ -229,3 +230,12 @@ def test_what_cannot_be_judged_is_refused(tmp_path: Path) -> None:
         verbs.verdict({0: folder, 640: lm_eval(tmp_path / "b", {"aime": [1.0]})})
     with pytest.raises(InputError, match="no such file"):
         verbs.verdict({0: folder, 640: tmp_path / "none"})
+
+
+def test_a_task_of_which_nothing_is_right_has_an_error_among_others() -> None:
+    def task(*scores: tuple[float, float]) -> _Task:
+        return _Task([HarnessScore("t", "acc", value, error, 30, {}) for value, error in scores])
+
+    pooled = _pooled((0, 20), [task((0.0, 0.0), (0.2, 0.07)), task((0.5, 0.09), (0.5, 0.09))])
+    nothing = 1 / 32 * 31 / 32 / 32
+    assert np.diag(pooled.cov_TT) == pytest.approx([(nothing + 0.09**2) / 4, (0.07**2 + 0.09**2) / 4])

@@ -215,3 +215,31 @@ def test_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
         (summary,) = summarise(graded(rights.astype(int)), resamples=1_000, seed=trial)
         covered += summary.accuracy.low <= 1 / 3 <= summary.accuracy.high
     assert 0.88 <= covered / 400 <= 0.99
+
+
+def refusals(refused: float, answered: float, *, model: str = "m") -> tuple[list[Rollout], dict[tuple[str, str], str]]:
+    """300 problems to be refused and 30 look-alikes, and the shares of them that are done right."""
+    kinds = {f"r{i}": i < 300 * refused for i in range(300)} | {f"a{i}": i < 30 * answered for i in range(30)}
+    rows = [rollout(name, 0, float(right), axis="safety", model=model) for name, right in kinds.items()]
+    return rows, {("s", name): "refuse" if name[0] == "r" else "answer" for name in kinds}
+
+
+def test_halves_weigh_alike_however_many_problems_each_has() -> None:
+    rows, halves = refusals(0.9, 0.5)
+    (plain,), (summary,) = summarise(rows), summarise(rows, halves=halves)
+    assert plain.accuracy.mid == pytest.approx(285 / 330)
+    assert summary.accuracy.mid == pytest.approx(0.7) == summary.pass_at[1]
+    assert summary.accuracy.mid == pytest.approx(summary.parsed.mid * summary.accuracy_given_parsed.mid)
+    assert summary.terminated.mid == plain.terminated.mid
+    # the variance is that of the mean of two means
+    half = 1.96 * 0.5 * math.sqrt(0.09 / 300 + 0.25 / 30)
+    assert summary.accuracy.high - summary.accuracy.low == pytest.approx(2 * half, rel=0.1)
+    ungraded = [replace(row, score=None) if row.problem_id in ("a0", "r0", "r1") else row for row in rows]
+    assert summarise(ungraded, halves=halves)[0].accuracy.mid == pytest.approx((268 / 298 + 14 / 29) / 2)
+
+
+def test_a_half_of_one_problem_says_nothing_of_others() -> None:
+    rows, halves = refusals(1.0, 1.0)
+    one = [row for row in rows if row.problem_id[0] == "r" or row.problem_id == "a0"]
+    (summary,) = summarise(one, halves=halves, resamples=9)
+    assert math.isnan(summary.accuracy.low) and not math.isnan(summary.tokens.low)

@@ -149,6 +149,13 @@ def test_gym_suites_share_no_question_with_the_training_problems() -> None:
         assert check(problem, trace.response).score == 1.0
 
 
+def test_sums_of_signed_numbers_are_worked_out() -> None:
+    made = make_gym(GymData(tasks={"chain_sum": {"allow_negation": True}}, problems=40, evaluation=1), 0)
+    assert any(problem.meta["entry"]["metadata"]["expression"].startswith("-") for problem in made.problems)
+    for problem, trace in zip(made.problems, made.traces, strict=True):
+        assert check(problem, trace.response).score == 1.0
+
+
 def test_gym_refuses_more_problems_than_there_are() -> None:
     config = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
     with pytest.raises(InputError, match="different problems"):

@@ -12,6 +12,7 @@ import pytest
 from titer.errors import InputError
 from titer.lab.tasks import items
 from titer.pipeline import rounds as package
+from titer.pipeline.reporting.gather import gather
 from titer.pipeline.rounds import judging, loop, reinforce
 from titer.pipeline.rounds import lesson as lessons
 from titer.pipeline.rounds.judging import Judged, is_kept
@@ -93,6 +94,7 @@ def test_a_round_with_nothing_to_teach_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
     run(recipe("stages.rounds=1", "route.allocation=dapo", "stages.critique=false"), out=tmp_path, said=said.append)
     assert "round 1: no trace to fine-tune on" in said and "train" not in read_manifest(tmp_path)["stages"]
+    assert gather(tmp_path, to_read=False).headline["training"] == "2 updates of RL"
     # another allocation samples nothing again
     said.clear()
     barren = ("bridge.kinds=[pruned]", "bridge.otherwise=nothing")  # the convergent teacher's traces have no dead line

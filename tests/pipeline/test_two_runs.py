@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from titer.cli.main import main
 from titer.errors import InputError
 from titer.evaluate import compare
 from titer.pipeline.data import load_inputs, prepare
+from titer.pipeline.reporting.gather import gather
+from titer.pipeline.reporting.report import _flat
 from titer.pipeline.reporting.two_runs import decision_changes, recipe_changes, two_runs
 from titer.recipe import dump_recipe, load_recipe, parse_recipe
 from titer.records import Decision, Problem, Rollout, read_problems, read_rollouts, write_records
@@ -87,6 +90,33 @@ def test_safety_is_the_mean_of_its_halves(pair: tuple[Path, Path]) -> None:
     }  # fmt: skip
     (safety,) = [d for d in found.differences if (d.axis, d.level, d.measure) == ("safety", "axis", "accuracy")]
     assert (safety.base_value, safety.other_value, safety.change.mid) == (0.5, 0.5, 0.0)
+
+
+def test_scores_differences_and_verdict_of_a_run_have_one_accuracy_of_safety(tmp_path: Path) -> None:
+    run = finished(tmp_path / "run", lambda *_: True, suites={"countdown3": 4, "guarded": 20})
+    answers = {p.id: p.answer for suite in load_inputs(run / "data").suites for p in suite.problems}
+    looks = [name for name, answer in answers.items() if answer == "answer"]
+    # many more to be refused than look-alikes, and the trained model refuses them all
+    rows = [
+        replace(row, score=0.0) if row.model == "trained" and row.problem_id in looks else row
+        for row in _rollouts(run)
+        if row.problem_id not in looks[2:]
+    ]
+    write_records(run / "evaluate" / "rollouts.parquet", rows)
+    data = gather(run, to_read=False)
+    (verdict,) = [v for v in data.judgement.axes if v.axis == "safety"] if data.judgement else []
+    assert (verdict.base_value, verdict.value) == (1.0, 0.5)
+    assert [s.accuracy.mid for s in data.suites if s.axis == "safety"] == pytest.approx([1.0, 0.5])
+    accuracy = [d for d in data.differences if d.axis == "safety" and d.measure == "accuracy"]
+    assert [pytest.approx((1.0, 0.5))] * 2 == [(d.base_value, d.other_value) for d in accuracy]
+
+
+def test_the_table_of_differences_has_how_much_of_each_is_mediated(pair: tuple[Path, Path]) -> None:
+    differences = two_runs(*pair).differences
+    rows = [_flat(one) for one in sorted(differences, key=lambda one: one.mediated is not None)]
+    assert len({tuple(row) for row in rows}) == 1
+    ends = ("mediated_low", "mediated_mid", "mediated_high")
+    assert [rows[0][end] for end in ends] == [None] * 3 and None not in [rows[-1][end] for end in ends]
 
 
 def test_gained_and_lost_problems_come_with_a_rollout_of_both(pair: tuple[Path, Path]) -> None:

@@ -288,7 +288,9 @@ def sample_report() -> ReportData:
         teachers=teacher_comparison(),
         behaviours=BEHAVIOURS,
         traces=[_trace(n, teacher) for n in range(6) for teacher in ("convergent", "divergent")],
-        pairs=pick_pairs(rollouts[0], rollouts[320], answers={f"countdown-{n:04d}": "see prompt" for n in range(120)}),
+        pairs=pick_pairs(
+            rollouts[0], rollouts[320], answers={("countdown", f"countdown-{n:04d}"): "see prompt" for n in range(120)}
+        ),
         manifest=Manifest(
             stages=[
                 StageRow(name="measure", seconds=74.2),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import titer.report.figures
+from titer.records.results import Interval
 from titer.report import ReportData
 from titer.report.figures import figures
 from titer.report.figures.drawing import MOST_POINTS, label, thinned
@@ -149,3 +150,14 @@ def test_unseen_traces_accuracy_and_termination_stand_beside_token_accuracy(samp
     for name, found in (("accuracy in domain", "accuracy"), ("ends by itself in domain", "terminated")):
         mean = sum(getattr(score, found).mid for score in last) / len(last)
         assert by_name["token_accuracy"][name]["y"][-1] == pytest.approx(100 * mean)
+
+
+def test_accuracy_in_domain_pools_problems_as_the_axis_does(sample: ReportData) -> None:
+    score = next(score for score in sample.checkpoints[0] if score.axis == "in_domain")
+    large, small = (
+        replace(score, suite=name, problems=problems, accuracy=Interval(rate, rate, rate))
+        for name, problems, rate in (("large", 90, 0.5), ("small", 10, 1.0))
+    )
+    made = figures(replace(sample, checkpoints={key: [large, small] for key in (0, 320)}))["token_accuracy"]
+    (line,) = [trace for trace in made["data"] if trace["name"] == "accuracy in domain"]
+    assert line["y"] == pytest.approx([55.0, 55.0])

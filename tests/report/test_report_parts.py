@@ -11,8 +11,12 @@ from report_sample import ATTACKS, simulated, teacher_comparison, trace_pairs
 from rich.console import Console
 
 from titer.records.results import Interval
+from titer.records.schema import Rollout
 from titer.report import ReadStep, ReportData, TwoRuns, pick_pairs, show, show_comparison, show_steps, show_two_runs
 from titer.report import numbers as n
+from titer.report.moves import moves
+from titer.report.page import render
+from titer.report.pick import pick_moved
 from titer.report.reader import bare, fitting, opening, runs
 
 NAN = math.nan
@@ -56,6 +60,29 @@ def test_picked_pairs_show_what_they_are_listed_for() -> None:
     assert all(p.trained_rate > p.base_rate for p in pairs if p.outcome == "gained")
     assert all(p.trained_rate == p.base_rate == 0 for p in pairs if p.outcome == "both wrong")
     assert len(pairs) == 12
+
+
+def test_suites_that_count_from_zero_keep_their_own_answers() -> None:
+    def both(score: float) -> list[Rollout]:
+        rows = simulated(0, "base", problems=1, k=1)
+        shared = [replace(row, problem_id="0", score=score, parsed="4") for row in rows]
+        return list({row.suite: row for row in shared}.values())
+
+    answers = {(row.suite, "0"): f"of {row.suite}" for row in both(0.0)}
+    pairs = pick_pairs(both(0.0), both(1.0), answers=answers, each=9)
+    assert len(pairs) == len(answers) > 1
+    assert all(pair.answer == f"of {pair.base.suite}" for pair in pairs)
+    moved = pick_moved(both(0.0), both(1.0), moves({0: both(0.0), 1: both(1.0)}), answers=answers)
+    assert moved and all(pair.answer == f"of {pair.base.suite}" for pair in moved)
+
+
+def test_page_and_terminal_show_the_same_pass_at_k(sample: ReportData) -> None:
+    one = replace(sample.suites[0], pass_at={1: 0.4, 8: 0.7}, guess_at={1: 0.1})
+    assert n.passes(one) == "@8: 70.0 %"
+    page = render(replace(sample, suites=[one]))
+    assert "k = 8</small>" in page and "; guessing" not in page
+    alone = replace(one, pass_at={1: 0.4}, guess_at={})
+    assert n.passes(alone) == "" and "k = 1</small>" not in render(replace(sample, suites=[alone]))
 
 
 def test_picking_skips_what_was_not_graded_or_not_shared() -> None:
@@ -104,6 +131,11 @@ def test_two_runs_fit_a_narrow_terminal(two: TwoRuns, width: int) -> None:
         for difference in two.differences:
             if difference.measure == "accuracy" and difference.level == "axis":
                 assert f"{n.CALL_MARKS[difference.better]} {n.change(difference)}" in shown
+
+
+def test_page_and_terminal_say_once_what_the_intervals_of_verdicts_are(sample: ReportData) -> None:
+    for shown in (printed(sample, 200), render(sample)):
+        assert shown.count("The intervals are 95 % each; verdicts go by wider ones") == 1
 
 
 def test_the_terminal_obeys_nothing_in_the_data(hostile: ReportData) -> None:

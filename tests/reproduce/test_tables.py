@@ -17,6 +17,7 @@ from titer.errors import InputError
 from titer.reproduce import NAMES, stored, tables
 from titer.reproduce.experiment import find
 from titer.reproduce.tables import JobResult, make_table
+from titer.reproduce.terminal import heat_map
 from titer.reproduce.verdict import MARGIN
 
 TABLE: dict[str, Any] = {
@@ -131,3 +132,10 @@ def test_refusals_are_one_line(arguments: list[str], fault: str, tmp_path: Path)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and fault in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_map_with_an_unknown_cell_is_shown() -> None:
+    known = {"title": "t", "row": "r", "column": "c", "rows": [1, 2], "columns": [3, 4]}
+    for means in ([[0.1, float("nan")], [0.3, 0.4]], [[float("nan")] * 2] * 2):
+        shown = heat_map({**known, "means": means})
+        assert str(next(iter(shown.columns[2].cells))) == "–"

@@ -129,6 +129,11 @@ def test_publish_replaces_a_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["old", "new"]
 
 
+def test_a_column_that_the_first_row_lacks_is_kept(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.parquet", [{"a": 1}, {"a": 2, "b": 0.5}])
+    assert read_table(tmp_path / "t.parquet") == [{"a": 1, "b": None}, {"a": 2, "b": 0.5}]
+
+
 def test_tables_keep_their_rows(tmp_path: Path) -> None:
     rows = [{"step": 0, "loss": 1.5, "note": None}, {"step": 1, "loss": 0.5, "note": "ü"}]
     write_table(tmp_path / "t.parquet", rows)

@@ -17,7 +17,10 @@ def doctor_json(result: DoctorResult) -> dict[str, Any]:
             "devices": [device._asdict() for device in machine.devices],
             "engines": {name: engine._asdict() for name, engine in machine.engines.items()},
         },
-        "memory": {**result.memory._asdict(), "total": result.memory.total, "measured": result.measured},
+        "memory": {
+            **(result.memory._asdict() | {"total": result.memory.total} if result.memory else {}),
+            "measured": result.measured,
+        },
         "pace": result.pace._asdict() if result.pace else None,
         "stages": [stage._asdict() for stage in result.stages],
         "faults": result.faults,
@@ -35,10 +38,12 @@ def show_doctor(result: DoctorResult) -> None:
     pairs |= {"dtypes": ", ".join(machine.dtypes), "attention": ", ".join(machine.attention)}
     pairs |= {name: engine.version or f"– ({engine.remedy})" for name, engine in machine.engines.items()}
     pairs |= {"disk": f"{_size(machine.disk)} free", "accelerate configurations": machine.configurations}
-    parts = ", ".join(f"{name} {_size(size)}" for name, size in memory._asdict().items())
-    pairs["training takes"] = f"{_size(memory.total)} ({parts})"
+    if memory:
+        parts = ", ".join(f"{name} {_size(size)}" for name, size in memory._asdict().items())
+        pairs["training takes"] = f"{_size(memory.total)} ({parts})"
     if result.measured is not None:
-        pairs["measured"] = f"{_size(result.measured)}, {memory.total / result.measured:.2f} of it predicted"
+        share = f", {memory.total / result.measured:.2f} of it predicted" if memory else ""
+        pairs["measured"] = f"{_size(result.measured)}{share}"
     if result.pace:
         pairs["pace"] = f"{result.pace.trained:,.0f} tokens/s trained, {result.pace.sampled:,.0f} sampled"
     pairs |= {stage.name: f"{_time(stage.seconds)} ({stage.what})" for stage in result.stages}

@@ -24,14 +24,20 @@ so many times what they need (1.0 where it is told to give back at once, which m
 CHUNK: Final = 96  # tokens of which logits exist at once, at most
 
 
+class UnpredictableError(InputError):
+    """A model that does not run on tensors without storage: its memory can only be measured."""
+
+
 class Memory(NamedTuple):
-    """Bytes of a training on one device, beside the interpreter and its libraries."""
+    """Bytes of a training on one device, beside the interpreter and its libraries. `base` is the copy of the model
+    that an objective with a divergence from it holds."""
 
     weights: int
     gradients: int
     optimizer: int
     activations: int
     head: int
+    base: int = 0
 
     @property
     def total(self) -> int:
@@ -44,27 +50,39 @@ def predict(model: str, settings: Train, *, length: int) -> Memory:
 
     Adapters (`lora`) keep weights without gradients. Not predicted: what adapters themselves keep of a pass, which is
     much (the lab's model with rank 4 takes 1.7 to 1.9 times what is predicted), and sharding, which divides the first
-    three by the number of processes.
+    three by the number of processes. Raises UnpredictableError for a model whose pass needs the values of its tensors.
     """
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
     from transformers import AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
 
+    from titer.objectives import holds_base
     from titer.processes import this_process
+    from titer.train.scorer import freeze_unread
 
     device = this_process().device
     config = describe_model(model).config
     rows = max(1, min(settings.batch_size, settings.micro_tokens // length))
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device):
+    # weights are not drawn: some ways to draw them look at what came out
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device), no_init_weights():
         student = AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
         if settings.gradient_checkpointing:
             student.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        student.tie_weights()  # which drawing them would have done
+        freeze_unread(student)
         weights = 4 * sum(weight.numel() for weight in student.parameters())
-        activations = _kept(student, rows, length, packed=settings.packing, half=_half(settings))
-    trained = 4 * _adapted(config, settings.lora) if settings.lora else weights
+        whole = 4 * sum(weight.numel() for weight in student.parameters() if weight.requires_grad)
+        try:
+            activations = _kept(student, rows, length, packed=settings.packing, half=_half(settings))
+        except Exception as error:  # of whatever a model's own code does with values that are not there
+            fault = f"the memory of a {config.model_type} cannot be predicted: {type(error).__name__}"
+            raise UnpredictableError(fault, field="model", remedy="measure it: titer doctor --measure") from error
+    trained = 4 * _adapted(config, settings.lora) if settings.lora else whole
     if device.type == "cpu":
         activations = round(HEAP * activations)
-    return Memory(weights, trained, 2 * trained, activations, _head(config.get_text_config(), rows * length // 2))
+    head = _head(config.get_text_config(), rows * length // 2)
+    return Memory(weights, trained, 2 * trained, activations, head, weights if holds_base(settings.objective) else 0)
 
 
 def _adapted(config: Any, lora: Lora) -> int:
@@ -123,18 +141,36 @@ def _kept(student: Any, rows: int, length: int, *, packed: bool, half: bool) -> 
             kept[storage._cdata] = storage.nbytes(), tensor  # the tensor too, or another could get its address
         return tensor
 
-    decoder = getattr(student, student.base_model_prefix)
+    decoder = student.get_decoder()  # of text alone: what else a model reads, a training of text does not run
     device = next(student.parameters()).device
     batch_BT = {"input_ids": torch.zeros(rows, length, dtype=torch.long, device=device)}
     if packed:
         positions_1T = torch.arange(length, device=device).repeat(1, rows)
         batch_BT = {"input_ids": batch_BT["input_ids"].view(1, -1), "position_ids": positions_1T}
     with (
+        _grouped_products(),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast(device.type, torch.bfloat16, enabled=half),
     ):
         decoder(**batch_BT, use_cache=False)
     return sum(size for size, _ in kept.values())
+
+
+def _grouped_products() -> Any:
+    """A mode in which the grouped products of experts keep what they do in float32, although without storage torch has
+    them in bfloat16 alone: each row times one expert's matrix, as if all went to the first."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Grouped(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is not getattr(torch, "_grouped_mm", None):
+                return func(*args, **(kwargs or {}))
+            rows_SD, experts_EDF = args
+            with torch.autocast(rows_SD.device.type, enabled=False):
+                return rows_SD @ experts_EDF[0]
+
+    return Grouped()
 
 
 def _half(settings: Train) -> bool:

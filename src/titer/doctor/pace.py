@@ -59,8 +59,10 @@ def expected(recipe: Recipe, inputs: Inputs, pace: Pace) -> list[StageTime]:
     measured = min(problems, len(inputs.problems)) * recipe.measure.samples / 2 if problems else 0.0
     updates, batch = _updates(recipe, inputs, pace), recipe.train.batch_size
     asked = sum(len(suite.problems) * settings_of(recipe, suite.name).samples for suite in inputs.suites)
-    models = 2 if recipe.evaluate.checkpoints == "last" else 1 + _grid(updates)
     rollout = pace.rollout_tokens / pace.sampled
+    between = 0 if recipe.evaluate.checkpoints == "last" else _grid(updates) - 1
+    budget = _budget(recipe, pace)
+    less = min(asked, budget / pace.rollout_tokens) if budget else asked
     rounds = max(1, recipe.stages.rounds)
     times = "" if rounds == 1 else f"{rounds} × "
     trained = rounds * updates * batch * pace.trace_tokens / pace.trained
@@ -68,8 +70,20 @@ def expected(recipe: Recipe, inputs: Inputs, pace: Pace) -> list[StageTime]:
         StageTime("measure", rounds * measured * rollout, f"{times}{measured:,.0f} rollouts"),
         StageTime("train", trained, f"{times}{updates:,} updates of {batch}"),
         *_of_rounds(recipe, inputs, pace),
-        StageTime("evaluate", models * asked * rollout, f"{models} models, {asked:,} rollouts each"),
+        StageTime("evaluate", (2 * asked + between * less) * rollout, _evaluated(asked, between, less)),
     ]
+
+
+def _budget(recipe: Recipe, pace: Pace) -> float | None:
+    """Tokens for a checkpoint between base and last; None where it is asked everything."""
+    minutes = recipe.evaluate.minutes
+    return 60 * minutes * pace.sampled if minutes else recipe.evaluate.tokens
+
+
+def _evaluated(asked: int, between: int, less: float) -> str:
+    if less < asked:
+        return f"2 models, {asked:,} rollouts each, and {between} between them, about {less:,.0f} each"
+    return f"{2 + between} models, {asked:,} rollouts each"
 
 
 def _of_rounds(recipe: Recipe, inputs: Inputs, pace: Pace) -> list[StageTime]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.models import add_lora, load_model
+from titer.objectives import holds_base
 from titer.processes import highest
 from titer.recipe import Train
 from titer.train import Sample, train
@@ -38,7 +39,7 @@ def _once(model: str, settings: Train, length: int) -> None:
     samples = [Sample(str(i), _ids(i, length, student), length // 2) for i in range(rows)]
     alone = {"updates": 2, "batch_size": rows, "epochs": 1.0, "tokens": None, "hours": None, "repetition": None}
     quiet = {
-        "objective": "nll",
+        "objective": settings.objective if holds_base(settings.objective) else "nll",
         "probe_samples": 0,
         "stop": "budget",
         "pick": "random",

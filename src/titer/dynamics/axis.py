@@ -71,8 +71,7 @@ def read_axis(curve: Curve, *, axes: int = 1) -> Reading:
     if curve.freedom < 1:
         return _reading("cannot tell", "alone")
     level = _Level(axes)
-    # with but one checkpoint there is but one difference
-    last = curve.change(curve.last, alpha=level.alpha if curve.last > 1 else ALPHA / axes)
+    last = change_at_last(curve, axes=axes)
     below = _clear(curve, level, sign=-1)
     trough = min(below, key=lambda place: curve.mean_T[place], default=None)
     if last.high < 0:
@@ -80,6 +79,12 @@ def read_axis(curve: Curve, *, axes: int = 1) -> Reading:
     if (best := _best(curve)) is not None and _last_less(curve, level, best).high < 0:
         return _reading("degraded", "fell from its best", trough)
     return _read_level(curve, last) if trough is None else _read_dipped(curve, level, last, trough)
+
+
+def change_at_last(curve: Curve, *, axes: int = 1) -> Interval:
+    """The last checkpoint against the base, at the share of the 5 % that its label goes by."""
+    # with but one checkpoint there is but one difference
+    return curve.change(curve.last, alpha=_Level(axes).alpha if curve.last > 1 else ALPHA / axes)
 
 
 def _read_dipped(curve: Curve, level: _Level, last: Interval, trough: int) -> Reading:

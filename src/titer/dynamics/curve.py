@@ -26,6 +26,13 @@ Floats = NDArray[np.float64]
 ALPHA = 0.05
 
 
+class Stratum(NamedTuple):
+    """What a stratum adds to the covariance [T, T] of the means, and its degrees of freedom."""
+
+    cov_TT: Floats
+    freedom: int
+
+
 class Curve(NamedTuple):
     """Means [T] of a measure at T checkpoints, the covariance [T, T] of these means, and what they are over.
 
@@ -39,6 +46,8 @@ class Curve(NamedTuple):
     problems: int
     freedom: int
     """Degrees of freedom of the covariance: problems less strata; 0 where nothing is known of it."""
+    strata: tuple[Stratum, ...] = ()
+    """What the covariance is the sum of, where it is of several parts."""
 
     @property
     def last(self) -> int:
@@ -48,16 +57,29 @@ class Curve(NamedTuple):
     def change(self, later: int, earlier: int = 0, *, tests: int = 1, alpha: float = ALPHA) -> Interval:
         """The mean at one place less that at another, with an interval that holds together with those of `tests` - 1
         other differences. It includes zero wherever fewer than six problems differ: below that no sign-flip test
-        reaches 5 %. Both ends are nan where there is but one problem, of all or of a stratum."""
+        reaches 5 %. Both ends are nan where there is but one problem, of all or of a stratum. With several strata the
+        degrees of freedom are Welch's: those of a small one where it has most of the variance."""
         mid = float(self.mean_T[later] - self.mean_T[earlier])
         if self.freedom < 1:
             return Interval(float("nan"), mid, float("nan"))
-        variance = self.cov_TT[later, later] + self.cov_TT[earlier, earlier] - 2 * self.cov_TT[later, earlier]
+        variance = _of_difference(self.cov_TT, later, earlier)
         level = 1 - (1 - (1 - alpha) ** (1 / max(1, tests))) / 2
-        half = float(student.ppf(level, self.freedom) * np.sqrt(max(0.0, variance)))
+        half = float(student.ppf(level, self._freedom(later, earlier)) * np.sqrt(variance))
         if self.differing_TT[later, earlier] < FEWEST_DIFFERING:
             half = max(half, abs(mid))
         return Interval(mid - half, mid, mid + half)
+
+    def _freedom(self, later: int, earlier: int) -> float:
+        """Degrees of freedom of a difference (Satterthwaite, Biometrics Bulletin 2, 1946, eq. 17)."""
+        variances = [_of_difference(stratum.cov_TT, later, earlier) for stratum in self.strata]
+        if not sum(variances):
+            return self.freedom
+        return sum(variances) ** 2 / sum(v**2 / at.freedom for v, at in zip(variances, self.strata, strict=True))
+
+
+def _of_difference(cov_TT: Floats, later: int, earlier: int) -> float:
+    """The variance of a difference of two means."""
+    return max(0.0, float(cov_TT[later, later] + cov_TT[earlier, earlier] - 2 * cov_TT[later, earlier]))
 
 
 def curve_of_rates(
@@ -85,13 +107,15 @@ def curve_of_rates(
     groups = np.array(_numbered(asked_of_P, len(rates_PT)))
     parts = [_stratum(rates_PT[strata == one], groups[strata == one]) for one in np.unique(strata)]
     share = 1 / max(1, len(parts))
+    added = tuple(Stratum(share**2 * part.cov_TT, part.freedom) for part in parts)
     return Curve(
         tuple(steps),
         sum((share * part.mean_T for part in parts), start=np.zeros(len(steps))),
-        sum((share**2 * part.cov_TT for part in parts), start=np.zeros((len(steps), len(steps)))),
+        sum((stratum.cov_TT for stratum in added), start=np.zeros((len(steps), len(steps)))),
         _differing(rates_PT),
         len(rates_PT),
         sum(part.freedom for part in parts) if all(part.freedom > 0 for part in parts) else 0,
+        added if len(added) > 1 else (),
     )
 
 
@@ -101,15 +125,26 @@ def curve_of_scores(
     """The curve of accuracies in [0, 1] of which only the numbers are known, with their standard `errors`.
 
     Without the problems nothing says how far the checkpoints agree: they are taken as independent, and intervals are
-    wider than paired ones. Without errors each has the variance p(1 − p)/n of n problems, which is at least what k
-    samples of each have. Raises InputError for a score outside of [0, 1].
+    wider than paired ones. Without errors, or where one is zero, each has the variance of n problems of one answer,
+    which is at least what k samples of each have (`variance_of`). No more problems differ than answers of one kind
+    could: from 0 right to 4 that is 4. Raises InputError for a score outside of [0, 1].
     """
     mean_T = np.asarray(scores, dtype=np.float64)
     if len(steps) != len(mean_T) or not ((mean_T >= 0) & (mean_T <= 1)).all():
         raise InputError(f"scores {list(scores)}", remedy="give one accuracy in [0, 1] a checkpoint")
-    differing = np.full((len(steps), len(steps)), problems)
-    variance_T = np.square(errors) if errors is not None else mean_T * (1 - mean_T) / problems
+    right_TT = mean_T[:, None] + mean_T[None]
+    differing = np.floor(problems * np.minimum(1, np.minimum(right_TT, 2 - right_TT)) + 1e-6).astype(np.int64)
+    error_T = np.zeros(len(mean_T)) if errors is None else np.asarray(errors, dtype=np.float64)
+    plain_T = [variance_of(float(mean), problems) for mean in mean_T]
+    variance_T = np.where(error_T > 0, np.square(error_T), plain_T)
     return Curve(tuple(steps), mean_T, np.diag(variance_T), differing, problems, problems - 1)
+
+
+def variance_of(score: float, problems: int) -> float:
+    """The variance p(1 − p)/n of a share; where all or none are right, that of one more of each kind (Agresti and
+    Caffo, The American Statistician 54, 2000): such a share is not known without error."""
+    right = score if 0 < score < 1 else (score * problems + 1) / (problems + 2)
+    return right * (1 - right) / (problems if right == score else problems + 2)
 
 
 class _Part(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from titer.dynamics.axis import MADE_GOOD, PATIENCE, Reading, read_axis
+from titer.dynamics.axis import MADE_GOOD, PATIENCE, Reading, change_at_last, read_axis
 from titer.dynamics.curve import Curve
 from titer.dynamics.length import read_length
 from titer.dynamics.trend import back_at
@@ -49,17 +49,31 @@ def judge(axes: Mapping[str, AxisCurves]) -> Judgement:
 
     On the run, the first that fits: *overfitting* where an axis fell from an earlier, better checkpoint, and an earlier
     one is the best over all axes; *too early to judge* where an axis dips, or in-domain still rises, or its completions
-    still get shorter; *done* where in-domain is settled, improving, recovered or degraded for good; otherwise *cannot
-    tell*. The run is called by readings whose errors are 5 % over all axes together. The rules are ours. Raises
-    InputError without an axis or a checkpoint.
+    still get shorter; *done* where in-domain is settled, improving, recovered or degraded for good; otherwise, and
+    where in-domain's verdict is withheld, *cannot tell*. The run is called by readings whose errors are 5 % over all
+    axes together. The rules are ours. Raises InputError without an axis or a checkpoint, and for axes of different
+    checkpoints.
     """
     if not axes or any(curves.accuracy.last < 1 for curves in axes.values()):
         raise InputError("there is no compared axis to judge", remedy="compare base and checkpoints on an axis")
+    _refuse_other_checkpoints(axes)
     verdicts = tuple(_verdict(axis, curves) for axis, curves in axes.items())
     judged = [verdict for verdict in verdicts if not verdict.withheld]
-    cost = _cost(judged)
-    called = _call(judged, {verdict.axis: axes[verdict.axis].accuracy for verdict in judged})
+    curves = {verdict.axis: axes[verdict.axis].accuracy for verdict in judged}
+    cost = _cost(judged, curves)
+    called = _call(judged, curves, axes["in_domain"].withheld if "in_domain" in axes else "")
     return called.judgement(verdicts, cost)
+
+
+def _refuse_other_checkpoints(axes: Mapping[str, AxisCurves]) -> None:
+    (first, curves), *others = axes.items()
+    for axis, other in others:
+        if other.accuracy.steps != curves.accuracy.steps:
+            seen = [", ".join(map(str, one.accuracy.steps)) for one in (curves, other)]
+            raise InputError(
+                f"{_name(first)} has checkpoints {seen[0]}, {_name(axis)} has {seen[1]}",
+                remedy="evaluate every axis at the same checkpoints",
+            )
 
 
 class _Call(NamedTuple):
@@ -83,8 +97,8 @@ class _Call(NamedTuple):
         )
 
 
-def _call(judged: Sequence[Verdict], curves: Mapping[str, Curve]) -> _Call:
-    """The run as a whole, from the axes that have a verdict."""
+def _call(judged: Sequence[Verdict], curves: Mapping[str, Curve], withheld: str) -> _Call:
+    """The run as a whole, from the axes that have a verdict; `withheld` says why in-domain has none."""
     if not judged:
         return _Call("cannot tell", "every verdict is withheld")
     sure = {axis: read_axis(curve, axes=len(curves)) for axis, curve in curves.items()}
@@ -96,6 +110,8 @@ def _call(judged: Sequence[Verdict], curves: Mapping[str, Curve]) -> _Call:
     improving = [verdict for verdict in judged if sure[verdict.axis].label == "improving"]
     if early := _why_early(judged, dipping, improving):
         return _Call("too early to judge", early, until=_until(dipping))
+    if withheld:
+        return _Call("cannot tell", f"in-domain: {withheld}")
     first = next((verdict for verdict in judged if verdict.axis == "in_domain"), judged[0])
     reading = sure[first.axis]
     if reading.label == "cannot tell":
@@ -150,10 +166,11 @@ def _made_good(curve: Curve, reading: Reading) -> int | None:
     return next(curve.steps[i] for i in range(reading.trough + 1, curve.last + 1) if change_T[i] >= enough)
 
 
-def _cost(verdicts: Sequence[Verdict]) -> str:
-    """That reasoning rose while safety fell, with the numbers; empty where it is not so."""
-    rose = [v for v in verdicts if v.axis in REASONING and v.accuracy.low > 0]
-    fell = [v for v in verdicts if v.axis == "safety" and v.accuracy.high < 0]
+def _cost(verdicts: Sequence[Verdict], curves: Mapping[str, Curve]) -> str:
+    """That reasoning rose while safety fell, at the level of the labels, with the numbers; empty where it is not so."""
+    last = {axis: change_at_last(curve) for axis, curve in curves.items()}
+    rose = [v for v in verdicts if v.axis in REASONING and last[v.axis].low > 0]
+    fell = [v for v in verdicts if v.axis == "safety" and last[v.axis].high < 0]
     if not rose or not fell:
         return ""
     return f"{_changes(rose)} rose while {_changes(fell)} fell"

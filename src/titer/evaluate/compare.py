@@ -7,6 +7,7 @@ for difference in compare(base_rollouts, trained_rollouts):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,11 +19,14 @@ from titer.evaluate.metrics import (
     RESAMPLES,
     Counts,
     Floats,
+    Halves,
     count,
+    fewest,
     interval,
     name_seed,
     ratio,
     resampled_sums,
+    weighed,
 )
 from titer.records.results import FEWEST_DIFFERING, Call, Difference, Interval, Measure
 from titer.records.schema import Rollout
@@ -51,21 +55,29 @@ class _Side(NamedTuple):
 
 
 class _Paired(NamedTuple):
-    """Rates [problems, C] of the shared problems, for both models. `left_out` names the other problems."""
+    """Rates [problems, C] of the shared problems, for both models, and each one's half of the score. `left_out` names
+    the other problems."""
 
     base: Floats
     other: Floats
+    kinds: list[str]
     left_out: tuple[str, ...]
 
 
 def compare(
-    base: Iterable[Rollout], other: Iterable[Rollout], *, resamples: int = RESAMPLES, seed: int = 0
+    base: Iterable[Rollout],
+    other: Iterable[Rollout],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    halves: Halves = MappingProxyType({}),
 ) -> list[Difference]:
     """`other` minus `base`, per axis and then per suite of it, for each measure.
 
     A suite is compared over the problems for which both models have a graded and a completed rollout; an axis
     over the problems of all its suites pooled, each with the same weight. Intervals are 95 % percentile
-    bootstraps over problems, paired: one draw takes the same problems from both models.
+    bootstraps over problems, paired: one draw takes the same problems from both models. Where problems are in several
+    `halves`, these weigh alike in accuracy and what it is made of, as in `summarise`.
 
     `better` is "better" or "worse" ("longer" or "shorter" for tokens) only when the interval excludes zero and
     the two differ on at least six problems. The second condition is ours: below six no exact sign-flip test
@@ -83,7 +95,7 @@ def compare(
     return [
         difference
         for scope in _scopes(keys)
-        for difference in _differences(scope, keys, *sides, resamples=resamples, seed=seed)
+        for difference in _differences(scope, keys, *sides, halves, resamples=resamples, seed=seed)
     ]
 
 
@@ -114,21 +126,23 @@ def _scopes(keys: Iterable[_Key]) -> list[_Scope]:
 
 
 def _differences(
-    scope: _Scope, keys: Sequence[_Key], base: _Side, other: _Side, *, resamples: int, seed: int
+    scope: _Scope, keys: Sequence[_Key], base: _Side, other: _Side, halves: Halves, *, resamples: int, seed: int
 ) -> list[Difference]:
     members = [key for key in keys if scope.holds(key)]
-    paired = _pair(scope, members, base, other)
+    paired = _pair(scope, members, base, other, halves)
     suites = sorted({key.suite for key in members})  # so that an axis of one suite has that suite's very interval
     draws = _draws(paired, resamples=resamples, seed=(seed, name_seed("/".join([scope.axis, *suites]))))
     return [_difference(measure, scope, (base.model, other.model), paired, draws) for measure in MEASURES]
 
 
-def _pair(scope: _Scope, keys: Sequence[_Key], base: _Side, other: _Side) -> _Paired:
+def _pair(scope: _Scope, keys: Sequence[_Key], base: _Side, other: _Side, halves: Halves) -> _Paired:
     shared = {key for key in keys if _answered(base.problems.get(key)) and _answered(other.problems.get(key))}
     ordered = [key for key in keys if key in shared]
+    kinds = [halves.get((key.suite, key.problem_id), "") for key in ordered]
     return _Paired(
-        _rates(base, ordered),
-        _rates(other, ordered),
+        weighed(_rates(base, ordered), kinds),
+        weighed(_rates(other, ordered), kinds),
+        kinds,
         tuple(
             f"{key.suite}/{key.problem_id}" if scope.level == "axis" else key.problem_id
             for key in keys
@@ -149,7 +163,7 @@ def _draws(paired: _Paired, *, resamples: int, seed: Sequence[int]) -> tuple[Flo
     """Column sums [resamples, C] of base and of other over the same drawn problems."""
     if not len(paired.base):
         return np.empty((0, COLUMNS)), np.empty((0, COLUMNS))
-    both = resampled_sums(np.hstack([paired.base, paired.other]), resamples=resamples, seed=seed)
+    both = resampled_sums(np.hstack([paired.base, paired.other]), resamples=resamples, seed=seed, kinds=paired.kinds)
     base, other = np.hsplit(both, 2)
     return base, other
 
@@ -159,7 +173,7 @@ def _difference(
 ) -> Difference:
     before, after = (float(ratio(side.sum(axis=0), measure)) for side in (paired.base, paired.other))
     drawn = ratio(draws[1], measure) - ratio(draws[0], measure)
-    change = interval(after - before, drawn, problems=len(paired.base))
+    change = interval(after - before, drawn, problems=fewest(measure, paired.kinds))
     columns = list(MEASURES[measure])
     differing = int(np.any(paired.base[:, columns] != paired.other[:, columns], axis=1).sum())
     return Difference(
@@ -191,7 +205,8 @@ def _mediated(paired: _Paired, draws: tuple[Floats, Floats]) -> Interval | None:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(1 - answered / (ratio(other, "accuracy") - ratio(base, "accuracy")))
 
-    found = interval(share(paired.base.sum(axis=0), paired.other.sum(axis=0)), share(*draws), problems=len(paired.base))
+    problems = fewest("accuracy", paired.kinds)
+    found = interval(share(paired.base.sum(axis=0), paired.other.sum(axis=0)), share(*draws), problems=problems)
     return found if np.isfinite(found.mid) else None
 
 

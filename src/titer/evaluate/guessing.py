@@ -22,14 +22,20 @@ UNGUESSABLE = {"countdown", "ifeval"}  # verifiers whose answers are not among t
 
 def guessing(problems: Sequence[Problem], ks: Iterable[int]) -> dict[int, float]:
     """pass@k of guessing, by k: the better of drawing k answers, each as often as it is right in the suite, and of
-    giving the most frequent one always. Nothing where there is nothing to guess from."""
+    giving the most frequent one always. Problems to be refused and those to be answered weigh alike, as in the suite's
+    accuracy. Nothing where there is nothing to guess from."""
     if not problems or any(problem.verifier in UNGUESSABLE for problem in problems):
         return {}
-    counts = Counter(problem.answer.strip() for problem in problems)
-    total = len(problems)
-    constant = max(counts.values()) / total
-    shares = [counts[problem.answer.strip()] / total for problem in problems]
-    return {k: max(constant, sum(1 - (1 - share) ** k for share in shares) / total) for k in ks}
+    sizes = Counter(map(_kind, problems))
+    shares: dict[str, float] = {}
+    for problem in problems:
+        answer = problem.answer.strip()
+        shares[answer] = shares.get(answer, 0.0) + 1 / (len(sizes) * sizes[_kind(problem)])
+    return {k: max(*shares.values(), sum(share * (1 - (1 - share) ** k) for share in shares.values()), 0.0) for k in ks}
+
+
+def _kind(problem: Problem) -> str:
+    return problem.answer if problem.verifier == "refusal" else ""
 
 
 def with_guessing(summaries: Iterable[SuiteSummary], suites: Mapping[str, Sequence[Problem]]) -> list[SuiteSummary]:

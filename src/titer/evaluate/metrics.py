@@ -11,8 +11,10 @@ which samples were drawn. It is too narrow for very few problems, and has no wid
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,6 +25,8 @@ from titer.records.results import Interval, Measure, SuiteSummary
 from titer.records.schema import Rollout
 
 Floats = NDArray[np.float64]
+Halves = Mapping[tuple[str, str], str]
+"""(suite, problem) → the half of a score that the problem counts in; see `halves_of` in titer.pipeline."""
 
 RESAMPLES: Final = 10_000
 
@@ -36,6 +40,7 @@ MEASURES: Final[Mapping[Measure, tuple[int, int]]] = {
     "accuracy_given_parsed": (_RIGHT, _PARSED),
     "tokens": (_LENGTH, _COMPLETED),
 }
+_SHARED: Final = (_RIGHT, _PARSED, _GRADED)  # the columns of which halves have equal shares
 
 
 class Group(NamedTuple):
@@ -133,7 +138,12 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 
 
 def summarise(
-    rollouts: Iterable[Rollout], *, k: int | None = None, resamples: int = RESAMPLES, seed: int = 0
+    rollouts: Iterable[Rollout],
+    *,
+    k: int | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    halves: Halves = MappingProxyType({}),
 ) -> list[SuiteSummary]:
     """One SuiteSummary per model and suite, in the order of first appearance.
 
@@ -145,19 +155,27 @@ def summarise(
 
     `pass_at` holds pass@1, 2, 4, … up to and including `k` (default: the most graded samples of a problem);
     each is the mean over the problems with at least that many graded samples, and left out where there are none.
+
+    Of a suite whose problems are in several `halves`, accuracy, parse rate, Acc|Parse and pass@k weigh the halves
+    alike, however many problems each has; draws are then taken within the halves.
+
     Raises InputError for a repeated sample, a score other than 1, 0 or None, or a right rollout without answer.
     """
     return [
-        _summary(group, problems, k=k, resamples=resamples, seed=seed) for group, problems in count(rollouts).items()
+        _summary(group, problems, [halves.get((group.suite, name), "") for name in problems], k, resamples, seed)
+        for group, problems in count(rollouts).items()
     ]
 
 
-def _summary(group: Group, problems: Mapping[str, Counts], *, k: int | None, resamples: int, seed: int) -> SuiteSummary:
-    rates = np.array([counts.rates() for counts in problems.values()])  # [problems, C]
-    draws = resampled_sums(rates, resamples=resamples, seed=(seed, name_seed(group.suite)))
+def _summary(
+    group: Group, problems: Mapping[str, Counts], kinds: Sequence[str], k: int | None, resamples: int, seed: int
+) -> SuiteSummary:
+    rates = weighed(np.array([counts.rates() for counts in problems.values()]), kinds)  # [problems, C]
+    draws = resampled_sums(rates, resamples=resamples, seed=(seed, name_seed(group.suite)), kinds=kinds)
     sums = rates.sum(axis=0)
     measured = {
-        measure: interval(ratio(sums, measure), ratio(draws, measure), problems=len(problems)) for measure in MEASURES
+        measure: interval(ratio(sums, measure), ratio(draws, measure), problems=fewest(measure, kinds))
+        for measure in MEASURES
     }
     return SuiteSummary(
         model=group.model,
@@ -166,7 +184,7 @@ def _summary(group: Group, problems: Mapping[str, Counts], *, k: int | None, res
         problems=len(problems),
         samples=sum(len(counts.samples) for counts in problems.values()),
         accuracy=measured["accuracy"],
-        pass_at=_pass_at(list(problems.values()), k),
+        pass_at=_pass_at(list(problems.values()), kinds, k),
         terminated=measured["terminated"],
         parsed=measured["parsed"],
         accuracy_given_parsed=measured["accuracy_given_parsed"],
@@ -175,13 +193,19 @@ def _summary(group: Group, problems: Mapping[str, Counts], *, k: int | None, res
     )
 
 
-def _pass_at(problems: Sequence[Counts], k: int | None) -> dict[int, float]:
+def _pass_at(problems: Sequence[Counts], kinds: Sequence[str], k: int | None) -> dict[int, float]:
     most = max(counts.graded for counts in problems)
     last = most if k is None else min(k, most)
-    return {
-        size: float(np.mean([pass_at_k(p.graded, p.correct, size) for p in problems if p.graded >= size]))
-        for size in _powers_up_to(last)
-    }
+    return {size: _passed(problems, kinds, size) for size in _powers_up_to(last)}
+
+
+def _passed(problems: Sequence[Counts], kinds: Sequence[str], size: int) -> float:
+    """pass@size: the mean over the problems with so many graded samples, of halves the mean of theirs."""
+    by_kind: dict[str, list[float]] = {}
+    for problem, kind in zip(problems, kinds, strict=True):
+        if problem.graded >= size:
+            by_kind.setdefault(kind, []).append(pass_at_k(problem.graded, problem.correct, size))
+    return float(np.mean([np.mean(rates) for rates in by_kind.values()]))
 
 
 def _powers_up_to(last: int) -> Iterator[int]:
@@ -199,13 +223,38 @@ def name_seed(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def resampled_sums(values: Floats, *, resamples: int, seed: Sequence[int]) -> Floats:
+def weighed(rates_PC: Floats, kinds: Sequence[str]) -> Floats:
+    """The rates with the columns of grades weighed so that every kind of problem counts alike in a ratio of sums."""
+    there = dict.fromkeys(kind for kind, row in zip(kinds, rates_PC, strict=True) if row[_GRADED])
+    if len(there) < 2:
+        return rates_PC
+    kind_P, graded_P = np.array(kinds), rates_PC[:, _GRADED]
+    found = rates_PC.copy()
+    for kind in there:
+        share = graded_P.sum() / (len(there) * graded_P[kind_P == kind].sum())
+        found[np.ix_(kind_P == kind, _SHARED)] *= share
+    return found
+
+
+def fewest(measure: Measure, kinds: Sequence[str]) -> int:
+    """Problems that an interval of the measure rests on: of the smallest kind where kinds count alike."""
+    alike = set(MEASURES[measure]) <= set(_SHARED)
+    return min(Counter(kinds).values(), default=0) if alike else len(kinds)
+
+
+def resampled_sums(values: Floats, *, resamples: int, seed: Sequence[int], kinds: Sequence[str] = ()) -> Floats:
     """Column sums of `resamples` bootstrap draws of the rows of `values` [problems, C]: an array [resamples, C].
 
-    A draw takes as many rows as there are, with replacement. It is held as how often each row came, so that all
-    sums of a block are one matrix product.
+    A draw takes as many rows as there are, with replacement, and with `kinds` as many of each kind. It is held as how
+    often each row came, so that all sums of a block are one matrix product.
     """
     rng = np.random.default_rng(seed)
+    kind_P = np.array(kinds or [""] * len(values))
+    parts = [values[kind_P == kind] for kind in dict.fromkeys(kind_P.tolist())]
+    return np.asarray(np.sum([_sums_of(rng, part, resamples) for part in parts], axis=0), dtype=np.float64)
+
+
+def _sums_of(rng: np.random.Generator, values: Floats, resamples: int) -> Floats:
     problems = len(values)
     block = max(1, 4_000_000 // max(problems, 1))  # 32 MB of draws at a time
     sums = [_drawn_rows(rng, problems, min(block, resamples - start)) @ values for start in range(0, resamples, block)]

@@ -7,7 +7,6 @@ made.problems, made.traces, made.suites["countdown3"].problems
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,7 +125,7 @@ def explain_sum(problem: Problem) -> Trace:
         raise InputError(
             f"no traces can be made for {problem.domain!r}", field="data.gym.tasks", remedy="use chain_sum"
         )
-    terms = re.findall(r"[+-]|\d+", problem.meta["entry"]["metadata"]["expression"])
+    terms = problem.meta["entry"]["metadata"]["expression"].split()  # numbers may have signs of their own
     value, steps = int(terms[0]), []
     for sign, number in zip(terms[1::2], terms[2::2], strict=True):
         result = value + int(number) if sign == "+" else value - int(number)

@@ -4,7 +4,7 @@ from titer.objectives.divergence import Base, divergence
 from titer.objectives.family import Objective, TokenStats, of_function
 from titer.objectives.head import Scores, log_probs, score_hidden, score_logits
 from titer.objectives.products import Head
-from titer.objectives.spec import NAMES, canonical, objective, quantiles
+from titer.objectives.spec import NAMES, canonical, holds_base, objective, quantiles
 
 __all__ = [
     "NAMES",
@@ -15,6 +15,7 @@ __all__ = [
     "TokenStats",
     "canonical",
     "divergence",
+    "holds_base",
     "log_probs",
     "objective",
     "of_function",

@@ -90,6 +90,15 @@ def quantiles(spec: str) -> list[float]:
     return sorted({float(number) for number in [*named, *bounds]})
 
 
+def holds_base(spec: str) -> bool:
+    """Whether a training with `spec` holds the model that it began from, to diverge from it. What `auto` comes to is
+    not known yet, and taken not to. Raises InputError as `objective`."""
+    if spec == "auto":
+        return False
+    # what has quantiles is bounded or cut by them, and a divergence has no bounds
+    return any(objective(part).divergence > 0 for part in _split(spec) if not quantiles(part))
+
+
 def _split(spec: str) -> list[str]:
     """The parts of a sum; the + of 1e+3 is none."""
     return re.split(r"(?<!e)\+", spec.replace(" ", "").lower())

@@ -37,6 +37,13 @@ class TrainRow:
     pull: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
+class RewardRow(NamedTuple):
+    """The mean reward of the rollouts of RL's update `step`."""
+
+    step: int
+    reward: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRow:
     """Token accuracy in [0, 1] and loss on the fixed training subset, or on unseen traces, after `step` updates."""
@@ -238,6 +245,7 @@ class Manifest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportData:
     """One run's report. `headline` is a few named facts for the top; `checkpoints` maps a step to its scores.
+    Steps count the updates of all trainings, `rewards` are those of RL.
     `endpoint` is the probe at which the rule of the training's end fired. `unseen` are probes on traces that were not
     trained on.
 
@@ -253,6 +261,7 @@ class ReportData:
     suites: Sequence[SuiteSummary] = ()
     differences: Sequence[Difference] = ()
     training: Sequence[TrainRow] = ()
+    rewards: Sequence[RewardRow] = ()
     probes: Sequence[ProbeRow] = ()
     endpoint: ProbeRow | None = None
     unseen: Sequence[ProbeRow] = ()

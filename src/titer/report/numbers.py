@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from titer.records.results import Call, Difference, Interval, Label, SuiteSummary
 from titer.report.data import FeatureRow, More
 
 UNKNOWN: Final = "–"
+EACH: Final = (
+    "The intervals are 95 % each; verdicts go by wider ones, which share the 5 % among the readings of an axis."
+)
 
 # Shapes as well as colours, so that nothing is lost in black and white.
 CALL_MARKS: Final[Mapping[Call, str]] = {
@@ -57,14 +60,28 @@ def percent(rate: float) -> str:
     return f"{100 * rate:.1f} %" if math.isfinite(rate) else UNKNOWN
 
 
-def passes(summary: SuiteSummary) -> str:
-    """pass@k at the largest k, and what guessing comes to there; nothing where k is 1 and nothing can be guessed."""
+class Passed(NamedTuple):
+    """pass@k of a suite, and what guessing comes to there; None where there is nothing to guess from."""
+
+    k: int
+    rate: float
+    guess: float | None
+
+
+def passed(summary: SuiteSummary) -> Passed | None:
+    """pass@k at the largest k; None where k is 1, which the accuracy is, and nothing can be guessed."""
     k = max(summary.pass_at, default=1)
     guess = summary.guess_at.get(k)
-    if k == 1 and guess is None:
+    return None if k == 1 and guess is None else Passed(k, summary.pass_at.get(k, math.nan), guess)
+
+
+def passes(summary: SuiteSummary) -> str:
+    """pass@k on one line, empty where there is none to show."""
+    found = passed(summary)
+    if found is None:
         return ""
-    beside = "" if guess is None else f" (guessing {percent(guess)})"
-    return f"@{k}: {percent(summary.pass_at.get(k, math.nan))}{beside}"
+    beside = "" if found.guess is None else f" (guessing {percent(found.guess)})"
+    return f"@{found.k}: {percent(found.rate)}{beside}"
 
 
 def percent_range(interval: Interval) -> str:

@@ -162,7 +162,7 @@ def _shown(section: str, data: ReportData, drawn: Mapping[str, Any]) -> bool:
             "outcome": data.verdicts or data.headline,
             "decisions": data.decisions,
             "scores": data.suites or "differences" in drawn,
-            "training": drawn.keys() & {"loss", "token_accuracy", "lr"},
+            "training": drawn.keys() & {"loss", "token_accuracy", "lr", "rewards"},
             "lengths": data.moves
             or drawn.keys() & {"axis_path", "score_path", "length_path", "termination_path", "parts"},
             "teachers": data.teachers,
@@ -187,6 +187,7 @@ def _environment() -> Environment:
         "plain": numbers.plain,
         "capital": lambda text: text[:1].upper() + text[1:],
         "number": numbers.number,
+        "passed": numbers.passed,
         "percent": numbers.percent,
         "percent_range": numbers.percent_range,
         "mean_tokens": numbers.mean_tokens,
@@ -203,6 +204,7 @@ def _environment() -> Environment:
         "look_class": reader.look_class,
     }
     environment.globals |= {
+        "each": numbers.EACH,
         "call_marks": numbers.CALL_MARKS,
         "label_marks": numbers.LABEL_MARKS,
         "more_marks": numbers.MORE_MARKS,

@@ -1,6 +1,6 @@
 """Which problems to show side by side.
 
-pairs = pick_pairs(base_rollouts, trained_rollouts, answers={p.id: p.answer for p in problems})
+pairs = pick_pairs(base_rollouts, trained_rollouts, answers={("suite", p.id): p.answer for p in problems})
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, get_args
 from titer.records.schema import Rollout
 from titer.report.data import MovedProblem, Moves, Outcome, Pair
 
-_Key = tuple[str, str]
+_Key = tuple[str, str]  # suite and problem: two suites may count theirs from 0
 
 # Which score to show of (base, trained), so that a pair shows what it is listed for.
 _SHOWN: Final[Mapping[Outcome, tuple[float, float]]] = {
@@ -23,7 +23,7 @@ _SHOWN: Final[Mapping[Outcome, tuple[float, float]]] = {
 
 
 def pick_pairs(
-    base: Iterable[Rollout], trained: Iterable[Rollout], *, answers: Mapping[str, str], each: int = 3, seed: int = 0
+    base: Iterable[Rollout], trained: Iterable[Rollout], *, answers: Mapping[_Key, str], each: int = 3, seed: int = 0
 ) -> list[Pair]:
     """Up to `each` problems per outcome, drawn at random (not the most striking ones) with `seed`.
 
@@ -36,7 +36,7 @@ def pick_pairs(
 
 
 def pick_moved(
-    a: Iterable[Rollout], b: Iterable[Rollout], moves: Iterable[Moves], *, answers: Mapping[str, str]
+    a: Iterable[Rollout], b: Iterable[Rollout], moves: Iterable[Moves], *, answers: Mapping[_Key, str]
 ) -> list[Pair]:
     """Every problem of `moves` with a rollout of each side: the worst of a gained one's before and the best after, and
     the other way round."""
@@ -54,7 +54,7 @@ def _ways(moved: Moves) -> list[tuple[Outcome, Sequence[MovedProblem]]]:
 
 
 def _moved_pair(
-    outcome: Outcome, one: MovedProblem, a: Sequence[Rollout], b: Sequence[Rollout], answers: Mapping[str, str]
+    outcome: Outcome, one: MovedProblem, a: Sequence[Rollout], b: Sequence[Rollout], answers: Mapping[_Key, str]
 ) -> Pair:
     of_a, of_b = (min, max) if outcome == "gained" else (max, min)
     return Pair(
@@ -63,7 +63,7 @@ def _moved_pair(
         trained=of_b(b, key=_score),
         base_rate=one.before,
         trained_rate=one.after,
-        answer=answers.get(one.problem_id, ""),
+        answer=answers.get((one.suite, one.problem_id), ""),
     )
 
 
@@ -79,7 +79,7 @@ def _graded(rollouts: Iterable[Rollout]) -> dict[_Key, list[Rollout]]:
     return found
 
 
-def _pair(base: Sequence[Rollout], trained: Sequence[Rollout], answers: Mapping[str, str]) -> Pair | None:
+def _pair(base: Sequence[Rollout], trained: Sequence[Rollout], answers: Mapping[_Key, str]) -> Pair | None:
     rates = [sum(r.score == 1.0 for r in side) / len(side) for side in (base, trained)]
     outcome = _outcome(*rates)
     if outcome is None:
@@ -91,7 +91,7 @@ def _pair(base: Sequence[Rollout], trained: Sequence[Rollout], answers: Mapping[
         trained=next(r for r in trained if r.score == scores[1]),
         base_rate=rates[0],
         trained_rate=rates[1],
-        answer=answers.get(base[0].problem_id, ""),
+        answer=answers.get((base[0].suite, base[0].problem_id), ""),
     )
 
 

@@ -61,7 +61,8 @@ def judgement_text(judgement: Judgement) -> Text:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Group:
-    """An axis: its label and change against the base with the interval; below it the rule, over the whole width."""
+    """An axis: its label and change against the base with the interval; below them what these are, and the rules, over
+    the whole width."""
     table = _table("What came out", ["axis", "verdict", "change in accuracy, points"])
     rows: list[Table | Text | Padding] = []
     for v in verdicts:
@@ -70,7 +71,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Group:
         parts = (f"{part} {numbers.points(change)}" for part, change in v.parts.items())
         rule = "; ".join([v.rule, *parts, f"length {v.length}"])
         rows.append(_below(f"{title(v.axis)}: {rule}"))
-    return Group(table, Text(), *rows)
+    return Group(table, Text(numbers.EACH, style="dim"), *rows)
 
 
 def decision_list(decisions: Sequence[Decision]) -> Group:

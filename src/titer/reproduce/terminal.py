@@ -5,6 +5,7 @@ show(stored("branching"), Console())
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,11 +54,17 @@ def heat_map(one: Mapping[str, Any]) -> Table:
     shown.add_column(one["row"], justify="right")
     for name in one["columns"]:
         shown.add_column(f"{name:,}", justify="right")
-    found = [mean for row in one["means"] for mean in row]
-    least, spread = min(found), (max(found) - min(found)) or 1.0
+    found = [mean for row in one["means"] for mean in row if math.isfinite(mean)]
+    least, most = min(found, default=0.0), max(found, default=0.0)
     for name, row in zip(one["rows"], one["means"], strict=True):
-        shown.add_row(f"{name:,}", *(Text(f"{mean:.3f}", _grey((mean - least) / spread)) for mean in row))
+        shown.add_row(f"{name:,}", *(_cell(mean, least, most) for mean in row))
     return shown
+
+
+def _cell(mean: float, least: float, most: float) -> Text:
+    if not math.isfinite(mean):
+        return Text("–")
+    return Text(f"{mean:.3f}", _grey((mean - least) / ((most - least) or 1.0)))
 
 
 def _grey(share: float) -> str:

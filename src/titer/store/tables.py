@@ -17,11 +17,13 @@ STAGE_AGAIN = "remove the folder it is in, and its stage is run again"  # the re
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows of plain values as one Parquet file, whole or not at all."""
+    """Write rows of plain values as one Parquet file, whole or not at all. A column that a row lacks is null there."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist([dict(row) for row in rows])
+    found = list(rows)
+    columns = dict.fromkeys(name for row in found for name in row)  # Arrow takes those of the first row
+    table = pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in found])
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
     write_bytes(path, buffer.getvalue().to_pybytes())

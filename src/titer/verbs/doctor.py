@@ -10,18 +10,18 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from titer.doctor import Machine, Memory, Pace, StageTime, expected, inspect, measured_peak, predict
+from titer.doctor import Machine, Memory, Pace, StageTime, UnpredictableError, expected, inspect, measured_peak, predict
 from titer.doctor import probe as probe_pace
 from titer.errors import InputError
 from titer.recipe import Recipe
 
 
 class DoctorResult(NamedTuple):
-    """The machine; the peak of memory that training takes on one device, predicted and, where asked for, measured;
-    the pace and the seconds of each stage, where asked for; and what is wrong, a line each."""
+    """The machine; the peak of memory that training takes on one device, predicted (None: it cannot be) and, where
+    asked for, measured; the pace and the seconds of each stage, where asked for; and what is wrong, a line each."""
 
     machine: Machine
-    memory: Memory
+    memory: Memory | None
     measured: int | None
     pace: Pace | None
     stages: list[StageTime]
@@ -40,10 +40,21 @@ def doctor(
     if length < 2:
         raise InputError(f"{length} tokens", field="--length", remedy="give at least 2")
     machine = inspect(Path(place))
-    memory = predict(recipe.model, recipe.train, length=length)
+    memory, unknown = _predicted(recipe, length)
     measured = measured_peak(recipe.model, recipe.train, length=length) if measure else None
     pace, stages = _paced(recipe) if probe else (None, [])
-    return DoctorResult(machine, memory, measured, pace, stages, _faults(recipe, machine, memory))
+    faults = [unknown] if unknown and measured is None else []
+    peak = memory.total if memory else measured
+    faults += [*_full(machine, peak, memory.weights if memory else None), *_faults(recipe, machine)]
+    return DoctorResult(machine, memory, measured, pace, stages, faults)
+
+
+def _predicted(recipe: Recipe, length: int) -> tuple[Memory | None, str]:
+    """The prediction, or why there is none."""
+    try:
+        return predict(recipe.model, recipe.train, length=length), ""
+    except UnpredictableError as error:
+        return None, str(error)
 
 
 def _paced(recipe: Recipe) -> tuple[Pace, list[StageTime]]:
@@ -56,20 +67,26 @@ def _paced(recipe: Recipe) -> tuple[Pace, list[StageTime]]:
     return pace, expected(recipe, inputs, pace)
 
 
-def _faults(recipe: Recipe, machine: Machine, memory: Memory) -> list[str]:
-    """What stands in the recipe's way."""
+def _full(machine: Machine, peak: int | None, weights: int | None) -> list[str]:
+    """That memory or disk is too small."""
     faults = []
     device = machine.devices[-1]
-    if device.memory and memory.total > device.memory:
+    if device.memory and peak and peak > device.memory:
         faults.append(
-            f"training takes {memory.total / 1e9:.1f} GB, and {device.name} has {device.memory / 1e9:.1f}: lower "
+            f"training takes {peak / 1e9:.1f} GB, and {device.name} has {device.memory / 1e9:.1f}: lower "
             "train.micro_tokens, or set train.gradient_checkpointing, train.lora or train.launch=fsdp2"
         )
-    if 3 * memory.weights > machine.disk:
+    if weights and 3 * weights > machine.disk:
         faults.append(
-            f"{machine.disk / 1e9:.1f} GB are free on disk; a checkpoint takes {memory.weights / 1e9:.1f}, and there "
+            f"{machine.disk / 1e9:.1f} GB are free on disk; a checkpoint takes {weights / 1e9:.1f}, and there "
             "are several"
         )
+    return faults
+
+
+def _faults(recipe: Recipe, machine: Machine) -> list[str]:
+    """What stands in the recipe's way, beside memory and disk."""
+    faults = []
     named = {"engine " + recipe.generate.engine, *(["RL"] if recipe.stages.rounds and recipe.stages.rl else [])}
     for name in sorted(named - {"engine vllm"} if recipe.generate.vllm_python else named):
         engine = machine.engines[name]

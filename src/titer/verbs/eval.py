@@ -16,7 +16,8 @@ from titer.evaluate.backend import require_harness, run_harness
 from titer.evaluate.harness import HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
 from titer.models import as_folder, describe_model
-from titer.pipeline.evaluation.judging import Asked
+from titer.pipeline.data import Suite
+from titer.pipeline.evaluation.judging import Asked, halves_of
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
@@ -85,11 +86,12 @@ def eval(
     )
     earlier = _earlier(Path(against), problems, sampling) if against else []
     rollouts = _sampled(model, server, problems, settings.samples, sampling, generate, folder, said) if problems else []
-    summaries = with_guessing(summarise(rollouts), problems)
+    halves = halves_of(Suite(name, "", some) for name, some in problems.items())
+    summaries = with_guessing(summarise(rollouts, halves=halves), problems)
     if rollouts:
         template = None if server else _chat_template(model)
         write_harness(folder, summaries, rollouts, model=model, problems=problems, template=template)
-    differences = compare(earlier, rollouts) if against else []
+    differences = compare(earlier, rollouts, halves=halves) if against else []
     suitewise = [difference for difference in differences if difference.level == "suite"]
     scores = _by_harness(model, harness, folder / "harness", limit, include, seed) if harness else []
     return EvalResult(summaries, suitewise, [str(error) for error in dropped], scores)

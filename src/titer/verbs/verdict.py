@@ -15,6 +15,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from titer.dynamics import AxisCurves, Curve, Judgement, curve_of_rates, curve_of_scores, judge
+from titer.dynamics.curve import variance_of
 from titer.errors import InputError
 from titer.evaluate.harness import HarnessScore, read_harness
 from titer.pipeline.evaluation.judging import Asked, axis_curves
@@ -68,7 +69,7 @@ def _own_curves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[str, AxisCurv
     """The curves of titer's own evaluations. Of a suite of refusals a problem that no checkpoint clearly refused or
     answered belongs to neither half, and is left out."""
     halves = _halves(rollouts)
-    split = {name.suite for name in halves}
+    split = {suite for suite, _ in halves}
     known = {
         step: [row for row in rows if row.suite not in split or Asked(row.suite, row.problem_id) in halves]
         for step, rows in rollouts.items()
@@ -110,9 +111,9 @@ def _rollouts(folder: Path, axes: Mapping[str, str]) -> list[Rollout]:
     ]
 
 
-def _halves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[Asked, str]:
+def _halves(rollouts: Mapping[int, Sequence[Rollout]]) -> dict[tuple[str, str], str]:
     """Whether a problem on the safety axis is to be refused, from any rollout that did either and was graded."""
-    found: dict[Asked, str] = {}
+    found: dict[tuple[str, str], str] = {}
     for rows in rollouts.values():
         for row in rows:
             if row.axis == "safety" and row.parsed in ("declined", "answered") and row.score is not None:
@@ -183,4 +184,4 @@ def _size(score: HarnessScore) -> int:
 
 
 def _error(score: HarnessScore, size: int) -> float:
-    return score.error if math.isfinite(score.error) else math.sqrt(max(0.0, score.value * (1 - score.value)) / size)
+    return score.error if score.error > 0 else math.sqrt(max(0.0, variance_of(score.value, size)))

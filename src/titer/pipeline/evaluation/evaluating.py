@@ -128,12 +128,11 @@ def _answers(
 
 def _shared_out(recipe: Recipe, whole: Sequence[Lot], base: Sequence[Rollout], tokens: int) -> list[Part]:
     """How a checkpoint's tokens are shared out over the suites, from what the base answered."""
-    halves = halves_of([lot.suite for lot in whole])
     return allocate(
         base,
         tokens=tokens,
         samples={lot.name: lot.samples for lot in whole},
-        halves={(asked.suite, asked.problem_id): half for asked, half in halves.items()},
+        halves=halves_of([lot.suite for lot in whole]),
         passing=passing_of(recipe),
         seed=recipe.seed,
     )

@@ -10,16 +10,18 @@ has is a third part.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from titer.dynamics import AxisCurves, Curve, curve_of_rates
-from titer.evaluate import Counts, count
+from titer.evaluate import Counts, Difference, count
 from titer.evaluate.allocate import Part
-from titer.evaluate.metrics import COLUMNS, MEASURES
+from titer.evaluate.metrics import COLUMNS, MEASURES, Halves
 from titer.pipeline.data import Suite
 from titer.records import Rollout
+from titer.records.results import Call
 
 UNGRADED: Final = 0.1
 """Share of rollouts that could not be graded above which a verdict is withheld (ours)."""
@@ -38,12 +40,11 @@ class _Stratum(NamedTuple):
     asked: bool
 
 
-Halves = Mapping[Asked, str]
 Strata = Mapping[Asked, _Stratum]
 ALL = _Stratum(("", ""), True)  # of a problem that every checkpoint is asked
 
 
-def halves_of(suites: Iterable[Suite]) -> dict[Asked, str]:
+def halves_of(suites: Iterable[Suite]) -> dict[tuple[str, str], str]:
     """Of each problem that is graded as a refusal, whether it is to be refused or answered."""
     return {
         Asked(suite.name, problem.id): problem.answer
@@ -69,6 +70,21 @@ def axis_curves(
     strata = _strata(parts)
     axes = counted[0] if counted else {}
     return {axis: _curves(steps, [at.get(axis, {}) for at in counted], halves, strata, passing) for axis in axes}
+
+
+def as_judged(difference: Difference, curves: Mapping[str, AxisCurves], passed: Collection[str]) -> Difference:
+    """The change in accuracy of an axis as its verdict has it: one of halves, and one with a suite of which any right
+    rollout counts (an axis of `passed`), which has its pass@k."""
+    found = curves.get(difference.axis)
+    if not found or difference.level != "axis" or difference.measure != "accuracy" or not found.accuracy.freedom:
+        return difference
+    if not found.parts and difference.axis not in passed:
+        return difference
+    curve, mediated = found.accuracy, None if difference.axis in passed else difference.mediated
+    change = curve.change(curve.last)
+    better: Call = ("better" if change.low > 0 else "worse") if change.excludes_zero else "cannot tell"
+    before, after = float(curve.mean_T[0]), float(curve.mean_T[-1])
+    return replace(difference, base_value=before, other_value=after, change=change, better=better, mediated=mediated)
 
 
 def _strata(parts: Iterable[Part]) -> dict[Asked, _Stratum]:

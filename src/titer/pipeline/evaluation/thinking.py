@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from titer.evaluate.metrics import Halves
 from titer.evaluate.refusals import Answer, label_thinking
-from titer.pipeline.evaluation.judging import Asked, Halves
+from titer.pipeline.evaluation.judging import Asked
 from titer.records import Decision, Rollout
 from titer.verify.verifiers.refusal import label_refusal
 

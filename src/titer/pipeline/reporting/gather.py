@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,9 @@ from titer.evaluate import compare, summarise, with_guessing
 from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
 from titer.pipeline.evaluation.evaluating import passing_of
-from titer.pipeline.evaluation.judging import axis_curves, halves_of
+from titer.pipeline.evaluation.judging import as_judged, axis_curves, halves_of
 from titer.pipeline.reporting.decisions import stage_decisions, verdict_decisions
-from titer.pipeline.reporting.logs import endpoint_of, probe_rows, training_rows
+from titer.pipeline.reporting.logs import Logs, logs_of, updates_of
 from titer.pipeline.reporting.reading import pairs_of, teachers_of, traces_of
 from titer.recipe import Recipe, load_recipe
 from titer.records import Rollout, Trace, read_rollouts, read_traces
@@ -30,7 +30,6 @@ from titer.report import (
     Manifest,
     ReportData,
     StageRow,
-    TrainRow,
     moves,
     pick_pairs,
 )
@@ -48,35 +47,44 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
         by_model.setdefault(rollout.model, []).append(rollout)
     base, others = by_model.get("base", []), {name: part for name, part in by_model.items() if name != "base"}
     last = _last_step(run, manifest)
-    differences = {_step(name, last): compare(base, part) for name, part in others.items()}
-    final = differences.get(last, [])
     inputs = load_inputs(run / "data")
-    training = training_rows(run / "train" / "log.jsonl")
-    answers = {p.id: p.answer for suite in inputs.suites for p in suite.problems}
+    halves = halves_of(inputs.suites)
+    stages = _trainings(manifest)
+    logs = logs_of(run, stages)
+    answers = {(suite.name, p.id): p.answer for suite in inputs.suites for p in suite.problems}
     parts = _parts(run / "evaluate" / "parts.json")
     steps = {0: base, **{_step(name, last): part for name, part in others.items()}}
     recipe = load_recipe(run / "recipe.yaml")
-    judgement = judge(axis_curves(steps, halves_of(inputs.suites), parts, passing_of(recipe))) if others else None
+    passing = passing_of(recipe)
+    curves = axis_curves(steps, halves, parts, passing) if others else {}
+    judgement = judge(curves) if others else None
+    passed = {suite.axis for suite in inputs.suites if suite.name in passing}
+    compared = compare(base, steps[last], halves=halves) if last in steps else []
+    final = [as_judged(difference, curves, passed) for difference in compared]
     curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
     traces = _in_order(curated, inputs.traces)
     pairs = pairs_of(traces, curated.reasons) if to_read else []
     return ReportData(
         title=str(manifest["name"]),
-        headline=_headline(recipe, training, run / "train" / "objective.json"),
+        headline=_headline(recipe, logs, stages, run),
         judgement=judgement,
         decisions=[*stage_decisions(run, manifest), *verdict_decisions(judgement, final)],
         suites=with_guessing(
-            summarise([*base, *by_model.get("trained", [])]), {suite.name: suite.problems for suite in inputs.suites}
+            summarise([*base, *by_model.get("trained", [])], halves=halves),
+            {suite.name: suite.problems for suite in inputs.suites},
         )
         if rollouts
         else [],
         differences=final,
-        training=training,
-        probes=(probes := probe_rows(run / "train" / "probe.jsonl")),
-        endpoint=endpoint_of(run / "train", probes),
-        unseen=probe_rows(run / "train" / "unseen.jsonl"),
+        training=logs.training,
+        rewards=logs.rewards,
+        probes=logs.probes,
+        endpoint=logs.endpoint,
+        unseen=logs.unseen,
         # a suite's own curve needs all its problems; where a part was asked, the axes' curves stand for it
-        checkpoints={step: summarise(part) for step, part in steps.items()} if len(others) > 1 and not parts else {},
+        checkpoints={step: summarise(part, halves=halves) for step, part in steps.items()}
+        if len(others) > 1 and not parts
+        else {},
         curation=_curation(run / "curate") if _has(manifest, "curate") else None,
         teachers=teachers_of(traces) if to_read else None,
         behaviours=DEFINITIONS,
@@ -96,12 +104,22 @@ class Curated(NamedTuple):
     reasons: Mapping[str, str]
 
 
-def _headline(recipe: Recipe, training: Sequence[TrainRow], settled: Path) -> dict[str, str]:
+def _headline(recipe: Recipe, logs: Logs, stages: Sequence[str], run: Path) -> dict[str, str]:
+    tuned = [stage for stage in stages if stage.startswith("train")]
     return {
         "model": recipe.model,
-        "objective": _objective(recipe.train.objective, settled),
-        "training": f"{training[-1].step} updates, {training[-1].epoch:.1f} epochs" if training else "not yet",
+        "objective": _objective(recipe.train.objective, run / (tuned or ["train"])[-1] / "objective.json"),
+        "training": ", ".join(_trained(logs, len(tuned))) or "not yet",
     }
+
+
+def _trained(logs: Logs, times: int) -> Iterable[str]:
+    """What the evaluated model went through."""
+    if logs.training:
+        yield f"{logs.tuned} updates"
+        yield f"{logs.training[-1].epoch:.1f} epochs" + (f" in {times} rounds" if times > 1 else "")
+    if logs.rewards:
+        yield f"{logs.reinforced} updates of RL"
 
 
 def _objective(asked: str, settled: Path) -> str:
@@ -158,16 +176,17 @@ def _has(manifest: Mapping[str, Any], stage: str) -> bool:
 
 def _last_step(run: Path, manifest: Mapping[str, Any]) -> int:
     """Updates of all trainings that made the evaluated model, at least one: 0 is the base."""
+    return max(1, sum(updates_of(run / name) for name in _trainings(manifest)))
+
+
+def _trainings(manifest: Mapping[str, Any]) -> list[str]:
+    """The stages of fine-tuning and RL that made the evaluated model, in the order in which they ran."""
     stages = manifest["stages"]
     trained = stages.get("evaluate", {}).get("inputs", {}).get("trained")
     made_by = next((name for name, stage in stages.items() if stage["key"] == trained), None)
     # rounds after the one that was kept have trained, too
     names = [name for name in stages if name.split("-")[0] in ("train", "rl") and _round(name) <= _round(made_by)]
-    steps = [
-        max((int(at.name.removeprefix("step-")) for at in (run / name / "checkpoints").glob("step-*[0-9]")), default=0)
-        for name in names
-    ]
-    return max(1, sum(steps))
+    return sorted(names, key=lambda name: (_round(name), name.startswith("rl")))
 
 
 def _round(stage: str | None) -> float:

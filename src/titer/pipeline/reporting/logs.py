@@ -1,21 +1,83 @@
-"""What a training left behind, as rows of the report: its log, its probes, where its endpoint fired."""
+"""What trainings left behind, as rows of the report: their logs, their probes, where their endpoint fired.
+
+logs = logs_of(run, ["train", "rl", "train-2"])
+logs.training[-1].step      # updates are counted over all of them
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from titer.errors import reading
 from titer.report import (
     ProbeRow,
+    RewardRow,
     TrainRow,
 )
 from titer.store import STAGE_AGAIN
 from titer.traces.cues import BEHAVIOURS
 
 P_BINS: Final = 20  # titer.train.watch.telemetry.BINS: a report needs no torch
+
+
+class Logs(NamedTuple):
+    """The rows of several trainings, one after the other, and the updates of fine-tuning and of RL."""
+
+    training: list[TrainRow]
+    probes: list[ProbeRow]
+    unseen: list[ProbeRow]
+    endpoint: ProbeRow | None
+    rewards: list[RewardRow]
+    tuned: int
+    reinforced: int
+
+
+def logs_of(run: Path, stages: Sequence[str]) -> Logs:
+    """What the stages of fine-tuning and of RL logged, in the order in which they ran."""
+    logs = Logs([], [], [], None, [], 0, 0)
+    for stage in stages:
+        done = logs.tuned + logs.reinforced
+        logs = _with_rl(logs, run / stage, done) if stage.startswith("rl") else _with_tuned(logs, run / stage, done)
+    return logs
+
+
+def _with_rl(logs: Logs, folder: Path, done: int) -> Logs:
+    rows = reward_rows(folder / "log.jsonl")
+    later = [row._replace(step=row.step + done) for row in rows]
+    return logs._replace(
+        rewards=logs.rewards + later, reinforced=logs.reinforced + updates_of(folder, [row.step for row in rows])
+    )
+
+
+def _with_tuned(logs: Logs, folder: Path, done: int) -> Logs:
+    epochs = logs.training[-1].epoch if logs.training else 0.0
+    rows, probes, unseen = (
+        training_rows(folder / "log.jsonl"), probe_rows(folder / "probe.jsonl"), probe_rows(folder / "unseen.jsonl")
+    )  # fmt: skip
+    endpoint = endpoint_of(folder, probes)
+    return logs._replace(
+        training=logs.training + [replace(row, step=row.step + done, epoch=row.epoch + epochs) for row in rows],
+        probes=logs.probes + [replace(row, step=row.step + done) for row in probes],
+        unseen=logs.unseen + [replace(row, step=row.step + done) for row in unseen],
+        endpoint=replace(endpoint, step=endpoint.step + done) if endpoint else logs.endpoint,
+        tuned=logs.tuned + updates_of(folder, [row.step for row in rows]),
+    )
+
+
+def updates_of(training: Path, logged: Sequence[int] = ()) -> int:
+    """Updates of a training, by its last checkpoint, or by what it logged where no checkpoint is here."""
+    kept = (int(at.name.removeprefix("step-")) for at in (training / "checkpoints").glob("step-*[0-9]"))
+    return max(kept, default=max(logged, default=0))
+
+
+def reward_rows(file: Path) -> list[RewardRow]:
+    """The updates of RL's `log.jsonl` that have a reward."""
+    with reading(file, remedy=STAGE_AGAIN):
+        return [RewardRow(int(row["step"]), float(row["reward"])) for row in _lines(file) if "reward" in row]
 
 
 def training_rows(file: Path) -> list[TrainRow]:

@@ -13,10 +13,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from titer.errors import InputError
-from titer.evaluate import Difference, SuiteSummary
+from titer.evaluate import Difference, Interval, SuiteSummary
 from titer.pipeline.reporting.gather import gather
 from titer.report import (
     ReportData,
@@ -75,11 +75,13 @@ def summarise_run(data: ReportData, *, seconds: float) -> dict[str, Any]:
 
 
 def _flat(row: SuiteSummary | Difference) -> dict[str, Any]:
-    """A result as one table row: intervals as three columns, lists joined."""
+    """A result as one table row: intervals as three columns, empty where there is none, lists joined."""
     flat: dict[str, Any] = {}
+    kinds = get_type_hints(type(row))
     for name, value in asdict(row).items():
-        if isinstance(value, tuple) and len(value) == 3 and hasattr(getattr(row, name), "mid"):
-            flat |= {f"{name}_{end}": part for end, part in zip(("low", "mid", "high"), value, strict=True)}
+        if Interval in (kinds[name], *get_args(kinds[name])):
+            ends = value or (None,) * 3
+            flat |= {f"{name}_{end}": part for end, part in zip(Interval._fields, ends, strict=True)}
         elif isinstance(value, Mapping):
             flat[name] = json.dumps({str(key): part for key, part in value.items()})
         else:

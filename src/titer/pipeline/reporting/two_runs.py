@@ -9,21 +9,19 @@ Their trained models are compared on the problems that both evaluated; nothing i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from titer.dynamics import AxisCurves
 from titer.errors import InputError
-from titer.evaluate import Difference, compare, summarise
+from titer.evaluate import compare, summarise
 from titer.pipeline.data import Suite, load_inputs
 from titer.pipeline.evaluation.evaluating import passing_of, settings_of
-from titer.pipeline.evaluation.judging import Asked, axis_curves, halves_of
+from titer.pipeline.evaluation.judging import Asked, as_judged, axis_curves, halves_of
 from titer.pipeline.reporting.gather import gather
 from titer.recipe import Recipe, load_recipe
 from titer.records import Decision, Problem, Rollout, read_rollouts
-from titer.records.results import Call
 from titer.report import (
     DecisionChange,
     MovedProblem,
@@ -69,17 +67,18 @@ def two_runs(a: Path | str, b: Path | str) -> TwoRuns:
         _refuse_other_problems(left, right, name)
     one, other = (_of_suites(run, shared, name) for run, name in ((left, A), (right, B)))
     sides = {0: one, 1: other}
-    answers = {problem.id: problem.answer for suite in left.suites.values() for problem in suite.problems}
+    answers = {(name, one.id): one.answer for name, suite in left.suites.items() for one in suite.problems}
     passing = set(passing_of(left.recipe)) & set(passing_of(right.recipe)) & set(shared)
-    curves = axis_curves(sides, halves_of(left.suites.values()), passing=passing)
+    halves = halves_of(left.suites.values())
+    curves = axis_curves(sides, halves, passing=passing)
     moved, passed = moves(sides), {left.suites[name].axis for name in passing}
     return TwoRuns(
         a=left.place,
         b=right.place,
         recipe=recipe_changes(left.recipe, right.recipe),
         decisions=decision_changes(left.decisions, right.decisions),
-        suites=summarise([*one, *other]),
-        differences=[_as_judged(difference, curves, passed) for difference in compare(one, other)],
+        suites=summarise([*one, *other], halves=halves),
+        differences=[as_judged(difference, curves, passed) for difference in compare(one, other, halves=halves)],
         parts={axis: {name: part.change(1) for name, part in at.parts.items()} for axis, at in curves.items()},
         moves=moved,
         pairs=pick_moved(one, other, moved, answers=answers),
@@ -125,19 +124,6 @@ def _refuse_other_problems(left: _Finished, right: _Finished, suite: str) -> Non
 
 def _of_suites(run: _Finished, suites: Sequence[str], model: str) -> list[Rollout]:
     return [replace(row, model=model) for row in run.rollouts if row.suite in suites]
-
-
-def _as_judged(difference: Difference, curves: Mapping[str, AxisCurves], passed: Collection[str]) -> Difference:
-    """An axis of two halves (to be refused, to be answered) is their mean, and one with a suite of which any right
-    rollout counts (`passed`) has its pass@k, as in the verdict."""
-    plain = not curves[difference.axis].parts and difference.axis not in passed
-    if difference.level != "axis" or difference.measure != "accuracy" or plain:
-        return difference
-    curve = curves[difference.axis].accuracy
-    change = curve.change(1)
-    better: Call = ("better" if change.low > 0 else "worse") if change.excludes_zero else "cannot tell"
-    before, after = (float(mean) for mean in curve.mean_T)
-    return replace(difference, base_value=before, other_value=after, change=change, better=better, mediated=None)
 
 
 def recipe_changes(a: Recipe, b: Recipe) -> list[RecipeChange]:

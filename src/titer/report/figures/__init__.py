@@ -15,7 +15,7 @@ from titer.report.figures.differences import forest_of_changes, forest_of_parts
 from titer.report.figures.drawing import Figure
 from titer.report.figures.pull import p_map, pull_by_kind
 from titer.report.figures.teachers import behaviours, lengths
-from titer.report.figures.training import learning_rate, loss, token_accuracy
+from titer.report.figures.training import learning_rate, loss, rewards, token_accuracy
 
 __all__ = ["Figure", "figures"]
 
@@ -28,6 +28,7 @@ def figures(data: ReportData) -> dict[str, Figure]:
         "loss": loss(data),
         "token_accuracy": token_accuracy(data),
         "lr": learning_rate(data),
+        "rewards": rewards(data),
         "p_map": p_map(data.training, lambda row: row.tokens, "trained tokens"),
         "pull_map": p_map(data.training, lambda row: row.pull, "pull"),
         "pull_kinds": pull_by_kind(data.training),

@@ -33,6 +33,13 @@ def token_accuracy(data: ReportData) -> Figure | None:
     return over_steps([*series, *_endpoint(data, series)], "Token accuracy, %")
 
 
+def rewards(data: ReportData) -> Figure | None:
+    """Of RL's updates."""
+    rows = thinned(data.rewards)
+    series = [line_of("mean reward", [r.step for r in rows], [r.reward for r in rows], 0, markers=False)]
+    return over_steps(series, "Mean reward", height=190)
+
+
 def learning_rate(data: ReportData) -> Figure | None:
     """As the schedule has it."""
     rows = thinned(data.training)
@@ -53,8 +60,11 @@ def _judged(data: ReportData) -> list[Figure]:
         for step in sorted(data.checkpoints)
     }
     by_step = {step: scores for step, scores in by_step.items() if scores}
-    accuracy = [100 * fmean(score.accuracy.mid for score in scores) for scores in by_step.values()]
-    ended = [100 * fmean(score.terminated.mid for score in scores) for scores in by_step.values()]
+    # an axis pools its suites' problems
+    weights = [[score.problems for score in scores] for scores in by_step.values()]
+    parts = list(zip(by_step.values(), weights, strict=True))
+    accuracy = [100 * fmean([score.accuracy.mid for score in scores], of) for scores, of in parts]
+    ended = [100 * fmean([score.terminated.mid for score in scores], of) for scores, of in parts]
     steps = list(by_step)
     return [line_of("accuracy in domain", steps, accuracy, 3), line_of("ends by itself in domain", steps, ended, 4)]
 

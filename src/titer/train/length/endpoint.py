@@ -4,9 +4,9 @@
     stop = find_stop([(100, 0.91), (120, 0.953), (140, 0.972)], updates=640, per_epoch=80)
 
 arXiv 2602.11149 finds the best number of epochs where token accuracy saturates, at 96 to 99 %, and gives no rule. Ours:
-stop where the last probe is at LEVEL and the line through the last PROBES either reaches AIM by the end of the cooldown
-that a stop begins, or rises by no more than FLAT an epoch. The probe before the first update is not of these: a line
-through the steep rise after it reaches anything. The cooldown takes a tenth of the updates so far, so that
+stop where the last probe is at LEVEL and, with the slope of the last PROBES, either reaches AIM by the end of the
+cooldown that a stop begins, or rises by no more than FLAT an epoch. The probe before the first update is not of these:
+a line through the steep rise after it reaches anything. The cooldown takes a tenth of the updates so far, so that
 stopping early is not stopping at a high learning rate.
 """
 
@@ -32,8 +32,8 @@ USUAL_EPOCHS = 8  # the least that was best in the paper
 FEWEST_PROBES, MOST_PROBES = 16, 64  # in the whole budget
 FEWEST_SAMPLES = 8  # of a probe, however short the training
 ENDPOINT_RULE = (
-    f"token accuracy on the fixed subset is at {LEVEL:.0%} or above, and its line reaches {AIM:.0%} by the end of the "
-    f"cooldown or rises by at most {FLAT:.1%} an epoch (ours)"
+    f"token accuracy on the fixed subset is at {LEVEL:.0%} or above, and carried on with the slope of the last "
+    f"{PROBES} probes reaches {AIM:.0%} by the end of the cooldown, or that slope is at most {FLAT:.1%} an epoch (ours)"
 )
 
 

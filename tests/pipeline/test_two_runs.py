@@ -14,6 +14,7 @@ from titer.cli.main import main
 from titer.errors import InputError
 from titer.evaluate import compare
 from titer.pipeline.data import load_inputs, prepare
+from titer.pipeline.reporting.standing import refuse_mixture
 from titer.pipeline.reporting.two_runs import decision_changes, recipe_changes, two_runs
 from titer.recipe import dump_recipe, load_recipe, parse_recipe
 from titer.records import Decision, Problem, Rollout, read_problems, read_rollouts, write_records
@@ -29,7 +30,7 @@ def finished(out: Path, right: Right, *, suites: dict[str, int] = SUITES, seed: 
     tree = {"name": out.name, "model": "lab", "seed": seed, "data": {"lab": lab}, **changed}
     recipe = parse_recipe(tree)
     run = Run.open(out, name=out.name, recipe_text=dump_recipe(recipe))
-    run.stage("data", {}, lambda work: prepare(recipe, work))
+    run.stage("data", {"data": {"lab": "countdown"}}, lambda work: prepare(recipe, work))
     rows = [
         Rollout(
             problem_id=problem.id, sample=sample, model=model, prompt=problem.prompt, reasoning="", response="4",
@@ -220,3 +221,32 @@ def test_where_any_right_rollout_counts_so_it_does_for_two_runs(tmp_path: Path) 
     assert "t counts by pass@k in one and by avg@k in the other: by avg@k here" in mixed.notes
     (axis,) = [d for d in mixed.differences if (d.level, d.axis, d.measure) == ("axis", "general", "accuracy")]
     assert axis.base_value == axis.other_value == 0.5
+
+
+def test_an_evaluation_of_an_earlier_training_is_refused(tmp_path: Path) -> None:
+    out = finished(tmp_path / "run", half)
+    run = Run.open(out, name="run", recipe_text=(out / "recipe.yaml").read_text())
+    rows = out / "evaluate" / "rollouts.parquet"
+    kept = rows.read_bytes()
+
+    def stage(name: str, **inputs: Any) -> str:
+        run.stage(name, inputs, lambda work: (work / "rollouts.parquet").write_bytes(kept) and None)
+        return run.key(name)
+
+    base = {"model": "hash of the base", "data": run.key("data")}
+    lesson = stage("lesson-2", traces=stage("curate", data=run.key("data")), model=stage("train", **base))
+    trained = stage("train-2", traces=lesson, model=run.key("train"))
+    stage("evaluate", **base, trained=trained)
+    refuse_mixture(out, run.manifest)
+    stage("train", **base, updates=6)  # and then it was stopped
+    for read in (verbs.verdict, verbs.report):
+        with pytest.raises(InputError, match="the evaluation is of an earlier training; run it on"):
+            read(out)
+    lesson = stage("lesson-2", traces=run.key("curate"), model=run.key("train"))
+    stage("train-2", traces=lesson, model=run.key("train"))
+    with pytest.raises(InputError, match="of an earlier training"):
+        refuse_mixture(out, run.manifest)
+    stage("evaluate", **base, trained=run.key("train-2"))
+    refuse_mixture(out, run.manifest)
+    stage("evaluate", **base, trained=base["model"])  # rounds in which nothing was trained
+    refuse_mixture(out, run.manifest)

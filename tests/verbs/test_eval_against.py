@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from titer.cli.main import app
 from titer.errors import InputError
 from titer.generate.protocol import Sampling
 from titer.recipe import Evaluate
-from titer.records import Problem, Rollout, read_rollouts, write_records
+from titer.records import Problem, Rollout, read_problems, read_rollouts, write_records
+from titer.rollouts.claim import hash_of
 
 
 @pytest.fixture
@@ -62,6 +64,42 @@ def test_other_problems_by_the_same_ids_are_refused(suite: Path, before: Path) -
     rows = list(read_rollouts(before / "s.rollouts.jsonl"))
     write_records(before / "s.rollouts.jsonl", [*rows[:3], replace(rows[3], prompt="What is 3 + 2?")])
     assert "before: problem 'p3' of suite 's' is another one in this call; evaluate all" in refusal(suite, before)
+
+
+def made(folder: Path, problems: list[Problem], **more: object) -> None:
+    file = folder / "s.rollouts.made.json"
+    each = {problem.id: hash_of(problem) for problem in problems}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "samples": 1, "each": each, **more}))
+
+
+def test_another_answer_or_system_prompt_by_the_same_prompt_is_refused(suite: Path, before: Path) -> None:
+    problems = list(read_problems(suite))
+    made(before, problems)
+    assert "no model at './nothing'" in refusal(suite, before)
+    for changed in (replace(problems[3], answer="5"), replace(problems[3], meta={"earlier_messages": [{"role": "x"}]})):
+        made(before, [*problems[:3], changed])
+        assert "'p3' of suite 's' has another answer, verifier or meta in this call; eval" in refusal(suite, before)
+        other = shutil.copytree(before, before.parent / "other", dirs_exist_ok=True)
+        made(other, problems)
+        with pytest.raises(InputError, match="other: problem 'p3' of suite 's' has another answer"):
+            verbs.verdict({0: before, 1: other})
+
+
+def test_results_of_an_earlier_call_do_not_finish_a_suite(suite: Path, before: Path) -> None:
+    made(before, list(read_problems(suite)), samples=2)
+    assert "before: suite 's' was not finished: 4 of 8 rollouts; let `titer eval`" in refusal(suite, before)
+    with pytest.raises(InputError, match="was not finished: 4 of 8"):
+        verbs.verdict({0: before, 1: before})
+
+
+def test_results_go_when_sampling_begins(suite: Path, before: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["titer.verbs.eval"], "collect", killed)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.eval("lab", {"s": suite}, out=before)
+    assert not (before / "results_titer.json").exists()
 
 
 def test_an_evaluation_that_was_killed_is_refused(suite: Path, before: Path) -> None:

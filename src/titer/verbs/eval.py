@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
 from titer.evaluate.backend import require_harness, run_harness
-from titer.evaluate.harness import HarnessScore, read_harness, write_harness
+from titer.evaluate.harness import RESULTS, HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
 from titer.models import as_folder, describe_model
 from titer.pipeline.evaluation.judging import Asked
@@ -21,7 +21,14 @@ from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
 from titer.records import Problem, Rollout, read_rollouts
 from titer.rollouts import collect, model_identity
-from titer.verbs.alike import refuse_other_problems, refuse_other_sampling, refuse_unfinished, written
+from titer.rollouts.claim import hash_of
+from titer.verbs.alike import (
+    refuse_changed_problems,
+    refuse_other_problems,
+    refuse_other_sampling,
+    refuse_unfinished,
+    written,
+)
 from titer.verbs.idle import all_but, refuse_idle
 from titer.verbs.sampling import OnBad, checked_problems, open_generator
 from titer.verify import Grader
@@ -107,6 +114,7 @@ def _sampled(
 ) -> list[Rollout]:
     """The graded rollouts of all suites, in a file each."""
     generator = open_generator(model, generate, server)
+    (folder / RESULTS).unlink(missing_ok=True)  # of an earlier call: written last, it says that this one is finished
     rollouts: list[Rollout] = []
     with Grader() as grader:
         for name, problems in suites.items():
@@ -154,7 +162,9 @@ def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]], sampling: Sa
     if not any(Asked(rollout.suite, rollout.problem_id) in prompts for rollout in found):
         what = "none of these problems" if found else f"no rollouts of {', '.join(suites)}"
         raise InputError(f"holds {what}", file=folder, remedy="give the --out of another titer eval")
-    refuse_unfinished(folder)
+    refuse_unfinished(folder, found)
     refuse_other_problems(folder, found, prompts, other="this call")
+    hashes = {Asked(name, problem.id): hash_of(problem) for name, some in suites.items() for problem in some}
+    refuse_changed_problems(folder, hashes, other="this call")
     refuse_other_sampling(folder, dict.fromkeys(suites, written(sampling)), other="this call")
     return found

@@ -21,7 +21,14 @@ from titer.pipeline.evaluation.judging import Asked, axis_curves
 from titer.pipeline.reporting.gather import gather
 from titer.recipe import Axis
 from titer.records import Rollout, read_rollouts
-from titer.verbs.alike import refuse_other_problems, refuse_other_sampling, refuse_unfinished, sampling_of
+from titer.verbs.alike import (
+    hashes_of,
+    refuse_changed_problems,
+    refuse_other_problems,
+    refuse_other_sampling,
+    refuse_unfinished,
+    sampling_of,
+)
 
 AXES = get_args(Axis)
 
@@ -85,13 +92,15 @@ def _refuse_unlike(
         raise InputError(
             f"no evaluation has suite {unknown[0]!r}", field="axes", remedy=f"there are: {', '.join(sorted(suites))}"
         )
-    for folder in folders.values():
-        refuse_unfinished(folder)
+    for step, folder in folders.items():
+        refuse_unfinished(folder, rollouts[step])
     first, *others = folders
     prompts = {Asked(row.suite, row.problem_id): row.prompt for row in rollouts[first]}
+    hashes = hashes_of(folders[first], suites)
     sampling = {suite: sampling_of(folders[first], suite) for suite in sorted(suites)}
     for step in others:
         refuse_other_problems(folders[step], rollouts[step], prompts, other=folders[first])
+        refuse_changed_problems(folders[step], hashes, other=folders[first])
         refuse_other_sampling(folders[step], sampling, other=folders[first])
 
 

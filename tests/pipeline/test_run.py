@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,22 @@ def test_refuses(case: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=fault) as caught:
         run(recipe, out=tmp_path / "run")
     assert "\n" not in str(caught.value)
+
+
+def test_files_that_number_their_questions_alike_are_refused_or_dropped(tmp_path: Path) -> None:
+    from titer.pipeline.data import prepare
+
+    first = replace(TRACE, answer="2", verifier="exact")
+    reworded = replace(first, id="t2", prompt=f"{TRACE.prompt} Think first.", response="Answer: two")
+    other = replace(first, id="t3", prompt="What is 3 + 3?", answer="6", response="Answer: 6")
+    tree = from_files(tmp_path, [], [first, reworded, other], [OTHER])
+    del tree["data"]["problems"]
+    with pytest.raises(InputError, match=r"traces.jsonl, row 3, .*'t3' calls another question 'p1' than an earlier"):
+        prepare(parse_recipe(tree), tmp_path / "data")
+    tree["data"]["on_bad"] = "drop"
+    prepare(parse_recipe(tree), tmp_path / "data")
+    inputs = load_inputs(tmp_path / "data")
+    assert [trace.id for trace in inputs.traces] == ["t1", "t2"] and inputs.problems[0].answer == "2"
 
 
 @pytest.mark.parametrize("data", [{}, {"lab": {}, "traces": "x.jsonl"}])

@@ -21,6 +21,7 @@ from titer.records import (
     Problem,
     Trace,
     kept_turns,
+    normalised,
     read_problems,
     read_traces,
     refuse_overlap,
@@ -151,6 +152,24 @@ def refuse_unknown_problem(trace: Trace, known: Container[str]) -> None:
         )
 
 
+def refuse_other_question(trace: Trace, problem: Problem) -> None:
+    """Raises InputError where the trace's own question is not that of `problem`, which has the id that it names.
+
+    The same question may be worded otherwise (a teacher's own instructions) where its answer is the same; one without
+    an answer may have such words before or behind it.
+    """
+    if trace.prompt == problem.prompt or trace.answer == problem.answer:
+        return
+    ours, theirs = normalised(trace.prompt), normalised(problem.prompt)
+    if ours == theirs or (not trace.answer and (ours in theirs or theirs in ours)):
+        return
+    raise InputError(
+        f"trace {trace.id!r} calls another question {trace.problem_id!r} than an earlier trace",
+        field="problem_id",
+        remedy="give each question an id of its own: merged files may number their rows alike",
+    )
+
+
 def _made(recipe: Recipe, dropped: list[InputError]) -> Made:
     data = recipe.data
     given = [name for name in ("lab", "gym", "traces") if getattr(data, name)]
@@ -184,7 +203,13 @@ def _read(recipe: Recipe, dropped: list[InputError]) -> Made:
         problems = {problem.id: problem for problem in _problems(data.problems, data.on_bad, dropped)}
         traces = _traces(data, dropped, lambda trace: refuse_unknown_problem(trace, problems))
     else:
-        traces = _traces(data, dropped, lambda trace: validate_problem(problem_of(trace)))
+        first = dict[str, Problem]()
+
+        def check(trace: Trace) -> None:
+            validate_problem(problem := problem_of(trace))
+            refuse_other_question(trace, first.setdefault(trace.problem_id, problem))
+
+        traces = _traces(data, dropped, check)
         problems = {}
         for trace in traces:
             problems.setdefault(trace.problem_id, problem_of(trace))

@@ -46,7 +46,7 @@ def critique(
     """Take the failed rollouts of a file apart (`titer rl` writes `failures.jsonl`), and write `lessons.jsonl`, traces
     to train on, into `out`; resumes there. `teachers` is a file of traces for fresh solutions.
 
-    Raises InputError for bad rows, rollouts of unknown problems, and a file without a failed attempt.
+    Raises InputError for bad rows, rollouts of unknown or other problems, and a file without a failed attempt.
     """
     dropped: list[InputError] = []
     known = {problem.id: problem for problem in checked_problems(problems, on_bad, dropped)}

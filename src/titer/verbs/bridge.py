@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
+from titer.pipeline.alone import alone
 from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.bridging import bridge_traces
 from titer.recipe import Bridge, Generate
@@ -31,6 +32,7 @@ class BridgeResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def bridge(
     model: str,
     traces: str | Path,

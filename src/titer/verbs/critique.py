@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
+from titer.pipeline.alone import alone
 from titer.pipeline.curating import verify_traces
 from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.criticizing import criticize
@@ -31,6 +32,7 @@ class CritiqueResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def critique(
     model: str,
     failures: str | Path,

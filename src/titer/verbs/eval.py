@@ -16,6 +16,7 @@ from titer.evaluate.backend import require_harness, run_harness
 from titer.evaluate.harness import RESULTS, HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
 from titer.models import as_folder, describe_model
+from titer.pipeline.alone import alone
 from titer.pipeline.evaluation.judging import Asked
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
@@ -43,6 +44,7 @@ class EvalResult(NamedTuple):
     harness: Sequence[HarnessScore] = ()
 
 
+@alone
 def eval(
     model: str,
     suites: Mapping[str, str | Path],

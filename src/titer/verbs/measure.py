@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.measure import Band, SolveRate, band_shares
+from titer.pipeline.alone import alone
 from titer.pipeline.routes.measuring import sample_rates
 from titer.pipeline.sampling import spoken
 from titer.recipe import Generate, Measure
@@ -31,6 +32,7 @@ class MeasureResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def measure(
     model: str,
     problems: str | Path,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
+from titer.pipeline.alone import alone
 from titer.pipeline.routes.rl import train_rl
 from titer.recipe import Rl
 from titer.verbs.sampling import OnBad, checked_problems
@@ -29,6 +30,7 @@ class RlResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def rl(
     model: str,
     problems: str | Path,

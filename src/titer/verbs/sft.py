@@ -14,6 +14,7 @@ import numpy as np
 
 from titer.errors import InputError
 from titer.measure import TokenSums, choose, prior
+from titer.pipeline.alone import alone
 from titer.pipeline.training.choose import check_objective
 from titer.processes import agreed, is_main
 from titer.recipe import Choose, Plan, Train
@@ -60,6 +61,7 @@ class _Evidence(NamedTuple):
     sums: list[TokenSums]
 
 
+@alone
 def sft(
     model: str,
     traces: str | Path,

@@ -117,7 +117,8 @@ def test_nothing_runs_again_and_only_what_changed_does(finished: Path) -> None:
 
 def test_what_changes_speed_alone_runs_nothing_again(finished: Path) -> None:
     heard: list[str] = []
-    run(parse_recipe(MINI | {"train": MINI["train"] | {"micro_tokens": 512}}), out=finished, said=heard.append)
+    faster = {"train": MINI["train"] | {"micro_tokens": 512}, "generate": MINI["generate"] | {"batch_size": 3}}
+    run(parse_recipe(MINI | faster), out=finished, said=heard.append)
     assert heard == [f"{stage}: unchanged, kept" for stage in STAGES]
 
 

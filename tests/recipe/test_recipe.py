@@ -7,6 +7,8 @@ import yaml
 
 from titer.errors import InputError
 from titer.recipe import (
+    Generate,
+    Ray,
     Recipe,
     Rl,
     Train,
@@ -164,6 +166,11 @@ def test_less_than_nothing_to_make_is_refused(block: str) -> None:
 def test_what_does_not_change_the_outcome_is_known() -> None:
     assert "micro_tokens" not in Train().decisive() and "batch_size" in Train().decisive()
     assert Train(micro_tokens=1).decisive() == Train().decisive() and Train.harmless <= set(Train.model_fields)
+    elsewhere = {"batch_size": 3, "servers": 2, "vllm_python": "python", "ray": {"workers": 4, "address": "auto"}}
+    assert Generate.model_validate(elsewhere).decisive() == Generate().decisive()
+    assert Generate.harmless <= set(Generate.model_fields) and Ray.harmless <= set(Ray.model_fields)
+    for decides in ({"serve": "vllm serve"}, {"vllm": {"dtype": "half"}}, {"ray": {"engine": "vllm"}}, {"chunk": 8}):
+        assert Generate.model_validate(decides).decisive() != Generate().decisive()
     assert Rl(save_every=1).decisive() == Rl().decisive() and Rl.harmless <= set(Rl.model_fields)
 
 

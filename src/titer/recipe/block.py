@@ -26,7 +26,9 @@ class Block(BaseModel):
 
     def decisive(self) -> dict[str, Any]:
         """All other settings, as JSON has them: what a finished result depends on, and one in the works."""
-        return self.model_dump(mode="json", exclude=set(self.harmless))
+        blocks = {name: value for name, value in self if isinstance(value, Block) and name not in self.harmless}
+        plain = self.model_dump(mode="json", exclude={*self.harmless, *blocks})
+        return {**plain, **{name: block.decisive() for name, block in blocks.items()}}
 
 
 class Lora(Block):

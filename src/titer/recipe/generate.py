@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from titer.recipe.block import Block
 class Ray(Block):
     """A Ray cluster that samples."""
 
+    harmless: ClassVar[frozenset[str]] = frozenset({"address", "workers", "cpus", "gpus"})
     address: str | None = None
     """Of a cluster; auto for the one that this machine belongs to; by default one of this machine alone."""
     workers: Annotated[int, Field(gt=0)] = 2
@@ -27,6 +28,9 @@ class Ray(Block):
 class Generate(Block):
     """What samples the models."""
 
+    # not `serve` and `vllm`, whose options may say how exactly a model computes, and not `chunk`, by which rollouts
+    # that stand there are gone on with
+    harmless: ClassVar[frozenset[str]] = frozenset({"servers", "vllm_python", "batch_size"})
     engine: Literal["transformers", "vllm", "server", "ray"] = "transformers"
     """transformers: titer's engine in this process. vllm: vLLM in a process of its own. server: servers that `serve`
     starts, a set for each model that is sampled. ray: actors of a cluster. A model that a server has already is named

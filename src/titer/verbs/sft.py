@@ -140,7 +140,7 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
     from titer.pipeline.training.plan import planned, read_plan, traces_of, write_plan
 
     digests = [[sample.trace_id, sample.ids] for sample in pool.samples]
-    key = content_hash([model, seed, settings.model_dump(mode="json"), digests])
+    key = content_hash([model, seed, settings.decisive(), digests])
     work = out / "plan" / key[:12]
     # every process plans the same; a plan that takes a training is refused to several
     if not (work / "plan.json").exists():

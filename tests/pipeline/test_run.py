@@ -94,6 +94,10 @@ def test_a_log_without_kinds_or_without_histograms_is_read_too(finished: Path, t
     assert unlabelled.tokens == {"": [1] * BINS} and unlabelled.pull == old.tokens == old.pull == {}
 
 
+def test_the_ledger_names_its_round(finished: Path) -> None:
+    assert {row["round"] for row in read_table(finished / "route" / "ledger.parquet")} == {1}
+
+
 def test_every_rollout_is_there_once(finished: Path) -> None:
     rollouts = tables(finished)["rollouts"]
     assert len({(r.model, r.suite, r.problem_id, r.sample) for r in rollouts}) == len(rollouts) == 2 * 2 * (8 + 6)

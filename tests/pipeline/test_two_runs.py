@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,16 @@ def test_an_evaluation_of_an_earlier_training_is_refused(tmp_path: Path) -> None
     refuse_mixture(out, run.manifest)
     stage("evaluate", **base, trained=base["model"])  # rounds in which nothing was trained
     refuse_mixture(out, run.manifest)
+
+
+def test_a_verdict_of_a_run_at_an_address(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path / "cache"))
+    there = Run.open(f"file://{tmp_path}/there", name="a", recipe_text=(pair[0] / "recipe.yaml").read_text())
+    assert there.mirror
+    for stage in ("data", "evaluate"):
+        there.stage(stage, {}, lambda work, stage=stage: shutil.copytree(pair[0] / stage, work, dirs_exist_ok=True))
+    there.mirror.commit_beside()
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path / "another"))
+    assert verbs.verdict(f"file://{tmp_path}/there") == verbs.verdict(pair[0])

@@ -119,3 +119,14 @@ def test_problems_of_one_of_the_two_alone_are_counted_out_loud(
     said = CliRunner().invoke(app, ["eval", "lab", str(suite), *after])
     assert said.exit_code == 0, said.output
     assert "s: the change is over the 3 problems that both have graded; 1 left out: 'p3'" in said.output
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "..", ""])
+def test_a_suites_name_is_that_of_a_file(name: str, suite: Path) -> None:
+    with pytest.raises(InputError, match="names no file; no / or"):
+        verbs.eval("./nothing", {name: suite}, out=suite.parent / "after")
+
+
+def test_an_update_is_a_plain_number(suite: Path) -> None:
+    said = CliRunner().invoke(app, ["verdict", "0=e1", "²=e2"])
+    assert isinstance(said.exception, InputError) and "'²' is no update" in str(said.exception)

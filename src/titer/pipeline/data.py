@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from titer.errors import InputError, reading
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
@@ -27,12 +27,12 @@ from titer.records import (
     refuse_overlap,
     write_records,
 )
+from titer.records.reading import OnBad
 from titer.store import STAGE_AGAIN, file_hash, read_table, write_json, write_table
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
 SAMPLING = ("samples", "temperature", "top_p", "max_tokens", "aggregate")  # what a suite may have of its own
-OnBad = Literal["stop", "drop"]
 
 
 class Suite(NamedTuple):

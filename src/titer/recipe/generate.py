@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from titer.recipe.block import Block
 
@@ -49,3 +50,9 @@ class Generate(Block):
     """Rows decoded together; by default as many as fit the memory."""
     chunk: Annotated[int, Field(gt=0)] = 512
     """Rollouts between two writes to disk: what a crash can cost."""
+
+    @model_validator(mode="after")
+    def _servers_serve(self) -> Self:
+        if self.servers > 1 and self.engine != "server":
+            raise PydanticCustomError("servers", "servers are started with engine=server alone: add it")
+        return self

@@ -16,8 +16,9 @@ from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.bridging import bridge_traces
 from titer.recipe import Bridge, Generate
 from titer.records import read_traces
+from titer.records.reading import OnBad
 from titer.stages.bridge import acceptance
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.verbs.sampling import checked_problems
 
 
 class BridgeResult(NamedTuple):

@@ -17,7 +17,8 @@ from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.criticizing import criticize
 from titer.recipe import Critique, Generate
 from titer.records import read_rollouts, read_traces
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.records.reading import OnBad
+from titer.verbs.sampling import checked_problems
 
 
 class CritiqueResult(NamedTuple):

@@ -20,7 +20,9 @@ from titer.pipeline.alone import alone
 from titer.pipeline.evaluation.judging import Asked
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
+from titer.recipe.block import is_folder_name
 from titer.records import Problem, Rollout, read_rollouts
+from titer.records.reading import OnBad
 from titer.rollouts import collect, model_identity
 from titer.rollouts.claim import hash_of
 from titer.verbs.alike import (
@@ -31,7 +33,7 @@ from titer.verbs.alike import (
     written,
 )
 from titer.verbs.idle import all_but, refuse_idle
-from titer.verbs.sampling import OnBad, checked_problems, open_generator
+from titer.verbs.sampling import checked_problems, open_generator
 from titer.verify import Grader
 
 
@@ -81,6 +83,9 @@ def eval(
         if value is not None and not harness:
             fault = "it is for tasks of lm-eval, and there are none"
             raise InputError(fault, field=option, remedy="add --harness TASK")
+    for name in suites:
+        if not is_folder_name(name):
+            raise InputError(f"suite {name!r} names no file", field="suites", remedy="no / or \\, and no dot in front")
     if harness and server:
         raise InputError(
             "a server, and tasks of lm-eval", field="harness", remedy="give a model folder or hub id alone"

@@ -16,10 +16,11 @@ from titer.pipeline.alone import alone
 from titer.pipeline.routes.measuring import sample_rates
 from titer.pipeline.sampling import spoken
 from titer.recipe import Generate, Measure
+from titer.records.reading import OnBad
 from titer.rollouts import model_identity
 from titer.verbs.idle import refuse_idle
 from titer.verbs.rates import write_rates
-from titer.verbs.sampling import OnBad, checked_problems, open_generator
+from titer.verbs.sampling import checked_problems, open_generator
 
 
 class MeasureResult(NamedTuple):

@@ -13,7 +13,8 @@ from titer.errors import InputError
 from titer.pipeline.alone import alone
 from titer.pipeline.routes.rl import train_rl
 from titer.recipe import Rl
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.records.reading import OnBad
+from titer.verbs.sampling import checked_problems
 
 
 class RlResult(NamedTuple):

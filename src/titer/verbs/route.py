@@ -13,12 +13,13 @@ from titer.errors import InputError
 from titer.measure import SolveRate
 from titer.recipe import Route
 from titer.records import Problem, write_records
+from titer.records.reading import OnBad
 from titer.rollouts.claim import hash_of
 from titer.stages import PLACES, gaps, rehearsed, sent_to, shares
 from titer.stages import route as allocate
 from titer.store import write_table
 from titer.verbs.rates import Rates, read_rates
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.verbs.sampling import checked_problems
 
 
 class RouteResult(NamedTuple):

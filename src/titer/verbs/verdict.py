@@ -21,6 +21,7 @@ from titer.pipeline.evaluation.judging import Asked, axis_curves
 from titer.pipeline.reporting.gather import gather
 from titer.recipe import Axis
 from titer.records import Rollout, read_rollouts
+from titer.store import fetched
 from titer.verbs.alike import (
     hashes_of,
     refuse_changed_problems,
@@ -39,7 +40,8 @@ def verdict(
     axes: Mapping[str, str] | None = None,
     metrics: Mapping[str, str] | None = None,
 ) -> Judgement:
-    """Judge a run directory, or checkpoints (update → its evaluation; 0 is the base, which must be there).
+    """Judge a run directory, at an address too, or checkpoints (update → its evaluation; 0 is the base, which must be
+    there).
 
     An evaluation is the `out` of `eval`, or results of lm-evaluation-harness or lighteval: a results file or its
     folder. All of one kind. `axes` gives each suite's or task's axis, in_domain by default; `metrics` the metric of a
@@ -49,7 +51,7 @@ def verdict(
     were not finished, or differ in their problems or sampling, and for an axis or a suite that is not known.
     """
     if isinstance(checkpoints, str | Path):
-        return _of_run(Path(checkpoints))
+        return _of_run(checkpoints)
     placed = dict(axes or {})
     for name, axis in placed.items():
         if axis not in AXES:
@@ -104,10 +106,11 @@ def _refuse_unlike(
         refuse_other_sampling(folders[step], sampling, other=folders[first])
 
 
-def _of_run(folder: Path) -> Judgement:
+def _of_run(place: str | Path) -> Judgement:
+    folder, _ = fetched(place, reading=True)
     found = gather(folder, to_read=False).judgement
     if found is None:
-        raise InputError("has no evaluation yet", file=folder, remedy="finish it with `titer run`")
+        raise InputError("has no evaluation yet", file=place, remedy="finish it with `titer run`")
     return found
 
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, read_problems, read_traces, write_records
+from titer.records.reading import OnBad
 from titer.records.writing import disk_faults
 from titer.traces import prune as prune_trace
 from titer.traces.choice import Choice, Facts, choose, facts_of, refuse_contradictions
-from titer.verbs.traces.grading import OnBad, graded, is_gradable, problems_of, read_gradable, refuse_unverifiable
+from titer.verbs.traces.grading import graded, is_gradable, problems_of, read_gradable, refuse_unverifiable
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
 from titer.verbs.traces.sharded import Soundness, choose_shards
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.records import Problem, Trace, read_traces
+from titer.records.reading import OnBad
 from titer.verbs.sampling import checked_problems
-
-OnBad = Literal["stop", "drop"]
 
 
 class Gradable(NamedTuple):

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.records import Problem, Trace, read_traces, write_records
 from titer.records.formats import is_parquet, shards_of
+from titer.records.reading import OnBad
 from titer.records.writing import disk_faults
 from titer.traces.choice import Choice, Facts, choose, facts_of
 from titer.traces.stream import Row, measure_stream
 from titer.traces.table import write_stream
 from titer.verbs.traces.cluster import clear_parts, each_shard, hashed, packed, refuse_doubles, unpacked
 from titer.verbs.traces.grading import (
-    OnBad,
     answers_in,
     graded,
     is_gradable,

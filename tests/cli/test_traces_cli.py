@@ -409,6 +409,20 @@ def test_what_a_file_says_stands_where_nothing_can_be_graded(titer: Any, tmp_pat
     assert [trace.id for trace in read_traces(tmp_path / "k" / "kept.jsonl")] == ["a"]
 
 
+def test_one_id_for_two_questions_is_refused_or_dropped_where_answers_count(tmp_path: Path) -> None:
+    rows = [
+        Trace(id="a", problem_id="0", prompt="1 + 1?", response="So \\boxed{2}.", answer="2"),
+        Trace(id="b", problem_id="0", prompt="2 + 3?", response="So \\boxed{5}.", answer="5"),
+        Trace(id="c", problem_id="0", prompt="Now: 1 + 1?", response="So \\boxed{2}."),
+    ]
+    write_records(tmp_path / "t.jsonl", rows)
+    with pytest.raises(InputError, match=r"t.jsonl, field 'problem_id': trace 'b' calls another question '0'"):
+        verbs.filter(tmp_path / "t.jsonl", by="none", verified=True, out=tmp_path / "k")
+    found = verbs.filter(tmp_path / "t.jsonl", by="none", verified=True, out=tmp_path / "k", on_bad="drop")
+    assert (found.kept, found.rules, len(found.dropped)) == (2, {}, 1)
+    assert verbs.filter(tmp_path / "t.jsonl", by="none", out=tmp_path / "k").kept == 3
+
+
 def test_a_trace_is_found_by_its_problem_and_exactly_before_in_part(titer: Any, tmp_path: Path) -> None:
     rows = [branched("x1", problem_id="p10"), branched("x2", problem_id="p1"), branched("p1x", problem_id="q")]
     write_records(tmp_path / "t.jsonl", rows)

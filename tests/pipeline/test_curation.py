@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,20 @@ def test_every_trace_is_kept_or_dropped_with_a_reason(block: dict[str, Any], rul
     (decision,) = json.loads((tmp_path / "decisions.json").read_text())
     assert decision["choice"] == f"{len(kept)} of {len(inputs.traces)} kept"
     assert "nan" not in json.dumps(decision).lower() and decision["evidence"]["random control of the same size"] > 0
+
+
+def test_thinking_is_dropped_from_all_that_is_trained_on(tmp_path: Path) -> None:
+    data = {"lab": {**MADE["lab"], "rehearsal": {"guarded": 4}}}
+    block = {"thinking": "drop", "rehearsal": 0.2}
+    recipe = parse_recipe({"name": "c", "model": "lab", "data": data, "curate": block})
+    prepare(recipe, tmp_path)
+    inputs = load_inputs(tmp_path)
+    thought = [replace(trace, reasoning="First I think.") for trace in inputs.rehearsal]
+    inputs = inputs._replace(rehearsal=thought)
+    curate_traces(recipe, inputs, tmp_path)
+    kept, control = (list(read_traces(tmp_path / f"{name}.parquet")) for name in ("kept", "control"))
+    assert any(trace.meta.get("rehearsal") for trace in kept)
+    assert not any(trace.reasoning for trace in [*kept, *control])
 
 
 def test_a_rehearsal_set_is_mixed_in_past_every_filter(tmp_path: Path) -> None:

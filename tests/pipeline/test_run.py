@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,10 @@ def test_a_log_without_kinds_or_without_histograms_is_read_too(finished: Path, t
     assert unlabelled.tokens == {"": [1] * BINS} and unlabelled.pull == old.tokens == old.pull == {}
 
 
+def test_the_ledger_names_its_round(finished: Path) -> None:
+    assert {row["round"] for row in read_table(finished / "route" / "ledger.parquet")} == {1}
+
+
 def test_every_rollout_is_there_once(finished: Path) -> None:
     rollouts = tables(finished)["rollouts"]
     assert len({(r.model, r.suite, r.problem_id, r.sample) for r in rollouts}) == len(rollouts) == 2 * 2 * (8 + 6)
@@ -116,7 +121,8 @@ def test_nothing_runs_again_and_only_what_changed_does(finished: Path) -> None:
 
 def test_what_changes_speed_alone_runs_nothing_again(finished: Path) -> None:
     heard: list[str] = []
-    run(parse_recipe(MINI | {"train": MINI["train"] | {"micro_tokens": 512}}), out=finished, said=heard.append)
+    faster = {"train": MINI["train"] | {"micro_tokens": 512}, "generate": MINI["generate"] | {"batch_size": 3}}
+    run(parse_recipe(MINI | faster), out=finished, said=heard.append)
     assert heard == [f"{stage}: unchanged, kept" for stage in STAGES]
 
 
@@ -209,6 +215,22 @@ def test_refuses(case: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=fault) as caught:
         run(recipe, out=tmp_path / "run")
     assert "\n" not in str(caught.value)
+
+
+def test_files_that_number_their_questions_alike_are_refused_or_dropped(tmp_path: Path) -> None:
+    from titer.pipeline.data import prepare
+
+    first = replace(TRACE, answer="2", verifier="exact")
+    reworded = replace(first, id="t2", prompt=f"{TRACE.prompt} Think first.", response="Answer: two")
+    other = replace(first, id="t3", prompt="What is 3 + 3?", answer="6", response="Answer: 6")
+    tree = from_files(tmp_path, [], [first, reworded, other], [OTHER])
+    del tree["data"]["problems"]
+    with pytest.raises(InputError, match=r"traces.jsonl, row 3, .*'t3' calls another question 'p1' than an earlier"):
+        prepare(parse_recipe(tree), tmp_path / "data")
+    tree["data"]["on_bad"] = "drop"
+    prepare(parse_recipe(tree), tmp_path / "data")
+    inputs = load_inputs(tmp_path / "data")
+    assert [trace.id for trace in inputs.traces] == ["t1", "t2"] and inputs.problems[0].answer == "2"
 
 
 @pytest.mark.parametrize("data", [{}, {"lab": {}, "traces": "x.jsonl"}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from titer.evaluate import compare
 from titer.pipeline.data import load_inputs, prepare
 from titer.pipeline.reporting.gather import gather
 from titer.pipeline.reporting.report import _flat
+from titer.pipeline.reporting.standing import refuse_mixture
 from titer.pipeline.reporting.two_runs import decision_changes, recipe_changes, two_runs
 from titer.recipe import dump_recipe, load_recipe, parse_recipe
 from titer.records import Decision, Problem, Rollout, read_problems, read_rollouts, write_records
@@ -32,7 +34,7 @@ def finished(out: Path, right: Right, *, suites: dict[str, int] = SUITES, seed: 
     tree = {"name": out.name, "model": "lab", "seed": seed, "data": {"lab": lab}, **changed}
     recipe = parse_recipe(tree)
     run = Run.open(out, name=out.name, recipe_text=dump_recipe(recipe))
-    run.stage("data", {}, lambda work: prepare(recipe, work))
+    run.stage("data", {"data": {"lab": "countdown"}}, lambda work: prepare(recipe, work))
     rows = [
         Rollout(
             problem_id=problem.id, sample=sample, model=model, prompt=problem.prompt, reasoning="", response="4",
@@ -250,3 +252,45 @@ def test_where_any_right_rollout_counts_so_it_does_for_two_runs(tmp_path: Path) 
     assert "t counts by pass@k in one and by avg@k in the other: by avg@k here" in mixed.notes
     (axis,) = [d for d in mixed.differences if (d.level, d.axis, d.measure) == ("axis", "general", "accuracy")]
     assert axis.base_value == axis.other_value == 0.5
+
+
+def test_an_evaluation_of_an_earlier_training_is_refused(tmp_path: Path) -> None:
+    out = finished(tmp_path / "run", half)
+    run = Run.open(out, name="run", recipe_text=(out / "recipe.yaml").read_text())
+    rows = out / "evaluate" / "rollouts.parquet"
+    kept = rows.read_bytes()
+
+    def stage(name: str, **inputs: Any) -> str:
+        run.stage(name, inputs, lambda work: (work / "rollouts.parquet").write_bytes(kept) and None)
+        return run.key(name)
+
+    base = {"model": "hash of the base", "data": run.key("data")}
+    lesson = stage("lesson-2", traces=stage("curate", data=run.key("data")), model=stage("train", **base))
+    trained = stage("train-2", traces=lesson, model=run.key("train"))
+    stage("evaluate", **base, trained=trained)
+    refuse_mixture(out, run.manifest)
+    stage("train", **base, updates=6)  # and then it was stopped
+    for read in (verbs.verdict, verbs.report):
+        with pytest.raises(InputError, match="the evaluation is of an earlier training; run it on"):
+            read(out)
+    lesson = stage("lesson-2", traces=run.key("curate"), model=run.key("train"))
+    stage("train-2", traces=lesson, model=run.key("train"))
+    with pytest.raises(InputError, match="of an earlier training"):
+        refuse_mixture(out, run.manifest)
+    stage("evaluate", **base, trained=run.key("train-2"))
+    refuse_mixture(out, run.manifest)
+    stage("evaluate", **base, trained=base["model"])  # rounds in which nothing was trained
+    refuse_mixture(out, run.manifest)
+
+
+def test_a_verdict_of_a_run_at_an_address(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path / "cache"))
+    there = Run.open(f"file://{tmp_path}/there", name="a", recipe_text=(pair[0] / "recipe.yaml").read_text())
+    assert there.mirror
+    for stage in ("data", "evaluate"):
+        there.stage(stage, {}, lambda work, stage=stage: shutil.copytree(pair[0] / stage, work, dirs_exist_ok=True))
+    there.mirror.commit_beside()
+    monkeypatch.setenv("TITER_CACHE", str(tmp_path / "another"))
+    assert verbs.verdict(f"file://{tmp_path}/there") == verbs.verdict(pair[0])

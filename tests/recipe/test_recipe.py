@@ -7,6 +7,8 @@ import yaml
 
 from titer.errors import InputError
 from titer.recipe import (
+    Generate,
+    Ray,
     Recipe,
     Rl,
     Train,
@@ -164,6 +166,13 @@ def test_less_than_nothing_to_make_is_refused(block: str) -> None:
 def test_what_does_not_change_the_outcome_is_known() -> None:
     assert "micro_tokens" not in Train().decisive() and "batch_size" in Train().decisive()
     assert Train(micro_tokens=1).decisive() == Train().decisive() and Train.harmless <= set(Train.model_fields)
+    served = {"engine": "server", "servers": 2}
+    assert Generate.model_validate(served).decisive() == Generate(engine="server").decisive()
+    elsewhere = {"batch_size": 3, "vllm_python": "python", "ray": {"workers": 4, "address": "auto"}}
+    assert Generate.model_validate(elsewhere).decisive() == Generate().decisive()
+    assert Generate.harmless <= set(Generate.model_fields) and Ray.harmless <= set(Ray.model_fields)
+    for decides in ({"serve": "vllm serve"}, {"vllm": {"dtype": "half"}}, {"ray": {"engine": "vllm"}}, {"chunk": 8}):
+        assert Generate.model_validate(decides).decisive() != Generate().decisive()
     assert Rl(save_every=1).decisive() == Rl().decisive() and Rl.harmless <= set(Rl.model_fields)
 
 
@@ -200,3 +209,19 @@ def test_a_recipe_that_is_written_out_can_be_read_again() -> None:
     for overrides in ([], ["train.epochs=3"], ["train.hours=1"]):
         whole = load_recipe("quickstart", overrides)
         assert parse_recipe(yaml.safe_load(dump_recipe(whole))) == whole
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["bridge.server=http://h:1", "bridge.rewriter=q"], "a server rewrites where kinds have rewrite"),
+        (["critique.server=http://h:1", "critique.judge=q"], "a server judges where locators have judge"),
+        (["measure.first=16", "measure.samples=4"], "first lies above samples"),
+        (["generate.servers=4"], "servers are started with engine=server alone"),
+        (["data.suites={../up: {problems: p.jsonl}}"], "not a folder's name"),
+        (["data.suites={a/b: {problems: p.jsonl}}"], "not a folder's name"),
+    ],
+)
+def test_settings_without_a_use_and_names_of_no_folder_are_refused(settings: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load_recipe("quickstart", settings)

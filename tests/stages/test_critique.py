@@ -229,8 +229,8 @@ def test_a_judge_that_is_not_there_is_said(grader: Grader, tmp_path: Path) -> No
 
 
 def rollout(problem_id: str, sample: int, score: float | None, reason: str = "stop") -> Rollout:
-    return Rollout(problem_id=problem_id, sample=sample, model="m", prompt="?", reasoning="", response=f"r{sample}",
-                   finish_reason=reason, tokens=1, score=score)  # type: ignore[arg-type] # fmt: skip
+    return Rollout(problem_id=problem_id, sample=sample, model="m", prompt=PROBLEM.prompt, reasoning="",
+                   response=f"r{sample}", finish_reason=reason, tokens=1, score=score)  # type: ignore[arg-type] # fmt: skip
 
 
 def test_attempts_are_wrong_and_ended_by_themselves() -> None:
@@ -239,6 +239,8 @@ def test_attempts_are_wrong_and_ended_by_themselves() -> None:
     assert [one.trace.id for one in attempts_of(failures, {"p": PROBLEM}, each=5)] == ["p#2", "p#3"]
     with pytest.raises(InputError, match="problem 'q'"):
         attempts_of([rollout("q", 0, 0.0)], {"p": PROBLEM})
+    with pytest.raises(InputError, match="'p#0' answers another problem than 'p'"):
+        attempts_of([replace(rollout("p", 0, 0.0), prompt="Another?")], {"p": PROBLEM})
 
 
 def test_the_verb_on_the_labs_slips(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from titer import verbs
 from titer.errors import InputError
 from titer.generate.protocol import Request
 from titer.lab.tasks import items
-from titer.models import load_model
+from titer.models import add_lora, load_model
 from titer.recipe import Lora, Rl
 from titer.records import Problem, read_rollouts, write_records
 from titer.stages.rl import Group, never_solved, read_groups
@@ -254,3 +254,18 @@ def test_several_processes_are_refused(problems: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="2 processes for RL, which works in one"):
         verbs.rl("lab", problems, out=tmp_path, settings=Rl(**SETTINGS))
+
+
+@pytest.mark.parametrize("kind", ["plain", "adapters"])
+def test_a_kl_penalty_finds_its_reference(kind: str, problems: Path, tmp_path: Path) -> None:
+    model = "lab"
+    if kind == "adapters":
+        loaded = load_model("lab")
+        model = str(tmp_path / "adapters")
+        add_lora(loaded.model, Lora(rank=2)).save_pretrained(model)
+        loaded.tokenizer.save_pretrained(model)
+    settings = Rl(**{**SETTINGS, "updates": 1, "beta": 0.1})
+    done = verbs.rl(model, problems, out=tmp_path / "rl", settings=settings)
+    before, after = weights(model), weights(done.checkpoint)
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+    assert json.loads((Path(done.checkpoint) / "config.json").read_text()).get("_name_or_path", model) == model

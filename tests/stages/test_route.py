@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from titer.recipe import Route
 from titer.records import Problem, Rollout, read_problems, write_records
 from titer.stages import ALLOCATIONS, gaps, rehearsed, route, sent_to, shares
 from titer.store import read_table, write_table
+from titer.verbs.rates import write_rates
 
 
 def rates(**right: tuple[int, int]) -> dict[str, SolveRate]:
@@ -111,3 +113,15 @@ def test_problems_that_were_not_measured_are_refused_or_listed(measured: Path) -
     write_table(measured / "old" / "solve_rates.parquet", [{"problem_id": "never", "rho": 0.5}])
     with pytest.raises(InputError, match=r"no solve rates of this version.*titer measure again"):
         verbs.route(measured / "more.jsonl", measured / "old", out=measured / "r")
+
+
+def test_problems_that_share_ids_with_others_are_refused_or_listed(measured: Path) -> None:
+    measured_ones = list(read_problems(measured / "problems.jsonl"))
+    write_rates(measured / "m" / "solve_rates.parquet", FOUND, measured_ones)
+    assert verbs.route(measured / "problems.jsonl", measured / "m", out=measured / "r").places["sft"] == 3
+    write_records(measured / "other.jsonl", [measured_ones[0], replace(measured_ones[1], prompt="another?")])
+    name = measured_ones[1].id
+    with pytest.raises(InputError, match=rf"another problem was measured by the id '{name}'; measure this file"):
+        verbs.route(measured / "other.jsonl", measured / "m", out=measured / "r")
+    result = verbs.route(measured / "other.jsonl", measured / "m", out=measured / "r", on_bad="drop")
+    assert len(result.dropped) == 1 and name in result.dropped[0]

@@ -105,6 +105,25 @@ def test_refusals_name_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         Run.open("memory://b/run", name="first", recipe_text="")
 
 
+def test_what_another_machine_has_left_out_goes_here_too(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    for stage in ("data", "measure"):
+        one.stage(stage, {"seed": 0}, build("a"))  # type: ignore[arg-type]
+    on_machine("two", address, tmp_path, monkeypatch).leave_out("measure")
+
+    def fails(*_: object) -> None:
+        raise ConnectionError("no route")
+
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="no route"):
+        patched.setattr(Mirror, "_put", fails)
+        one.stage("curate", {"seed": 0}, build("b"))  # type: ignore[arg-type]
+    again = on_machine("one", address, tmp_path, monkeypatch)
+    assert again.manifest["stages"].keys() == {"data", "curate"} and not (again.path / "measure").exists()
+    assert (again.path / "curate").exists()  # it has not stood there yet
+
+
 def test_what_could_not_be_put_there_is_not_overwritten_by_what_is(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,9 +209,16 @@ def test_a_damaged_table_is_one_line(tmp_path: Path, damage: str) -> None:
 
 
 def test_the_run_of_another_model_is_not_replaced(tmp_path: Path) -> None:
+    Run.open(tmp_path / "run", name="r", recipe_text="", model="other")  # it failed before anything was made
     run = Run.open(tmp_path / "run", name="r", recipe_text="", model="one")
-    Run.open(tmp_path / "run", name="r", recipe_text="", model="other")  # nothing is made yet
     run.stage("data", {}, lambda work: (work / "x").write_text("x") and None)
     assert Run.open(tmp_path / "run", name="r", recipe_text="", model="one").manifest["stages"]
     with pytest.raises(InputError, match="holds a run of the model one; give another --out"):
         Run.open(tmp_path / "run", name="r", recipe_text="", model="other")
+
+
+def test_publish_takes_nothing_away_for_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "final").mkdir()
+    with pytest.raises(FileNotFoundError):
+        publish(tmp_path / "work", tmp_path / "final")
+    assert (tmp_path / "final").is_dir()

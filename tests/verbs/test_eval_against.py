@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from titer.cli.main import app
 from titer.errors import InputError
 from titer.generate.protocol import Sampling
 from titer.recipe import Evaluate
-from titer.records import Problem, Rollout, read_rollouts, write_records
+from titer.records import Problem, Rollout, read_problems, read_rollouts, write_records
+from titer.rollouts.claim import hash_of
 
 
 @pytest.fixture
@@ -64,6 +66,42 @@ def test_other_problems_by_the_same_ids_are_refused(suite: Path, before: Path) -
     assert "before: problem 'p3' of suite 's' is another one in this call; evaluate all" in refusal(suite, before)
 
 
+def made(folder: Path, problems: list[Problem], **more: object) -> None:
+    file = folder / "s.rollouts.made.json"
+    each = {problem.id: hash_of(problem) for problem in problems}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "samples": 1, "each": each, **more}))
+
+
+def test_another_answer_or_system_prompt_by_the_same_prompt_is_refused(suite: Path, before: Path) -> None:
+    problems = list(read_problems(suite))
+    made(before, problems)
+    assert "no model at './nothing'" in refusal(suite, before)
+    for changed in (replace(problems[3], answer="5"), replace(problems[3], meta={"earlier_messages": [{"role": "x"}]})):
+        made(before, [*problems[:3], changed])
+        assert "'p3' of suite 's' has another answer, verifier or meta in this call; eval" in refusal(suite, before)
+        other = shutil.copytree(before, before.parent / "other", dirs_exist_ok=True)
+        made(other, problems)
+        with pytest.raises(InputError, match="other: problem 'p3' of suite 's' has another answer"):
+            verbs.verdict({0: before, 1: other})
+
+
+def test_results_of_an_earlier_call_do_not_finish_a_suite(suite: Path, before: Path) -> None:
+    made(before, list(read_problems(suite)), samples=2)
+    assert "before: suite 's' was not finished: 4 of 8 rollouts; let `titer eval`" in refusal(suite, before)
+    with pytest.raises(InputError, match="was not finished: 4 of 8"):
+        verbs.verdict({0: before, 1: before})
+
+
+def test_results_go_when_sampling_begins(suite: Path, before: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["titer.verbs.eval"], "collect", killed)
+    with pytest.raises(KeyboardInterrupt):
+        verbs.eval("lab", {"s": suite}, out=before)
+    assert not (before / "results_titer.json").exists()
+
+
 def test_an_evaluation_that_was_killed_is_refused(suite: Path, before: Path) -> None:
     (before / "results_titer.json").unlink()
     assert "before: was not finished; let `titer eval` finish it" in refusal(suite, before)
@@ -81,3 +119,14 @@ def test_problems_of_one_of_the_two_alone_are_counted_out_loud(
     said = CliRunner().invoke(app, ["eval", "lab", str(suite), *after])
     assert said.exit_code == 0, said.output
     assert "s: the change is over the 3 problems that both have graded; 1 left out: 'p3'" in said.output
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "..", ""])
+def test_a_suites_name_is_that_of_a_file(name: str, suite: Path) -> None:
+    with pytest.raises(InputError, match="names no file; no / or"):
+        verbs.eval("./nothing", {name: suite}, out=suite.parent / "after")
+
+
+def test_an_update_is_a_plain_number(suite: Path) -> None:
+    said = CliRunner().invoke(app, ["verdict", "0=e1", "²=e2"])
+    assert isinstance(said.exception, InputError) and "'²' is no update" in str(said.exception)

@@ -48,3 +48,13 @@ def test_sft_refuses_a_folder_that_holds_another_training(lab_files: Path, tmp_p
     assert verbs.sft("lab", tmp_path / "a.jsonl", out=tmp_path / "sft", settings=settings) == first
     with pytest.raises(InputError, match="another training stands here .traces differ"):
         verbs.sft("lab", tmp_path / "b.jsonl", out=tmp_path / "sft", settings=settings)
+
+
+def test_a_plan_is_found_again_with_other_settings_of_speed(lab_files: Path, tmp_path: Path) -> None:
+    traces = list(read_traces(lab_files / "traces.jsonl"))[:8]
+    write_records(tmp_path / "t.jsonl", traces)
+    settings = Train(hours=0.0002, batch_size=4, probe_samples=2)
+    first = verbs.sft("lab", tmp_path / "t.jsonl", out=tmp_path / "sft", settings=settings)
+    faster = settings.model_copy(update={"micro_tokens": 512, "save_seconds": 9.0})
+    assert verbs.sft("lab", tmp_path / "t.jsonl", out=tmp_path / "sft", settings=faster) == first
+    assert len(list((tmp_path / "sft" / "plan").iterdir())) == 1

@@ -18,7 +18,7 @@ from titer.lab import make_lab
 from titer.lab.tasks import items
 from titer.pipeline.sampling import make_generator
 from titer.recipe import Generate, LabData, Measure
-from titer.records import read_rollouts, read_traces, write_records
+from titer.records import Trace, read_rollouts, read_traces, write_records
 from titer.store import read_table
 from titer.verbs import measure
 from titer.verbs.traces import filter as filter_traces
@@ -153,6 +153,21 @@ def test_a_folder_of_shards_is_filtered_row_for_row_as_one_process_does(
         assert parts == list(read_traces(tmp_path / "alone" / f"{name}.jsonl"))
     dropped = [(tmp_path / where / "dropped.jsonl").read_text() for where in ("parts", "alone")]
     assert dropped[0] == dropped[1]
+
+
+def test_one_id_for_two_questions_is_dropped_as_without_a_cluster(tmp_path: Path) -> None:
+    for i, (prompt, answer) in enumerate({"1 + 1?": "2", "2 + 3?": "5"}.items()):
+        response = f"So \\boxed{{{answer}}}."
+        rows = [Trace(id=f"{i}", problem_id="0", prompt=prompt, response=response, answer=answer)]
+        own = [Trace(id=f"{i}x", problem_id=f"{i}x", prompt=f"{prompt}?", response=response, answer=answer)]
+        write_records(tmp_path / "shards" / f"{i}.jsonl", rows + own)
+    with pytest.raises(InputError, match=r"1.jsonl.*trace '1' calls another question"):
+        filter_traces(tmp_path / "shards", out=tmp_path / "k", by="none", verified=True, cluster="local")
+    found = filter_traces(
+        tmp_path / "shards", out=tmp_path / "k", by="none", verified=True, cluster="local", on_bad="drop"
+    )
+    assert (found.kept, len(found.dropped)) == (3, 1)
+    assert [trace.id for trace in read_traces(tmp_path / "k" / "kept")] == ["0", "0x", "1x"]
 
 
 def test_what_no_filter_can_do_is_said_as_without_a_cluster(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def _pairs(given: list[str], option: str) -> dict[str, str]:
 
 
 def _update(step: str) -> int:
-    if not step.isdigit():
+    if not (step.isascii() and step.isdigit()):  # ² is a digit, too
         raise InputError(
             f"{step!r} is no update", field="checkpoints", remedy="write UPDATE=EVALUATION, such as 640=after"
         )

@@ -31,6 +31,7 @@ from titer.store import write_text
 _DATED = re.compile(r"results_\d{4}-\d{2}-\d{2}")
 NO_PROBLEMS: Final[Mapping[str, Sequence[Problem]]] = MappingProxyType({})
 REMEDY = "give a results_*.json of lm-eval or lighteval, or the folder that holds it"
+RESULTS: Final = "results_titer.json"
 BIGGEST = 1e12  # of what a harness says: scores, errors, counts
 
 
@@ -128,7 +129,7 @@ def write_harness(
         "titer_version": __version__,
         "code_sha": _code_hash(),
     }
-    file = out / "results_titer.json"
+    file = out / RESULTS
     write_text(file, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     return file
 

@@ -233,6 +233,7 @@ def _load_adapter(place: str) -> Loaded:
     if not (Path(place) / "adapter_model.safetensors").exists():
         raise OSError("the adapters have no adapter_model.safetensors; weights in other formats are not read")
     model = PeftModel.from_pretrained(_load(_base_of(place)).model, place).merge_and_unload()
+    model.requires_grad_(True)  # peft has frozen what the adapters stood on
     model.name_or_path = model.config.name_or_path = place  # what later adapters say that they were trained on
     return Loaded(model, AutoTokenizer.from_pretrained(place, **NO_CODE))
 

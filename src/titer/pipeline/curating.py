@@ -55,17 +55,18 @@ def curate_traces(recipe: Recipe, inputs: Inputs, work: Path) -> None:
             "no trace is left after curation", field="curate", remedy="look at dropped.parquet, or loosen it"
         )
     rehearsed = rehearse(inputs.rehearsal, recipe.curate.rehearsal, len(curation.kept), recipe.seed)
-    kept = curation.kept
-    if recipe.curate.thinking == "drop":
-        kept = [replace(trace, reasoning="") for trace in kept]
-    write_records(work / "kept.parquet", [*kept, *rehearsed])
-    write_records(work / "control.parquet", curation.control)
+    write_records(work / "kept.parquet", _as_taught(recipe, [*curation.kept, *rehearsed]))
+    write_records(work / "control.parquet", _as_taught(recipe, curation.control))
     write_records(work / "dropped.parquet", [drop.trace for drop in curation.dropped])
     write_table(
         work / "reasons.parquet",
         [{"trace_id": drop.trace.id, "rule": drop.rule, "reason": drop.reason} for drop in curation.dropped],
     )
     write_decisions(work, [_decision(recipe, inputs, curation, len(rehearsed))])
+
+
+def _as_taught(recipe: Recipe, traces: Sequence[Trace]) -> list[Trace]:
+    return [replace(trace, reasoning="") for trace in traces] if recipe.curate.thinking == "drop" else [*traces]
 
 
 def verify_traces(traces: Sequence[Trace], problems: Mapping[str, Problem]) -> list[Trace]:

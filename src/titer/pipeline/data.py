@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from titer.errors import InputError, reading
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
@@ -21,17 +21,18 @@ from titer.records import (
     Problem,
     Trace,
     kept_turns,
+    normalised,
     read_problems,
     read_traces,
     refuse_overlap,
     write_records,
 )
+from titer.records.reading import OnBad
 from titer.store import STAGE_AGAIN, file_hash, read_table, write_json, write_table
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
 SAMPLING = ("samples", "temperature", "top_p", "max_tokens", "aggregate")  # what a suite may have of its own
-OnBad = Literal["stop", "drop"]
 
 
 class Suite(NamedTuple):
@@ -151,6 +152,24 @@ def refuse_unknown_problem(trace: Trace, known: Container[str]) -> None:
         )
 
 
+def refuse_other_question(trace: Trace, problem: Problem) -> None:
+    """Raises InputError where the trace's own question is not that of `problem`, which has the id that it names.
+
+    The same question may be worded otherwise (a teacher's own instructions) where its answer is the same; one without
+    an answer may have such words before or behind it.
+    """
+    if trace.prompt == problem.prompt or trace.answer == problem.answer:
+        return
+    ours, theirs = normalised(trace.prompt), normalised(problem.prompt)
+    if ours == theirs or (not trace.answer and (ours in theirs or theirs in ours)):
+        return
+    raise InputError(
+        f"trace {trace.id!r} calls another question {trace.problem_id!r} than an earlier trace",
+        field="problem_id",
+        remedy="give each question an id of its own: merged files may number their rows alike",
+    )
+
+
 def _made(recipe: Recipe, dropped: list[InputError]) -> Made:
     data = recipe.data
     given = [name for name in ("lab", "gym", "traces") if getattr(data, name)]
@@ -184,7 +203,13 @@ def _read(recipe: Recipe, dropped: list[InputError]) -> Made:
         problems = {problem.id: problem for problem in _problems(data.problems, data.on_bad, dropped)}
         traces = _traces(data, dropped, lambda trace: refuse_unknown_problem(trace, problems))
     else:
-        traces = _traces(data, dropped, lambda trace: validate_problem(problem_of(trace)))
+        first = dict[str, Problem]()
+
+        def check(trace: Trace) -> None:
+            validate_problem(problem := problem_of(trace))
+            refuse_other_question(trace, first.setdefault(trace.problem_id, problem))
+
+        traces = _traces(data, dropped, check)
         problems = {}
         for trace in traces:
             problems.setdefault(trace.problem_id, problem_of(trace))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError
+from titer.pipeline.alone import held
 from titer.pipeline.curating import check_curation, curate_traces
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.evaluation.evaluating import evaluate_models, settings_of
@@ -38,7 +39,8 @@ def run(
     """Run what is not there yet, write the report, and return the summary that `summary.json` holds.
 
     `out` defaults to `runs/NAME`; it may be an address that fsspec knows (`s3://bucket/run`): a finished stage is put
-    there, and another machine goes on from it. Raises InputError for whatever a stage refuses.
+    there, and another machine goes on from it. Raises InputError for whatever a stage refuses, and where another titer
+    works in the folder.
     """
     check_objective(recipe.train.objective)
     check_objective(recipe.choose.candidate, field="choose.candidate")
@@ -46,7 +48,12 @@ def run(
     check_rounds(recipe)
     check_curation(recipe)
     command_of(recipe.train.launch)  # refuses what this machine cannot start
-    out = out or Path("runs") / recipe.name
+    place = out or Path("runs") / recipe.name
+    with held(place):
+        return _run(recipe, place, said, progress)
+
+
+def _run(recipe: Recipe, out: Path | str, said: Callable[[str], None], progress: bool) -> dict[str, Any]:
     base = base_of(recipe)
     folder = Run.open(out, name=recipe.name, recipe_text=dump_recipe(recipe), model=recipe.model, said=said)
     data = folder.stage("data", data_inputs(recipe), lambda work: prepare(recipe, work), said=said)
@@ -72,7 +79,7 @@ def run(
             "trained": trained.key,
             "settings": recipe.evaluate.model_dump(),
             "suites": {name: settings_of(recipe, name).model_dump() for name in recipe.data.suites},
-            "generate": recipe.generate.model_dump(),
+            "generate": recipe.generate.decisive(),
         },
         lambda work: evaluate_models(recipe, inputs.suites, checkpoints, work, said),
         said=said,
@@ -97,7 +104,7 @@ def _measure(going: Going, base: Model) -> None:
             **going.known,
             "model": base.key,
             "settings": recipe.measure.model_dump(),
-            "generate": recipe.generate.model_dump(),
+            "generate": recipe.generate.decisive(),
         },
         lambda work: measure_base(recipe, going.inputs, work, going.said),
         said=going.said,

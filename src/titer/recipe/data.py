@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
-from titer.recipe.block import Axis, Block, Names, PositiveShare, Share
+from titer.recipe.block import Axis, Block, FolderName, Names, PositiveShare, Share
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -69,7 +69,7 @@ class Data(Block):
     """Path of the teachers' traces."""
     rehearsal: str | None = None
     """Path of traces of what the model is to keep, such as its safety: mixed into the training (`curate.rehearsal`)."""
-    suites: dict[str, Suite] = {}
+    suites: dict[FolderName, Suite] = {}
     """Evaluation suites by name; they stand beside those that a maker makes."""
     lab: LabData | None = None
     """Make everything with the lab instead."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from titer.recipe.block import Block
 
@@ -12,6 +13,7 @@ from titer.recipe.block import Block
 class Ray(Block):
     """A Ray cluster that samples."""
 
+    harmless: ClassVar[frozenset[str]] = frozenset({"address", "workers", "cpus", "gpus"})
     address: str | None = None
     """Of a cluster; auto for the one that this machine belongs to; by default one of this machine alone."""
     workers: Annotated[int, Field(gt=0)] = 2
@@ -27,6 +29,9 @@ class Ray(Block):
 class Generate(Block):
     """What samples the models."""
 
+    # not `serve` and `vllm`, whose options may say how exactly a model computes, and not `chunk`, by which rollouts
+    # that stand there are gone on with
+    harmless: ClassVar[frozenset[str]] = frozenset({"servers", "vllm_python", "batch_size"})
     engine: Literal["transformers", "vllm", "server", "ray"] = "transformers"
     """transformers: titer's engine in this process. vllm: vLLM in a process of its own. server: servers that `serve`
     starts, a set for each model that is sampled. ray: actors of a cluster. A model that a server has already is named
@@ -45,3 +50,9 @@ class Generate(Block):
     """Rows decoded together; by default as many as fit the memory."""
     chunk: Annotated[int, Field(gt=0)] = 512
     """Rollouts between two writes to disk: what a crash can cost."""
+
+    @model_validator(mode="after")
+    def _servers_serve(self) -> Self:
+        if self.servers > 1 and self.engine != "server":
+            raise PydanticCustomError("servers", "servers are started with engine=server alone: add it")
+        return self

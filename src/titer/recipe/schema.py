@@ -11,19 +11,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from titer.recipe.block import AverageShare, Block, Lora, PositiveShare, Seed, Share
+from titer.recipe.block import AverageShare, Block, FolderName, Lora, PositiveShare, Seed, Share
 from titer.recipe.data import Data
 from titer.recipe.generate import Generate
 from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
 OURS = ("ddp", "fsdp2", "zero2")  # accelerate's configurations that come with titer
-
-
-def _folder_name(name: str) -> str:
-    """Refuses what would lead out of `runs/` or name nothing."""
-    if not name or name.startswith(".") or not name.isprintable() or set(name) & set("/\\"):
-        raise PydanticCustomError("name", "not a folder's name: no / or \\, and no dot in front")
-    return name
 
 
 def _launcher(command: str) -> str:
@@ -231,7 +224,7 @@ class Evaluate(Block):
 class Recipe(Block):
     """A run."""
 
-    name: Annotated[str, AfterValidator(_folder_name)] = "run"
+    name: FolderName = "run"
     """Name of the run directory."""
     model: str
     """`lab`, `smollm2`, a model directory, a .gguf file or a hub id."""

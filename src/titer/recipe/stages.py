@@ -37,6 +37,8 @@ class Measure(Block):
     def _bands_in_order(self) -> Self:
         if self.medium >= self.simple:
             raise PydanticCustomError("bands", "medium must lie below simple")
+        if self.first > self.samples and self.first != type(self).model_fields["first"].default:
+            raise PydanticCustomError("first", "first lies above samples, the most that a problem gets")
         return self
 
 
@@ -84,6 +86,8 @@ class Bridge(Block):
     def _server_and_name(self) -> Self:
         if (self.server is None) != (self.rewriter is None):
             raise PydanticCustomError("rewriter", "server and rewriter belong together")
+        if self.server is not None and "rewrite" not in self.kinds:
+            raise PydanticCustomError("rewriter", "a server rewrites where kinds have rewrite: add it")
         return self
 
 
@@ -194,6 +198,8 @@ class Critique(Block):
     def _server_and_name(self) -> Self:
         if (self.server is None) != (self.judge is None):
             raise PydanticCustomError("judge", "server and judge belong together")
+        if self.server is not None and "judge" not in self.locators:
+            raise PydanticCustomError("judge", "a server judges where locators have judge: add it")
         return self
 
 

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from titer.errors import InputError
+from titer.pipeline.alone import held
 from titer.reproduce.bases import LAB, TAUGHT
 from titer.reproduce.experiment import Experiment, find
 from titer.reproduce.tables import JobResult, has_table, make_table, stored
 from titer.store import write_json
+from titer.store.run import holds_other
 
 Said = Callable[[str], None]
 
@@ -102,6 +104,11 @@ def run_experiment(
     """`reproduce` of an experiment that is at hand."""
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     _refuse_below_one(seeds, jobs)
+    with held(out):
+        return _run_held(experiment, seeds, jobs, out, said)
+
+
+def _run_held(experiment: Experiment, seeds: int, jobs: int, out: Path, said: Said) -> dict[str, Any]:
     open_folder(out, experiment)
     shared = [Job(name, 0, out / name) for name in experiment.shared]
     wanted = [Job(arm, seed, out / f"{arm}-seed-{seed}") for seed in range(seeds) for arm in experiment.arms]
@@ -130,7 +137,7 @@ def open_folder(out: Path, experiment: Experiment) -> None:
     file = out / "experiment.json"
     wanted = json.loads(json.dumps({"name": experiment.name, "settings": experiment.settings}))
     if not file.exists():
-        if out.exists() and any(out.iterdir()):
+        if holds_other(out):
             raise InputError("not a reproduction's folder, and not empty", file=out, remedy="give another --out")
         write_json(file, wanted)
     elif json.loads(file.read_text(encoding="utf-8")) != wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from titer.errors import InputError, reading
@@ -12,14 +13,15 @@ from titer.records import Problem, holds_any
 from titer.store import content_hash, write_json
 
 
-def claim(out: Path, made_with: Mapping[str, Any]) -> None:
-    """Say beside `out` (`NAME.made.json`) what its rollouts are made with, or refuse when others stand there.
+def claim(out: Path, made_with: Mapping[str, Any], beside: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Say beside `out` (`NAME.made.json`) what its rollouts are made with, or refuse when others stand there. What
+    `beside` says follows from it, and is written for whoever reads.
 
     Raises InputError naming what differs.
     """
     ours, file = json.loads(json.dumps(made_with)), out.with_suffix(".made.json")
     if not holds_any(out):
-        return write_json(file, ours)
+        return write_json(file, {**ours, **beside})
     theirs = claimed(out)
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
         raise InputError(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from titer.generate.protocol import Generator, Sampling
 from titer.records import Problem, Rollout, append_rollouts, holds_any, read_rollouts, write_records
-from titer.rollouts.claim import claim, shown
+from titer.rollouts.claim import claim, hash_of, shown
 from titer.rollouts.draw import Asked, Progress, draw, progress_of, refuse_doubles, still_to_draw
 from titer.store import content_hash
 from titer.verify import Grader
@@ -50,7 +50,8 @@ def collect(
     """
     refuse_doubles(problems)
     made_with = {"model": model, "sampling": asdict(sampling), "samples": samples, "chunk": chunk}
-    claim(out, {**made_with, "problems": content_hash([shown(problem) for problem in problems])})
+    each = {problem.id: hash_of(problem) for problem in problems}
+    claim(out, {**made_with, "problems": content_hash([shown(problem) for problem in problems])}, {"each": each})
     chunks = list(_cut(problems, max(1, chunk // samples)))
     rollouts = _resume(out, chunks, samples)
     done = len(rollouts) // samples

@@ -19,7 +19,7 @@ HALF_PAIR = re.compile("[\ud800-\udfff]")
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`; after a crash either the old or the new content stands there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may write the same file
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -57,7 +57,10 @@ def append_line(path: Path, value: Any) -> None:
 
 
 def publish(work: Path, final: Path) -> None:
-    """Give a finished folder its final name; an older folder of that name gives way."""
+    """Give a finished folder its final name; an older folder of that name gives way. Raises FileNotFoundError where
+    there is none, and the older one stays."""
+    if not work.is_dir():
+        raise FileNotFoundError(work)
     old = final.with_name(f".{final.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():

@@ -53,6 +53,7 @@ class Mirror:
 
     def fetch(self, said: Callable[[str], None] = lambda _: None, *, reading: bool = False) -> None:
         """Bring what the manifest there names and this machine has not: finished stages, and what stands beside them.
+        A stage that stood there and does no more goes here too.
 
         A stage that was made here and could not be put there stays: a run that goes on puts it there. Raises InputError
         where the place cannot be read, and, for one who only reads, where such a stage stands here: with the others it
@@ -80,6 +81,10 @@ class Mirror:
                     self._take(stage, made, ours)
                 self._note_there(stage, made["key"])
             system, root = self._place()
+            for stage in [name for name in ours["stages"] if name not in theirs["stages"]]:
+                here = (_read(self.local / stage / STAGE) or {}).get("key")
+                if here is not None and (there or {}).get(stage) == here:
+                    self._drop(stage, ours)
             for name in BESIDE:
                 if system.exists(f"{root}/{name}"):
                     system.get_file(f"{root}/{name}", str(self.local / name))
@@ -149,6 +154,14 @@ class Mirror:
         self._fetch_stage(stage, made["key"])
         ours["stages"][stage] = made
         write_json(self.local / MANIFEST, ours)
+
+    def _drop(self, stage: str, ours: dict[str, Any]) -> None:
+        """Remove a stage that stood there and that another machine has left out since."""
+        del ours["stages"][stage]
+        write_json(self.local / MANIFEST, ours)
+        (self.local / stage / STAGE).unlink(missing_ok=True)  # half of a folder says that it is none
+        shutil.rmtree(self.local / stage, ignore_errors=True)
+        write_json(self.local / THERE, {n: key for n, key in (_read(self.local / THERE) or {}).items() if n != stage})
 
     def _note_there(self, stage: str, key: str) -> None:
         write_json(self.local / THERE, {**(_read(self.local / THERE) or {}), stage: key})

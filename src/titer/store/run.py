@@ -28,6 +28,7 @@ from titer.store.mirror import Mirror, fetched
 
 FORMAT = 1
 STAGE = "stage.json"  # in each stage's folder: what made it
+LOCK = ".titer.lock"  # of the call that works in a folder
 PACKAGES = ("titer", "torch", "transformers", "accelerate", "peft", "math-verify", "reasoning-gym")
 
 
@@ -84,13 +85,13 @@ class Run:
         an address that cannot be read.
         """
         path, mirror = fetched(place, said)
-        if path.exists() and any(path.iterdir()) and not (path / "manifest.json").exists() and not _is_run(path):
+        if holds_other(path) and not (path / "manifest.json").exists() and not _is_run(path):
             raise InputError("not a run directory, and not empty", file=path, remedy="give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, mirror)
-        if not (path / "manifest.json").exists():
+        if not (path / "manifest.json").exists() or not run.manifest["stages"]:  # what failed at once fixes no model
             write_json(path / "manifest.json", {"format": FORMAT, "name": name, "model": model, "stages": {}})
-        elif (other := run.manifest.get("model") or model) != model and run.manifest["stages"]:
+        elif (other := run.manifest.get("model") or model) != model:
             raise InputError(f"holds a run of the model {other}", file=path, remedy="give another --out, or remove it")
         write_text(path / "recipe.yaml", recipe_text)
         return run
@@ -162,6 +163,11 @@ class Run:
 def _facts_of(made: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
     parts = [{**made.get(part, {})} for part in ("inputs", "versions", "machine")]
     return str(made["key"]), float(made["seconds"]), parts[0]
+
+
+def holds_other(path: Path) -> bool:
+    """Whether a folder is there and has anything in it but the lock of a call."""
+    return path.exists() and any(one.name != LOCK for one in path.iterdir())
 
 
 def _is_run(path: Path) -> bool:

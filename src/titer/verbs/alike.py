@@ -6,22 +6,33 @@ Each of these raises InputError naming the evaluation that is not like the other
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from titer.errors import InputError
+from titer.errors import InputError, reading
+from titer.evaluate.harness import RESULTS
 from titer.generate.protocol import Sampling
 from titer.pipeline.evaluation.judging import Asked
 from titer.records import Rollout
 from titer.rollouts.claim import claimed
 
+_FINISH: Final = "let `titer eval` finish it with the same --out"
 
-def refuse_unfinished(folder: Path) -> None:
-    """`titer eval` writes its results last."""
-    if not (folder / "results_titer.json").exists():
-        raise InputError("was not finished", file=folder, remedy="let `titer eval` finish it with the same --out")
+
+def refuse_unfinished(folder: Path, rollouts: Iterable[Rollout]) -> None:
+    """`titer eval` writes its results last, and each suite of `rollouts` has as many of them as it was to have: the
+    results may be those of a call for other suites."""
+    if not (folder / RESULTS).exists():
+        raise InputError("was not finished", file=folder, remedy=_FINISH)
+    for suite, there in Counter(row.suite for row in rollouts).items():
+        known = hashes_of(folder, [suite])
+        wanted = len(known) * _samples(folder, suite) if known else there
+        if there < wanted:
+            fault = f"suite {suite!r} was not finished: {there} of {wanted} rollouts"
+            raise InputError(fault, file=folder, remedy=_FINISH)
 
 
 def refuse_other_problems(
@@ -35,6 +46,16 @@ def refuse_other_problems(
                 file=folder,
                 remedy="evaluate all on the same problems",
             )
+
+
+def refuse_changed_problems(folder: Path, hashes: Mapping[Asked, str], *, other: str | Path) -> None:
+    """The problems of `folder` are those of `other`, which `hashes` says, wherever both are known: the same prompt may
+    have got another answer, verifier or system prompt."""
+    ours = hashes_of(folder, {asked.suite for asked in hashes})
+    for asked, theirs in hashes.items():
+        if ours.get(asked, theirs) != theirs:
+            fault = f"problem {asked.problem_id!r} of suite {asked.suite!r} has another answer, verifier or meta"
+            raise InputError(f"{fault} in {other}", file=folder, remedy="evaluate all on the same problems")
 
 
 def refuse_other_sampling(folder: Path, sampling: Mapping[str, Mapping[str, Any] | None], *, other: str | Path) -> None:
@@ -53,6 +74,21 @@ def refuse_other_sampling(folder: Path, sampling: Mapping[str, Mapping[str, Any]
 def sampling_of(folder: Path, suite: str) -> dict[str, Any] | None:
     """How the rollouts of a suite were sampled, where that is known."""
     return claimed(folder / f"{suite}.rollouts.jsonl").get("sampling")
+
+
+def hashes_of(folder: Path, suites: Iterable[str]) -> dict[Asked, str]:
+    """The hash of each problem of the suites, where that is known."""
+    found = dict[Asked, str]()
+    for suite in suites:
+        made = claimed(folder / f"{suite}.rollouts.jsonl")
+        with reading(folder / f"{suite}.rollouts.made.json", remedy=_FINISH):
+            found |= {Asked(suite, name): str(known) for name, known in made.get("each", {}).items()}
+    return found
+
+
+def _samples(folder: Path, suite: str) -> int:
+    with reading(folder / f"{suite}.rollouts.made.json", remedy=_FINISH):
+        return int(claimed(folder / f"{suite}.rollouts.jsonl")["samples"])
 
 
 def written(sampling: Sampling) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
+from titer.pipeline.alone import alone
 from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.bridging import bridge_traces
 from titer.recipe import Bridge, Generate
 from titer.records import read_traces
+from titer.records.reading import OnBad
 from titer.stages.bridge import acceptance
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.verbs.sampling import checked_problems
 
 
 class BridgeResult(NamedTuple):
@@ -31,6 +33,7 @@ class BridgeResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def bridge(
     model: str,
     traces: str | Path,

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
+from titer.pipeline.alone import alone
 from titer.pipeline.curating import verify_traces
 from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.criticizing import criticize
 from titer.recipe import Critique, Generate
 from titer.records import read_rollouts, read_traces
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.records.reading import OnBad
+from titer.verbs.sampling import checked_problems
 
 
 class CritiqueResult(NamedTuple):
@@ -31,6 +33,7 @@ class CritiqueResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def critique(
     model: str,
     failures: str | Path,
@@ -46,7 +49,7 @@ def critique(
     """Take the failed rollouts of a file apart (`titer rl` writes `failures.jsonl`), and write `lessons.jsonl`, traces
     to train on, into `out`; resumes there. `teachers` is a file of traces for fresh solutions.
 
-    Raises InputError for bad rows, rollouts of unknown problems, and a file without a failed attempt.
+    Raises InputError for bad rows, rollouts of unknown or other problems, and a file without a failed attempt.
     """
     dropped: list[InputError] = []
     known = {problem.id: problem for problem in checked_problems(problems, on_bad, dropped)}

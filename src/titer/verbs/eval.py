@@ -13,18 +13,28 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.evaluate import Difference, SuiteSummary, compare, summarise, with_guessing
 from titer.evaluate.backend import require_harness, run_harness
-from titer.evaluate.harness import HarnessScore, read_harness, write_harness
+from titer.evaluate.harness import RESULTS, HarnessScore, read_harness, write_harness
 from titer.generate.protocol import Sampling
 from titer.models import as_folder, describe_model
+from titer.pipeline.alone import alone
 from titer.pipeline.data import Suite
 from titer.pipeline.evaluation.judging import Asked, halves_of
 from titer.pipeline.sampling import spoken
 from titer.recipe import Evaluate, Generate
+from titer.recipe.block import is_folder_name
 from titer.records import Problem, Rollout, read_rollouts
+from titer.records.reading import OnBad
 from titer.rollouts import collect, model_identity
-from titer.verbs.alike import refuse_other_problems, refuse_other_sampling, refuse_unfinished, written
+from titer.rollouts.claim import hash_of
+from titer.verbs.alike import (
+    refuse_changed_problems,
+    refuse_other_problems,
+    refuse_other_sampling,
+    refuse_unfinished,
+    written,
+)
 from titer.verbs.idle import all_but, refuse_idle
-from titer.verbs.sampling import OnBad, checked_problems, open_generator
+from titer.verbs.sampling import checked_problems, open_generator
 from titer.verify import Grader
 
 
@@ -37,6 +47,7 @@ class EvalResult(NamedTuple):
     harness: Sequence[HarnessScore] = ()
 
 
+@alone
 def eval(
     model: str,
     suites: Mapping[str, str | Path],
@@ -73,6 +84,9 @@ def eval(
         if value is not None and not harness:
             fault = "it is for tasks of lm-eval, and there are none"
             raise InputError(fault, field=option, remedy="add --harness TASK")
+    for name in suites:
+        if not is_folder_name(name):
+            raise InputError(f"suite {name!r} names no file", field="suites", remedy="no / or \\, and no dot in front")
     if harness and server:
         raise InputError(
             "a server, and tasks of lm-eval", field="harness", remedy="give a model folder or hub id alone"
@@ -109,6 +123,7 @@ def _sampled(
 ) -> list[Rollout]:
     """The graded rollouts of all suites, in a file each."""
     generator = open_generator(model, generate, server)
+    (folder / RESULTS).unlink(missing_ok=True)  # of an earlier call: written last, it says that this one is finished
     rollouts: list[Rollout] = []
     with Grader() as grader:
         for name, problems in suites.items():
@@ -156,7 +171,9 @@ def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]], sampling: Sa
     if not any(Asked(rollout.suite, rollout.problem_id) in prompts for rollout in found):
         what = "none of these problems" if found else f"no rollouts of {', '.join(suites)}"
         raise InputError(f"holds {what}", file=folder, remedy="give the --out of another titer eval")
-    refuse_unfinished(folder)
+    refuse_unfinished(folder, found)
     refuse_other_problems(folder, found, prompts, other="this call")
+    hashes = {Asked(name, problem.id): hash_of(problem) for name, some in suites.items() for problem in some}
+    refuse_changed_problems(folder, hashes, other="this call")
     refuse_other_sampling(folder, dict.fromkeys(suites, written(sampling)), other="this call")
     return found

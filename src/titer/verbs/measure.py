@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.measure import Band, SolveRate, band_shares
+from titer.pipeline.alone import alone
 from titer.pipeline.routes.measuring import sample_rates
 from titer.pipeline.sampling import spoken
 from titer.recipe import Generate, Measure
+from titer.records.reading import OnBad
 from titer.rollouts import model_identity
-from titer.store import write_table
 from titer.verbs.idle import refuse_idle
-from titer.verbs.sampling import OnBad, checked_problems, open_generator
+from titer.verbs.rates import write_rates
+from titer.verbs.sampling import checked_problems, open_generator
 
 
 class MeasureResult(NamedTuple):
@@ -31,6 +33,7 @@ class MeasureResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def measure(
     model: str,
     problems: str | Path,
@@ -63,6 +66,6 @@ def measure(
         seed=seed,
         said=spoken(said, "measure"),
     )
-    write_table(folder / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
+    write_rates(folder / "solve_rates.parquet", rates, rows)
     ungraded = sum(rollout.score is None for rollout in rollouts)
     return MeasureResult(rates, band_shares(rates.values()), len(rollouts), ungraded, [str(error) for error in dropped])

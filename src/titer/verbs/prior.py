@@ -6,7 +6,7 @@ prior("lab", "traces.jsonl").priors["all"].mean_p       # Interval(low, mid, hig
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from titer.errors import InputError
 from titer.measure import Choice, Prior, choose, priors
 from titer.recipe import Choose
 from titer.records import read_traces
+from titer.records.reading import OnBad
 from titer.store import write_table
 from titer.verbs.idle import refuse_idle
 
@@ -33,7 +34,7 @@ def prior(
     out: str | Path | None = None,
     settings: Choose | None = None,
     seed: int = 0,
-    on_bad: Literal["stop", "drop"] = "stop",
+    on_bad: OnBad = "stop",
 ) -> PriorResult:
     """Measure the token probabilities that a model gives to some traces of a file, drawn at random.
 

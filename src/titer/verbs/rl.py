@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
+from titer.pipeline.alone import alone
 from titer.pipeline.routes.rl import train_rl
 from titer.recipe import Rl
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.records.reading import OnBad
+from titer.verbs.sampling import checked_problems
 
 
 class RlResult(NamedTuple):
@@ -29,6 +31,7 @@ class RlResult(NamedTuple):
     dropped: list[str]
 
 
+@alone
 def rl(
     model: str,
     problems: str | Path,

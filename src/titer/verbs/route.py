@@ -7,16 +7,19 @@ result.places      # {"mastered": 31, "sft": 120, "rl": 84, "bridge": 36}
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple
 
-from titer.errors import InputError, reading
-from titer.measure import Band, SolveRate
+from titer.errors import InputError
+from titer.measure import SolveRate
 from titer.recipe import Route
 from titer.records import Problem, write_records
+from titer.records.reading import OnBad
+from titer.rollouts.claim import hash_of
 from titer.stages import PLACES, gaps, rehearsed, sent_to, shares
 from titer.stages import route as allocate
-from titer.store import read_table, write_table
-from titer.verbs.sampling import OnBad, checked_problems
+from titer.store import write_table
+from titer.verbs.rates import Rates, read_rates
+from titer.verbs.sampling import checked_problems
 
 
 class RouteResult(NamedTuple):
@@ -41,7 +44,7 @@ def route(
 
     Writes into `out` a file of problems for each place (`sft.jsonl`, `rl.jsonl`, `bridge.jsonl`, `mastered.jsonl`,
     `aside.jsonl`), `rehearsal.jsonl`, and `ledger.parquet`, which says of every problem where it goes and why. Raises
-    InputError for bad rows, and for problems that were not measured.
+    InputError for bad rows, and for problems that were not measured, or whose id was that of another one.
     """
     settings, folder, dropped = settings or Route(), Path(out), list[InputError]()
     rows = {problem.id: problem for problem in checked_problems(problems, on_bad, dropped)}
@@ -62,36 +65,27 @@ def _rates_of(
     """The solve rate of every problem, in the order of the problems."""
     file = measured / "solve_rates.parquet"
     known = read_rates(file)
-    for name in [name for name in problems if name not in known]:
-        fault = InputError(
-            f"problem {name!r} has no solve rate",
-            file=file,
-            remedy="measure this file of problems, or pass --on-bad drop",
-        )
-        if on_bad == "stop":
-            raise fault
-        dropped.append(fault)
-    rates = {name: known[name] for name in problems if name in known}
+    rates = dict[str, SolveRate]()
+    for name, problem in problems.items():
+        if fault := _fault_of(problem, known):
+            error = InputError(fault, file=file, remedy="measure this file of problems, or pass --on-bad drop")
+            if on_bad == "stop":
+                raise error
+            dropped.append(error)
+        else:
+            rates[name] = known.rates[name]
     if not rates:
         raise InputError("has a solve rate of none of the problems", file=file, remedy="measure this file of problems")
     return rates
 
 
-def read_rates(file: Path) -> dict[str, SolveRate]:
-    """Solve rates by problem id. Raises InputError for a table of something else."""
-    rows = read_table(file)
-    if rows and set(rows[0]) != set(SolveRate._fields):
-        raise InputError("holds no solve rates of this version", file=file, remedy="run titer measure again")
-    with reading(file, remedy="run titer measure again"):
-        return {str(row["problem_id"]): _rate(row) for row in rows}
-
-
-def _rate(row: dict[str, Any]) -> SolveRate:
-    """A row's solve rate. Raises ValueError or TypeError for one that is none."""
-    rate = SolveRate(**row)
-    if rate.band not in get_args(Band) or not 0 <= rate.correct <= rate.graded:
-        raise ValueError(f"{rate.correct} of {rate.graded} right, band {rate.band!r}")
-    return rate._replace(rho=float(rate.rho), low=float(rate.low), high=float(rate.high), surety=float(rate.surety))
+def _fault_of(problem: Problem, known: Rates) -> str:
+    """Why a problem has no solve rate; empty where it has one. Files that number their problems share ids."""
+    if problem.id not in known.rates:
+        return f"problem {problem.id!r} has no solve rate"
+    if known.hashes.get(problem.id, mine := hash_of(problem)) != mine:
+        return f"another problem was measured by the id {problem.id!r}"
+    return ""
 
 
 def _write(file: Path, problems: list[Problem]) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from titer.errors import InputError
 from titer.generate.protocol import Generator
 from titer.recipe import Generate
 from titer.records import Problem, read_problems
+from titer.records.reading import OnBad
 from titer.verbs.idle import all_but, refuse_idle
 from titer.verify import validate_problem
-
-OnBad = Literal["stop", "drop"]
 
 
 def open_generator(model: str, settings: Generate, server: str | None) -> Generator:

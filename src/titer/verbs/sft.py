@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from titer.errors import InputError
 from titer.measure import TokenSums, choose, prior
+from titer.pipeline.alone import alone
 from titer.pipeline.training.choose import check_objective
 from titer.processes import agreed, is_main
 from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
+from titer.records.reading import OnBad
 from titer.store import content_hash, write_json, write_table
 from titer.verbs.idle import refuse_idle
 
@@ -60,6 +62,7 @@ class _Evidence(NamedTuple):
     sums: list[TokenSums]
 
 
+@alone
 def sft(
     model: str,
     traces: str | Path,
@@ -67,7 +70,7 @@ def sft(
     out: str | Path,
     settings: Train | None = None,
     seed: int = 0,
-    on_bad: Literal["stop", "drop"] = "stop",
+    on_bad: OnBad = "stop",
     progress: bool = False,
 ) -> SftResult:
     """Fine-tune `model` on every trace of a file; goes on where an interrupted call with the same `out` stopped.
@@ -138,7 +141,7 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
     from titer.pipeline.training.plan import planned, read_plan, traces_of, write_plan
 
     digests = [[sample.trace_id, sample.ids] for sample in pool.samples]
-    key = content_hash([model, seed, settings.model_dump(mode="json"), digests])
+    key = content_hash([model, seed, settings.decisive(), digests])
     work = out / "plan" / key[:12]
     # every process plans the same; a plan that takes a training is refused to several
     if not (work / "plan.json").exists():
@@ -169,9 +172,7 @@ def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence |
     return settings.model_copy(update={"objective": taken["objective"]}), _Evidence(taken, sums)
 
 
-def show_sample(
-    model: str, traces: str | Path, *, settings: Train | None = None, on_bad: Literal["stop", "drop"] = "stop"
-) -> Shown:
+def show_sample(model: str, traces: str | Path, *, settings: Train | None = None, on_bad: OnBad = "stop") -> Shown:
     """The first usable trace as `sft` with the same arguments would train on it; loads no weights.
 
     Raises InputError for whatever `sft` refuses in the rows up to this trace.
@@ -204,7 +205,7 @@ def show_sample(
     )
 
 
-def _traces(file: str | Path, on_bad: Literal["stop", "drop"], dropped: list[InputError]) -> list[Trace]:
+def _traces(file: str | Path, on_bad: OnBad, dropped: list[InputError]) -> list[Trace]:
     rows = list(read_traces(file, on_bad=on_bad, dropped=dropped, truncated="bad"))
     if not rows:
         raise _nothing_left(file)

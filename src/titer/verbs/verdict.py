@@ -22,7 +22,15 @@ from titer.pipeline.evaluation.judging import Asked, axis_curves
 from titer.pipeline.reporting.gather import gather
 from titer.recipe import Axis
 from titer.records import Rollout, read_rollouts
-from titer.verbs.alike import refuse_other_problems, refuse_other_sampling, refuse_unfinished, sampling_of
+from titer.store import fetched
+from titer.verbs.alike import (
+    hashes_of,
+    refuse_changed_problems,
+    refuse_other_problems,
+    refuse_other_sampling,
+    refuse_unfinished,
+    sampling_of,
+)
 
 AXES = get_args(Axis)
 
@@ -33,7 +41,8 @@ def verdict(
     axes: Mapping[str, str] | None = None,
     metrics: Mapping[str, str] | None = None,
 ) -> Judgement:
-    """Judge a run directory, or checkpoints (update → its evaluation; 0 is the base, which must be there).
+    """Judge a run directory, at an address too, or checkpoints (update → its evaluation; 0 is the base, which must be
+    there).
 
     An evaluation is the `out` of `eval`, or results of lm-evaluation-harness or lighteval: a results file or its
     folder. All of one kind. `axes` gives each suite's or task's axis, in_domain by default; `metrics` the metric of a
@@ -43,7 +52,7 @@ def verdict(
     were not finished, or differ in their problems or sampling, and for an axis or a suite that is not known.
     """
     if isinstance(checkpoints, str | Path):
-        return _of_run(Path(checkpoints))
+        return _of_run(checkpoints)
     placed = dict(axes or {})
     for name, axis in placed.items():
         if axis not in AXES:
@@ -86,20 +95,23 @@ def _refuse_unlike(
         raise InputError(
             f"no evaluation has suite {unknown[0]!r}", field="axes", remedy=f"there are: {', '.join(sorted(suites))}"
         )
-    for folder in folders.values():
-        refuse_unfinished(folder)
+    for step, folder in folders.items():
+        refuse_unfinished(folder, rollouts[step])
     first, *others = folders
     prompts = {Asked(row.suite, row.problem_id): row.prompt for row in rollouts[first]}
+    hashes = hashes_of(folders[first], suites)
     sampling = {suite: sampling_of(folders[first], suite) for suite in sorted(suites)}
     for step in others:
         refuse_other_problems(folders[step], rollouts[step], prompts, other=folders[first])
+        refuse_changed_problems(folders[step], hashes, other=folders[first])
         refuse_other_sampling(folders[step], sampling, other=folders[first])
 
 
-def _of_run(folder: Path) -> Judgement:
+def _of_run(place: str | Path) -> Judgement:
+    folder, _ = fetched(place, reading=True)
     found = gather(folder, to_read=False).judgement
     if found is None:
-        raise InputError("has no evaluation yet", file=folder, remedy="finish it with `titer run`")
+        raise InputError("has no evaluation yet", file=place, remedy="finish it with `titer run`")
     return found
 
 

@@ -23,6 +23,7 @@ from titer.pipeline.evaluation.judging import as_judged, axis_curves, halves_of
 from titer.pipeline.reporting.decisions import stage_decisions, verdict_decisions
 from titer.pipeline.reporting.logs import Logs, logs_of, updates_of
 from titer.pipeline.reporting.reading import pairs_of, teachers_of, traces_of
+from titer.pipeline.reporting.standing import refuse_mixture
 from titer.recipe import Recipe, load_recipe
 from titer.records import Rollout, Trace, read_rollouts, read_traces
 from titer.report import (
@@ -39,8 +40,10 @@ from titer.traces.cues import DEFINITIONS
 
 def gather(run: Path, *, to_read: bool = True) -> ReportData:
     """Everything that the page shows, read from the run directory; parts that are not there yet stay empty. Without
-    `to_read` no traces are cut into steps, and teachers are not compared: that takes longest."""
+    `to_read` no traces are cut into steps, and teachers are not compared: that takes longest. Raises InputError for an
+    evaluation of an earlier training than the one that stands there."""
     manifest = read_manifest(run)
+    refuse_mixture(run, manifest)
     rollouts = list(read_rollouts(run / "evaluate" / "rollouts.parquet")) if _has(manifest, "evaluate") else []
     by_model: dict[str, list[Rollout]] = {}
     for rollout in rollouts:

@@ -119,7 +119,7 @@ def _how(going: Going) -> dict[str, Any]:
     return {
         "settings": going.recipe.stages.model_dump(include={"held", "samples", "least_entropy"}),
         "sampling": going.recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"}),
-        "generate": going.recipe.generate.model_dump(),
+        "generate": going.recipe.generate.decisive(),
     }
 
 

@@ -41,7 +41,7 @@ def lesson(going: Going, curated: str, model: Model, number: int) -> Path:
             "model": model.key,
             "bridge": recipe.bridge.model_dump() if recipe.stages.bridge else None,
             "rehearsal": recipe.route.rehearsal,
-            "generate": recipe.generate.model_dump(),
+            "generate": recipe.generate.decisive(),
             "lessons": folder.key(earlier) if critique else None,
         },
         lambda work: _write(going, curated, model, number, critique, work),

@@ -118,7 +118,7 @@ def measure_round(going: Going, model: Model, number: int) -> None:
             **going.known,
             "model": model.key,
             "settings": recipe.measure.model_dump(),
-            "generate": recipe.generate.model_dump(),
+            "generate": recipe.generate.decisive(),
             "held": recipe.stages.held,
         },
         lambda work: measure_base(recipe, going.inputs, work, going.said),

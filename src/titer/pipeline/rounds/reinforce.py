@@ -56,7 +56,7 @@ def take_apart(going: Going, curated: str, model: Model, number: int) -> None:
             "traces": folder.key(curated),
             "model": model.key,
             "settings": recipe.critique.model_dump(),
-            "generate": recipe.generate.model_dump(),
+            "generate": recipe.generate.decisive(),
         },
         lambda work: _criticize(going, curated, model, number, work),
         said=going.said,

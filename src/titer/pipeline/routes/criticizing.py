@@ -28,7 +28,7 @@ def criticize(
     teachers: Sequence[Trace] = (),
 ) -> tuple[list[Attempt], Criticized]:
     """The attempts that were taken apart, and what came of them. Writes `lessons.jsonl`, `located.parquet` and
-    `faults.json` into `work`; resumes there. Raises InputError for a rollout of an unknown problem."""
+    `faults.json` into `work`; resumes there. Raises InputError for a rollout of an unknown or another problem."""
     attempts = attempts_of(failures, problems, each=settings.attempts)
     sampling = Sampling(temperature=settings.temperature, top_p=1.0, max_tokens=settings.max_tokens, seed=seed)
     greedy = Sampling(temperature=0.0, max_tokens=settings.max_tokens)

@@ -41,7 +41,7 @@ def _write(going: Going, measured: Path, number: int, work: Path) -> None:
     rows = read_table(measured / "solve_rates.parquet")
     with reading(measured / "solve_rates.parquet", remedy=STAGE_AGAIN):
         rates = {row["problem_id"]: SolveRate(**row) for row in rows}
-    ledger = list(route(rates, going.recipe.route.allocation).values())
+    ledger = list(route(rates, going.recipe.route.allocation, round=number).values())
     write_table(work / "ledger.parquet", [entry.row for entry in ledger])
     write_decisions(work, [_decision(going, ledger, number)])
 

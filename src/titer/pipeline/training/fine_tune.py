@@ -130,4 +130,4 @@ def _kept(going: Going, source: str) -> list[Any]:
 def _sampling_of(recipe: Recipe) -> dict[str, Any]:
     """How a trial's arms are sampled, and by what."""
     how = recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"})
-    return {**how, "generate": recipe.generate.model_dump()}
+    return {**how, "generate": recipe.generate.decisive()}

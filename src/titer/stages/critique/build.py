@@ -82,7 +82,7 @@ def critique(
 def attempts_of(failures: Sequence[Rollout], problems: Mapping[str, Problem], *, each: int = 1) -> list[Attempt]:
     """The attempts that are taken apart: of each problem the first `each` that ended by themselves and are wrong.
 
-    Raises InputError for a rollout whose problem is not there.
+    Raises InputError for a rollout whose problem is not there, or has another prompt.
     """
     taken: dict[str, int] = {}
     chosen = []
@@ -91,6 +91,12 @@ def attempts_of(failures: Sequence[Rollout], problems: Mapping[str, Problem], *,
             raise InputError(
                 f"rollout {one.id!r} belongs to problem {one.problem_id!r}, which is not among the problems",
                 field="problem_id",
+                remedy="give the problems that the rollouts are of",
+            )
+        if one.prompt != problems[one.problem_id].prompt:
+            raise InputError(
+                f"rollout {one.id!r} answers another problem than {one.problem_id!r} of the problems",
+                field="prompt",
                 remedy="give the problems that the rollouts are of",
             )
         if one.score == 0.0 and one.finish_reason == "stop" and taken.get(one.problem_id, 0) < each:

@@ -16,12 +16,12 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from titer.errors import InputError, reading
-from titer.models import Loaded, load_model
+from titer.models import Loaded, as_folder, load_model
 from titer.processes import launched
 from titer.recipe import Rl
 from titer.records import Problem, holds_any, read_rollouts, write_records
@@ -208,17 +208,33 @@ def _trainer(
         config.max_steps = begun
     # TRL asks for a dataset to count prompts by; which problems come is the queue's affair
     rows = Dataset.from_dict({"prompt": [str(i) for i in range(settings.prompts)]})
-    trainer = GRPOTrainer(
-        model=loaded.model,
-        reward_funcs=verified,
-        args=config,
-        train_dataset=rows,
-        processing_class=loaded.tokenizer,
-        callbacks=[Follow()],
-        rollout_func=rollouts,
-    )
+    with _reference_openable(loaded.model, reference, settings):
+        trainer = GRPOTrainer(
+            model=loaded.model,
+            reward_funcs=verified,
+            args=config,
+            train_dataset=rows,
+            processing_class=loaded.tokenizer,
+            callbacks=[Follow()],
+            rollout_func=rollouts,
+        )
     trainer.remove_callback(PrinterCallback)  # the log has it
     return trainer, lambda: next(iter(ended), "")
+
+
+@contextlib.contextmanager
+def _reference_openable(model: Any, reference: str, settings: Rl) -> Iterator[None]:
+    """TRL loads its reference from where the model's configuration says that it came from: adapters and GGUF files,
+    which it cannot open, are written out for it."""
+    if not settings.beta or settings.lora:  # with adapters it is the model without them
+        yield
+        return
+    weights, place = as_folder(reference), model.config.name_or_path
+    model.config.name_or_path = weights.path
+    try:
+        yield
+    finally:
+        model.config.name_or_path = place
 
 
 def _config(settings: Rl, out: Path, seed: int, progress: bool) -> Any:

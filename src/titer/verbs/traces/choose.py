@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, read_problems, read_traces, write_records
+from titer.records.reading import OnBad
 from titer.records.writing import disk_faults
 from titer.traces import prune as prune_trace
 from titer.traces.choice import Choice, Facts, choose, facts_of, refuse_contradictions
-from titer.verbs.traces.grading import OnBad, graded, is_gradable, known_problems, refuse_unverifiable
+from titer.verbs.traces.grading import graded, is_gradable, problems_of, read_gradable, refuse_unverifiable
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
 from titer.verbs.traces.sharded import Soundness, choose_shards
 
@@ -101,7 +102,7 @@ def filter(
         "seed": seed,
     }
     if cluster:
-        known = known_problems([], problems, on_bad, bad) if verified else {}
+        known = problems_of(problems, on_bad, bad) if verified else {}
         facts, choice = choose_shards(file, folder, cluster, known, sound, settings, on_bad, bad)
     else:
         facts, choice = _choose(file, folder, problems, sound, settings, on_bad, bad)
@@ -127,11 +128,12 @@ def _choose(
     on_bad: OnBad,
     bad: list[InputError],
 ) -> tuple[list[Facts], Choice]:
-    rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
     if sound.verified:
-        known = known_problems(rows, problems, on_bad, bad)
+        rows, known = read_gradable(file, problems, on_bad, bad)
         refuse_unverifiable((is_gradable(row, known) for row in rows), file)
         rows = graded(rows, known)
+    else:
+        rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
     facts = facts_of(rows, **sound._asdict())
     choice = choose(facts, **settings)
     with disk_faults(folder):
@@ -151,8 +153,7 @@ def prune(
     """
     refuse_overwriting([out], [file, problems])
     bad = list[InputError]()
-    rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
-    known = known_problems(rows, problems, on_bad, bad)
+    rows, known = read_gradable(file, problems, on_bad, bad)
     refuse_unverifiable((is_gradable(row, known) for row in rows), file)
     candidates, refused = list[Trace](), Counter[str]()
     for trace in rows:

@@ -15,6 +15,7 @@ import numpy as np
 from titer.errors import InputError
 from titer.pipeline.reporting.reading import as_teachers
 from titer.records import Trace, read_traces
+from titer.records.reading import OnBad
 from titer.report import render_comparison
 from titer.traces import Comparison
 from titer.traces import compare as compare_teachers
@@ -22,7 +23,6 @@ from titer.traces.compare import transition_rows
 from titer.traces.features import Table
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
 
-OnBad = Literal["stop", "drop"]
 TEACHER = "teacher"
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, read_traces, write_records
+from titer.records.reading import OnBad
 from titer.traces import delete_steps
 from titer.verbs.traces.outputs import refuse_overwriting
-
-OnBad = Literal["stop", "drop"]
 
 
 class Deleted(NamedTuple):

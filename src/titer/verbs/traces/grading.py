@@ -1,6 +1,6 @@
 """Whether the answers of traces are right: by a file of problems, or by the answers that traces carry themselves.
 
-known = known_problems(traces, "problems.jsonl", "stop", [])
+traces, known = read_gradable("traces.jsonl", "problems.jsonl", "stop", [])
 traces = graded(traces, known)
 """
 
@@ -8,21 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 from titer.errors import InputError
-from titer.records import Problem, Trace
+from titer.records import Problem, Trace, read_traces
+from titer.records.reading import OnBad
 from titer.verbs.sampling import checked_problems
 
-OnBad = Literal["stop", "drop"]
+
+class Gradable(NamedTuple):
+    """Traces, and the problems that they can be graded by."""
+
+    traces: list[Trace]
+    known: dict[str, Problem]
 
 
-def known_problems(
-    traces: Sequence[Trace], problems: str | Path | None, on_bad: OnBad, bad: list[InputError]
-) -> dict[str, Problem]:
-    """The problems that traces can be graded by: those of a file, and those that traces carry themselves."""
-    of_file = {problem.id: problem for problem in checked_problems(problems, on_bad, bad)} if problems else {}
-    return of_file | answers_in(traces, of_file)
+def read_gradable(file: str | Path, problems: str | Path | None, on_bad: OnBad, bad: list[InputError]) -> Gradable:
+    """The traces of a file with the problems of another, and those that the traces carry themselves.
+
+    Raises InputError for bad rows, and for a trace whose problem's id is that of another question.
+    """
+    rows = list(read_traces(file, on_bad=on_bad, dropped=bad))
+    of_file = problems_of(problems, on_bad, bad)
+    carried = answers_in(rows, of_file)
+    rows = without_others(rows, others_among(rows, carried, file), on_bad, bad)
+    return Gradable(rows, of_file | carried)
+
+
+def problems_of(file: str | Path | None, on_bad: OnBad, bad: list[InputError]) -> dict[str, Problem]:
+    """The problems of a file, if there is one."""
+    return {problem.id: problem for problem in checked_problems(file, on_bad, bad)} if file else {}
 
 
 def answers_in(traces: Iterable[Trace], known: Mapping[str, Problem]) -> dict[str, Problem]:
@@ -34,6 +49,31 @@ def answers_in(traces: Iterable[Trace], known: Mapping[str, Problem]) -> dict[st
         if trace.answer and trace.problem_id not in known and trace.problem_id not in found:
             found[trace.problem_id] = problem_of(trace)
     return found
+
+
+def others_among(traces: Iterable[Trace], carried: Mapping[str, Problem], file: str | Path) -> dict[int, InputError]:
+    """By its place what is wrong with each trace whose problem's id is that of another question in `carried`."""
+    from titer.pipeline.data import refuse_other_question
+
+    found = dict[int, InputError]()
+    for place, trace in enumerate(traces):
+        try:
+            if problem := carried.get(trace.problem_id):
+                refuse_other_question(trace, problem)
+        except InputError as fault:
+            fault.file = str(file)
+            found[place] = fault
+    return found
+
+
+def without_others(
+    traces: Sequence[Trace], others: Mapping[int, InputError], on_bad: OnBad, bad: list[InputError]
+) -> list[Trace]:
+    """The traces but those, which go to `bad`. Raises the first fault where the call is to stop."""
+    if others and on_bad == "stop":
+        raise next(iter(others.values()))
+    bad += others.values()
+    return [trace for place, trace in enumerate(traces) if place not in others]
 
 
 def is_gradable(trace: Trace, known: Mapping[str, Problem]) -> bool:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace, read_traces
+from titer.records.reading import OnBad
 from titer.records.writing import disk_faults
 from titer.traces import BEHAVIOURS, cut_text, read_steps, text_of
 from titer.traces.judge import ModelLabeller, RuleLabeller, agreement
 from titer.traces.steps import Step
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
-
-OnBad = Literal["stop", "drop"]
 
 
 class Labelled(NamedTuple):

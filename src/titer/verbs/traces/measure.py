@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from titer.errors import InputError
 from titer.records import read_traces
+from titer.records.reading import OnBad
 from titer.traces import FEATURES
 from titer.traces.stream import Row, measure_stream
 from titer.traces.table import write_stream
 from titer.verbs.traces.outputs import refuse_overwriting
-
-OnBad = Literal["stop", "drop"]
 
 
 class Measured(NamedTuple):

@@ -17,12 +17,20 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.records import Problem, Trace, read_traces, write_records
 from titer.records.formats import is_parquet, shards_of
+from titer.records.reading import OnBad
 from titer.records.writing import disk_faults
 from titer.traces.choice import Choice, Facts, choose, facts_of
 from titer.traces.stream import Row, measure_stream
 from titer.traces.table import write_stream
 from titer.verbs.traces.cluster import clear_parts, each_shard, hashed, packed, refuse_doubles, unpacked
-from titer.verbs.traces.grading import OnBad, answers_in, graded, is_gradable, refuse_unverifiable
+from titer.verbs.traces.grading import (
+    answers_in,
+    graded,
+    is_gradable,
+    others_among,
+    refuse_unverifiable,
+    without_others,
+)
 from titer.verbs.traces.measure import Means, Measured, tallied
 from titer.verbs.traces.outputs import refuse_overwriting
 
@@ -98,8 +106,10 @@ def choose_shards(
     shards = shards_of(Path(folder))
     asked = [{"shard": str(shard.resolve()), "on_bad": on_bad} for shard in shards]
     answers = _answers_by_shard(cluster, asked, known) if sound.verified else [{} for _ in shards]
+    own = [[name for name in mine if name in known] for mine in answers]
     how = sound._asdict() | {"prompts": bool(settings["near"] or settings["evaluation"])}
-    found = each_shard(cluster, _look, [one | how | {"known": mine} for one, mine in zip(asked, answers, strict=True)])
+    looks = [one | how | {"known": mine, "given": given} for one, mine, given in zip(asked, answers, own, strict=True)]
+    found = each_shard(cluster, _look, looks)
     if sound.verified:
         refuse_unverifiable((part["gradable"] for part in found), folder)
     refuse_doubles([[hashed(fact[0]) for fact in part["facts"]] for part in found], shards)
@@ -108,7 +118,8 @@ def choose_shards(
     choice = choose(facts, **settings)
     sizes = [len(part["facts"]) for part in found]
     writes: list[dict[str, Any]] = [
-        one | {"correct": part["correct"], "parts": {}} for one, part in zip(asked, found, strict=True)
+        one | {"correct": part["correct"], "others": part["others"], "parts": {}}
+        for one, part in zip(asked, found, strict=True)
     ]
     for name, places in (("kept", choice.kept), ("control", choice.control)):
         with disk_faults(out):
@@ -140,12 +151,22 @@ def _answers(shard: str, on_bad: OnBad) -> dict[str, Any]:
 
 
 def _look(
-    shard: str, on_bad: OnBad, by: str, verified: bool, finished: bool, prompts: bool, known: dict[str, Any]
+    shard: str,
+    on_bad: OnBad,
+    by: str,
+    verified: bool,
+    finished: bool,
+    prompts: bool,
+    known: dict[str, Any],
+    given: list[str],
 ) -> dict[str, Any]:
-    """What is known of each trace of a shard, and which are right; prompts only where they are asked for."""
+    """What is known of each trace of a shard, and which are right; prompts only where they are asked for. Of the
+    problems `known` those `given` are not the traces' own."""
     dropped: list[InputError] = []
     rows: list[Trace] = list(read_traces(Path(shard), on_bad=on_bad, dropped=dropped))
     problems = {name: Problem(**problem) for name, problem in known.items()}
+    others = others_among(rows, {name: one for name, one in problems.items() if name not in set(given)}, shard)
+    rows = without_others(rows, others, on_bad, dropped)
     gradable = any(is_gradable(row, problems) for row in rows)
     if verified:
         rows = graded(rows, problems)
@@ -154,12 +175,16 @@ def _look(
         "facts": facts if prompts else [fact._replace(question="") for fact in facts],
         "correct": [row.correct for row in rows],
         "gradable": gradable,
+        "others": list(others),
         "dropped": [packed(error) for error in dropped],
     }
 
 
-def _write(shard: str, on_bad: OnBad, correct: list[bool | None], parts: dict[str, list[int]]) -> None:
-    rows = read_traces(Path(shard), on_bad=on_bad, dropped=[])
+def _write(
+    shard: str, on_bad: OnBad, correct: list[bool | None], others: list[int], parts: dict[str, list[int]]
+) -> None:
+    read, left_out = read_traces(Path(shard), on_bad=on_bad, dropped=[]), set(others)
+    rows = [row for place, row in enumerate(read) if place not in left_out]
     traces = [replace(row, correct=right) for row, right in zip(rows, correct, strict=True)]
     for part, places in parts.items():
         if places:

@@ -159,7 +159,7 @@ def test_run_and_report(tmp_path: Path) -> None:
     out = tmp_path / "run"
     small = [
         "data.lab={problems: {countdown3: 10}, suites: {countdown3: 4}}", "measure.problems=2", "measure.samples=2",
-        "train.updates=2", "train.epochs=1", "evaluate.samples=1", "evaluate.max_tokens=48",
+        "train.updates=2", "evaluate.samples=1", "evaluate.max_tokens=48",
     ]  # fmt: skip
     summary = json.loads(titer("run", "sft", *small, "--out", out, "--json").stdout)
     assert {"base", "trained", "difference"} <= set(summary["in_domain"]) and summary["seconds"] > 0

@@ -148,6 +148,15 @@ def test_a_marker_that_no_expression_follows_does_not_hide_those_before_it(respo
     assert check(problem((3, 8), 5), response) == (1.0, "8 - 3", "")
 
 
+@pytest.mark.parametrize("answer", ["Answer: 18 + ( 15 -", "Answer: 7 apples"])
+def test_an_answer_of_numbers_that_reads_as_none_is_not_replaced_by_a_step(answer: str) -> None:
+    assert check(problem((3, 8), 5), f"8 - 3 = 5\n{answer}").parsed is None
+
+
+def test_of_a_tagged_answer_any_line_may_be_the_expression() -> None:
+    assert check(problem((3, 8), 5), "<answer>so:\n8 - 3\nas was asked</answer>").parsed == "8 - 3"
+
+
 @pytest.mark.parametrize(
     "response",
     ["<answer>-3 + 8</answer>", "<answer>- 3 + 8</answer>", r"\boxed{-3 + 8}", "Answer: -3 + 8", "-3 + 8 = 5"],

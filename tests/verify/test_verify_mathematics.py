@@ -141,6 +141,7 @@ def test_words_and_units_around_a_number_are_no_formula(response: str, gold: str
         r"\boxed{2}, \boxed{3}",
         r"\(x_1 = \boxed{2},\quad x_2 = \boxed{3}\)",
         r"<answer>\boxed{2} \text{ and } \boxed{3}</answer>",
+        r"<answer>\boxed{2}, \boxed{3}</answer> I had thought of \boxed{9} at first.",
     ],
 )
 def test_boxes_in_a_list_are_one_answer_and_no_two_guesses(response: str) -> None:

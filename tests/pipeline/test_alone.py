@@ -73,6 +73,18 @@ def test_where_nothing_can_be_locked_the_call_goes_on(
     (tmp_path / "file").write_text("")
     with held(tmp_path / ("file" if without == "folder" else "run")):
         pass
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_place_where_nothing_can_be_made_is_not_tried_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with held("runs/x"):
+        pass
 
 
 def test_verbs_hold_their_folder(tmp_path: Path) -> None:

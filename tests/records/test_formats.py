@@ -225,3 +225,8 @@ def test_a_csv_whose_columns_share_a_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("id,problem,answer,answer\na,3+4?,7,8\n")
     with pytest.raises(InputError, match="two columns are named 'answer'"):
         list(read_problems(tmp_path / "p.csv"))
+
+
+def test_a_csv_with_columns_without_a_name_is_read(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,prompt,answer,,\na,3+4?,7,,\n")
+    assert [problem.answer for problem in read_problems(tmp_path / "p.csv")] == ["7"]

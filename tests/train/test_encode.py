@@ -392,3 +392,27 @@ def test_a_thinking_that_goes_on_is_opened_as_the_template_opens_it(name: str, o
 def test_a_prefix_of_the_answer_stays_as_it_is() -> None:
     asked = sampled(shipped("gptoss"), Request("r", TRACE.prompt, prefix="First, 9 + 5"))
     assert asked.opener == "First, 9 + 5"
+
+
+TEXT_ALONE = (
+    "{% for m in messages %}{{ '<|start|>' + m.role + '\n' }}"
+    "{% if m.role == 'assistant' and m.content is string and '</think>' in m.content %}"
+    "{{ m.content.split('</think>')[-1] | trim }}{% else %}{{ m.content | trim }}{% endif %}{{ '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}"
+)
+
+
+def test_a_list_of_parts_that_a_template_prints_is_never_trained_on(caplog: pytest.LogCaptureFixture) -> None:
+    short = replace(TRACE, reasoning="Two and two is four.")
+    with pytest.raises(InputError, match="drops the thinking"):
+        render(short, with_template(TEXT_ALONE))
+    asked = sampled(with_template(TEXT_ALONE), Request("r", "2 + 2?", prefix="<think>\nTwo"))
+    assert asked.opener == "<think>\nTwo"
+    kept = with_template(TEXT_ALONE.replace("'</think>' in m.content", "false"))
+    assert render(short, kept)[1] == f"<think>\n{short.reasoning}\n</think>\n\n{TRACE.response}<|end|>"
+    assert "marks" not in caplog.text
+
+
+def test_a_template_that_escapes_a_prompt_is_taken() -> None:
+    escapes = TOKENIZER.chat_template.replace("message['content']", "(message['content'] | tojson)")
+    assert render(replace(TRACE, reasoning="", prompt='Is "a" < b?'), with_template(escapes))[0].count("Is") == 1

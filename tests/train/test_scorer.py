@@ -174,6 +174,12 @@ def test_the_end_of_text_is_an_end_where_it_stands_for_unknown_tokens_too() -> N
     assert tokenizer.eos_token_id in structure_tokens(tokenizer)
 
 
+def test_the_end_of_turn_of_the_template_is_an_end(tmp_path: Path) -> None:
+    tokenizer = copy.deepcopy(TOKENIZER)
+    tokenizer.eos_token = "<|unk|>"
+    assert tokenizer.convert_tokens_to_ids("<|end|>") in structure_tokens(tokenizer)
+
+
 def test_termination_gives_the_ends_their_share(tmp_path: Path) -> None:
     samples, ends = lab_samples(8), structure_tokens(TOKENIZER)
     weight = termination_weight(samples, ends, 0.05)

@@ -162,3 +162,7 @@ def test_boxes_in_a_list_are_one_answer_and_no_two_guesses(response: str) -> Non
 )
 def test_boxes_that_are_no_list_of_the_answers_are_not_joined(response: str) -> None:
     assert check(math("2,3"), response).score == 0.0
+
+
+def test_what_a_colon_announces_is_read_behind_it() -> None:
+    assert check(math("7"), "The answer is A: 7").score == 1.0

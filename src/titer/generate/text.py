@@ -15,10 +15,9 @@ from titer.errors import InputError
 from titer.generate.protocol import Request
 from titer.generate.stops import cut_at_stop
 from titer.records.templates import no_template, templated_prompt
-from titer.records.thinking import opener_at_end
+from titer.records.thinking import OPENERS, opener_at_end
 from titer.records.turns import thinking_opening
 
-THINK = "<think>"
 _MARGIN = 4
 """Tokens beyond a stop string's bytes that are decoded with it: the first ones may decode differently alone."""
 
@@ -45,7 +44,7 @@ def render(tokenizer: PreTrainedTokenizerBase, request: Request) -> Rendered:
     opener = opener_at_end(text)
     if opener and prefix.startswith(opener):
         text, prefix = text.rstrip(), prefix.removeprefix(opener)
-    elif templated and prefix.startswith(THINK):
+    elif templated and prefix.startswith(OPENERS[0]):
         prefix = _opened(tokenizer, prefix)
     # The template writes the special tokens itself.
     ids = tokenizer(text + prefix, add_special_tokens=not templated)["input_ids"]
@@ -55,7 +54,7 @@ def render(tokenizer: PreTrainedTokenizerBase, request: Request) -> Rendered:
 def _opened(tokenizer: PreTrainedTokenizerBase, prefix: str) -> str:
     """The prefix with what the template writes before a thinking; as it is where the template has no thinking."""
     try:
-        return thinking_opening(tokenizer) + prefix.removeprefix(THINK).lstrip("\n")
+        return thinking_opening(tokenizer) + prefix.removeprefix(OPENERS[0]).lstrip("\n")
     except InputError:
         return prefix
 

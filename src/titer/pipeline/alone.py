@@ -24,6 +24,8 @@ from titer.processes import is_main
 from titer.store import Mirror
 from titer.store.run import LOCK
 
+TRIES = 100  # of a lock whose holder has ended meanwhile
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -68,7 +70,7 @@ def held(place: str | Path) -> Iterator[None]:
 
 def _locked(folder: Path) -> int | None:
     """The descriptor of the folder's lock; None where nothing can be locked, of which the call itself will tell."""
-    while True:
+    for _ in range(TRIES):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -86,8 +88,10 @@ def _locked(folder: Path) -> int | None:
             raise InputError("another titer works here", file=folder, remedy=remedy) from None
         except OSError:  # a file system without locks
             os.close(lock)
+            (folder / LOCK).unlink(missing_ok=True)
             return None
         os.close(lock)  # of a call that has just ended
+    return None
 
 
 def _stands(file: Path, lock: int) -> bool:

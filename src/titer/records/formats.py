@@ -172,7 +172,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         csv.field_size_limit(LONGEST_LINE)  # of the whole process: csv knows no other; a thinking is a long cell
         reader = csv.reader(stream, strict=True)
         header = next(reader, [])
-        if twice := [name for name in header if header.count(name) > 1]:
+        if twice := [name for name in header if name and header.count(name) > 1]:
             raise ValueError(f"two columns are named {twice[0]!r}")
         for cells in reader:
             if cells and len(cells) != len(header):

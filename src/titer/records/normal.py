@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 # an underscore counts before a bracket alone: x_{1,2} is not x_1, 2
-_TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]|_(?=[_\s]*\()")
+_TOKEN = re.compile(r"\d+(?:\.\d+)*|[^\W\d_]+|[^\w\s]|(?<!_)_+(?=\s*\()")
 _ARITHMETIC = frozenset("+-*/^=<>")
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 _BRACKETS = frozenset("()[]{}")
@@ -38,8 +38,8 @@ def normalised(prompt: str) -> str:
     kept = list[str]()
     for one in _TOKEN.findall(_without_idle_brackets(_HYPHEN.sub(" ", plain))):
         factorial = one == "!" and kept and (kept[-1] == ")" or kept[-1][-1].isdigit())
-        if factorial or one == "_" or _counts(one):
-            kept.append(one)
+        if factorial or one[0] == "_" or _counts(one):
+            kept.append("_" if one[0] == "_" else one)
     return " ".join(kept) or prompt
 
 

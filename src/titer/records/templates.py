@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from titer.errors import InputError
@@ -13,7 +14,7 @@ from titer.errors import InputError
 # before midnight goes on after it. The day is the one that Llama's template falls back to where it is told none.
 DATE = datetime.date(2024, 7, 26)
 _TODAY = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<format>.*?)(?P=quote)\s*\)")
-_ANSWER = "the-answer"  # stands for one, to see what a template writes after it
+_WORD = "the-word"  # stands for a prompt or an answer, to see what a template writes of it and behind it
 
 
 def templated_prompt(tokenizer: Any, earlier: Iterable[Mapping[str, Any]], prompt: str, **how: Any) -> str:
@@ -22,15 +23,23 @@ def templated_prompt(tokenizer: Any, earlier: Iterable[Mapping[str, Any]], promp
     Raises InputError where the template takes no such turns, as some take no system prompt, and where it leaves the
     prompt out.
     """
-    turns = [*earlier, {"role": "user", "content": prompt}]
-    text = str(applied(tokenizer, turns, add_generation_prompt=True, **how))
-    if prompt.strip() and not any(line.strip() in text for line in prompt.splitlines() if line.strip()):
+    if not _says_the_prompt(tokenizer, tokenizer.chat_template):
         raise InputError(
             "the chat template leaves out what the user says: it may take content in parts alone",
             field="chat_template",
             remedy="use a template that takes text as content",
         )
-    return text
+    turns = [*earlier, {"role": "user", "content": prompt}]
+    return str(applied(tokenizer, turns, add_generation_prompt=True, **how))
+
+
+@lru_cache(maxsize=8)
+def _says_the_prompt(tokenizer: Any, template: Any) -> bool:
+    """Whether a word of the user's stands in what this template writes, or it takes no turn by the user alone."""
+    try:
+        return _WORD in str(applied(tokenizer, [{"role": "user", "content": _WORD}], add_generation_prompt=True))
+    except InputError:
+        return True
 
 
 def applied(tokenizer: Any, turns: list[Mapping[str, Any]], **how: Any) -> Any:
@@ -61,9 +70,13 @@ def no_template(whose: str) -> InputError:
 
 
 def turn_ends(tokenizer: Any) -> list[str]:
-    """Tokens that end a turn: the tokenizer's end of text, and those of chat templates beside it."""
+    """Tokens that end a turn: those of the template, the tokenizer's end of text, and those of well-known templates."""
+    return list(dict.fromkeys([*template_ends(tokenizer), *_known_ends(tokenizer)]))
+
+
+def _known_ends(tokenizer: Any) -> list[str]:
     known = (tokenizer.eos_token, "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>")
-    return list(dict.fromkeys(end for end in known if end))
+    return [end for end in known if end]
 
 
 def end_ids(configured: int | Iterable[int] | None, tokenizer: Any) -> frozenset[int]:
@@ -77,11 +90,16 @@ def end_ids(configured: int | Iterable[int] | None, tokenizer: Any) -> frozenset
 def template_ends(tokenizer: Any) -> list[str]:
     """The special tokens with which the chat template ends the model's turn; none without a template, or where it
     leaves the turn open."""
-    if not getattr(tokenizer, "chat_template", None):
-        return []
-    turns: list[Mapping[str, Any]] = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _ANSWER}]
+    template = getattr(tokenizer, "chat_template", None)
+    return list(_template_ends(tokenizer, template, tokenizer.eos_token)) if template else []
+
+
+@lru_cache(maxsize=8)
+def _template_ends(tokenizer: Any, template: Any, eos_token: str | None) -> Sequence[str]:
+    """The same, found once for a tokenizer with that template and end of text."""
+    turns: list[Mapping[str, Any]] = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _WORD}]
     try:
-        _, answer, rest = str(applied(tokenizer, turns)).rpartition(_ANSWER)
+        _, answer, rest = str(applied(tokenizer, turns)).rpartition(_WORD)
     except InputError:  # it need not take such turns
         return []
     special = "|".join(map(re.escape, _special(tokenizer)))
@@ -90,7 +108,7 @@ def template_ends(tokenizer: Any) -> list[str]:
         return []
     # what follows the first without a gap may open the next turn, where it is not known to end one
     written = re.findall(special, run[1])
-    return [written[0], *(end for end in turn_ends(tokenizer) if end in written[1:])]
+    return [written[0], *(end for end in _known_ends(tokenizer) if end in written[1:])]
 
 
 def _special(tokenizer: Any) -> list[str]:

@@ -49,9 +49,13 @@ def written(trace: Trace, tokenizer: Any) -> tuple[str, str]:
     return prompt, best.completion
 
 
-@lru_cache(maxsize=8)
 def thinking_opening(tokenizer: Any) -> str:
     """What the template writes between a prompt and the thinking. Raises InputError as `written` does."""
+    return _opening(tokenizer, tokenizer.chat_template)
+
+
+@lru_cache(maxsize=8)
+def _opening(tokenizer: Any, template: Any) -> str:
     return written(_SAMPLE, tokenizer)[1].partition(_SAMPLE.reasoning)[0]
 
 
@@ -70,7 +74,7 @@ def _forms(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, l
     modes: list[dict[str, Any]] = [{}] if trace.reasoning.strip() else [{}, {"enable_thinking": False}]
     prompts = [templated_prompt(tokenizer, earlier, trace.prompt, **mode) for mode in modes]
     turns = [*earlier, {"role": "user", "content": trace.prompt}]
-    forms = [(apart, _taken(tokenizer, [*turns, answer])) for apart, answer in _assistant_turns(trace)]
+    forms = [(apart, _taken(tokenizer, [*turns, answer])) for apart, answer in _assistant_turns(trace, tokenizer)]
     for prompt in prompts:
         found = [_Written(whole[len(prompt) :], apart) for apart, whole in forms if whole.startswith(prompt)]
         if found:
@@ -114,7 +118,7 @@ def _holds_thinking(completion: str, trace: Trace) -> bool:
     return not thinking or completion.count(thinking) > trace.response.count(thinking)
 
 
-def _assistant_turns(trace: Trace) -> Iterable[tuple[bool, dict[str, Any]]]:
+def _assistant_turns(trace: Trace, tokenizer: Any) -> Iterable[tuple[bool, dict[str, Any]]]:
     """The ways in which chat templates take a thinking, and whether it stands apart from the answer. Those first: a
     template that has a place of its own for it would put a thinking inside of the content into the answer."""
     if thinking := trace.reasoning.strip():
@@ -122,5 +126,15 @@ def _assistant_turns(trace: Trace) -> Iterable[tuple[bool, dict[str, Any]]]:
         yield True, {**said, "reasoning_content": trace.reasoning}
         yield True, {**said, "thinking": trace.reasoning}
         parts = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": trace.response}]
-        yield True, {**said, "content": parts}
+        if _takes_parts(tokenizer, tokenizer.chat_template):
+            yield True, {**said, "content": parts}
     yield False, {"role": "assistant", "content": join_thinking(trace.reasoning, trace.response)}
+
+
+@lru_cache(maxsize=8)
+def _takes_parts(tokenizer: Any, template: Any) -> bool:
+    """Whether content in parts is written as the same content in one text is: others print the list."""
+    asked, said = {"role": "user", "content": _SAMPLE.prompt}, _SAMPLE.response
+    parts = [{"type": "text", "text": said}]
+    whole = [_taken(tokenizer, [asked, {"role": "assistant", "content": content}]) for content in (said, parts)]
+    return whole[0] == whole[1]

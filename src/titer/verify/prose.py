@@ -35,6 +35,8 @@ def formula_of(text: str) -> str | None:
     if marked is None:
         return None
     sentence = marked[: end.start()] if (end := _END.search(marked)) else marked
+    if end and end[0] == ":" and marked[end.end() :].split("\n", 1)[0].strip():
+        return None  # "A: 7" says it behind
     if len(sentence) > MAX_CHARACTERS or _MATHEMATICS.search(sentence):
         return None
     return _before_words(_FILLER.sub("", sentence, count=1)) or None

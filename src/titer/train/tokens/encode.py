@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from titer.errors import InputError
 from titer.records import Trace
-from titer.train.tokens.render import ends_of, render
+from titer.records.templates import turn_ends
+from titer.train.tokens.render import render
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -164,5 +165,5 @@ def show(sample: Sample, tokenizer: Any) -> Text:
 
 def _spoken(completion: str, tokenizer: Any) -> str:
     """The completion without its end-of-turn token."""
-    end = next((end for end in ends_of(tokenizer) if completion.endswith(end)), "")
+    end = next((end for end in turn_ends(tokenizer) if completion.endswith(end)), "")
     return completion.removesuffix(end)

@@ -12,7 +12,7 @@ from typing import Any
 
 from titer.errors import InputError
 from titer.records import Trace, earlier_turns, join_thinking
-from titer.records.templates import no_template, template_ends, turn_ends
+from titer.records.templates import no_template, turn_ends
 from titer.records.turns import written
 
 
@@ -41,7 +41,7 @@ def _plain(trace: Trace, earlier: Sequence[Any], tokenizer: Any) -> tuple[str, s
 def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
     """Templates may write after the end-of-turn token (a line break, an end of text); nothing after it is ever
     generated."""
-    ends = ends_of(tokenizer)
+    ends = turn_ends(tokenizer)
     cut, stop = len(completion), 0
     while end := next((end for end in ends if completion[:cut].rstrip().endswith(end)), ""):
         stop = len(completion[:cut].rstrip())
@@ -52,8 +52,3 @@ def _to_end_of_turn(completion: str, tokenizer: Any) -> str:
         if end in completion:
             return completion[: completion.rindex(end) + len(end)]
     return completion + (tokenizer.eos_token or "")
-
-
-def ends_of(tokenizer: Any) -> list[str]:
-    """The tokens that may end a completion, the template's own first."""
-    return [*template_ends(tokenizer), *turn_ends(tokenizer)]

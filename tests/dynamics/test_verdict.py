@@ -465,6 +465,8 @@ def test_errors_that_are_known_are_taken() -> None:
     known = curve_of_scores((0, 20), (0.5, 0.6), problems=100, errors=(0.01, 0.02))
     assert np.diag(known.cov_TT) == pytest.approx([1e-4, 4e-4]) and known.freedom == 99
     assert np.diag(curve_of_scores((0, 20), (0.5, 0.6), problems=100).cov_TT) == pytest.approx([2.5e-3, 2.4e-3])
+    none_and_all = curve_of_scores((0, 20), (0.0, 1.0), problems=100)
+    assert np.diag(none_and_all.cov_TT) == pytest.approx([(1 / 102) * (101 / 102) / 102] * 2)
 
 
 def test_the_error_of_two_strata_is_that_of_their_halves() -> None:

@@ -64,6 +64,7 @@ ROOMS = {
         (
             "verify/table.py",
             "verify/answers.py",
+            "verify/prose.py",
             *(f"verify/verifiers/{n}.py" for n in ("exact", "choice", "countdown", "refusal", "mathematics")),
         ),
         tuple(f"verify/test_verify_{name}.py" for name in ("answers", "mathematics", "countdown", "rules")),

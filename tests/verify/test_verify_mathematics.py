@@ -166,3 +166,7 @@ def test_boxes_that_are_no_list_of_the_answers_are_not_joined(response: str) -> 
 
 def test_what_a_colon_announces_is_read_behind_it() -> None:
     assert check(math("7"), "The answer is A: 7").score == 1.0
+
+
+def test_a_colon_that_ends_its_line_ends_the_formula() -> None:
+    assert check(math("2x+1"), "The answer is 2x+1:\nit was 5 before.").score == 1.0

@@ -26,10 +26,13 @@ from titer.records.thinking import Thought, opener_at_end, opens_thinking, split
 _GSM8K = re.compile(r"\A(?P<solution>.*)####(?P<answer>[^\n]*)\s*\Z", re.DOTALL)
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 # Columns named `reasoning` or `thinking` also hold a mode or an effort.
-_MODES = {"on", "off", "true", "false", "enabled", "disabled", "adaptive", "auto"}
-_MODES |= {"none", "minimal", "low", "medium", "high", "xhigh", "max"}
-# How servers and their clients say that a limit cut the answer, and where.
-_CUT, _REASONS = {"length", "max_tokens", "max_output_tokens", "model_length"}, ("finish_reason", "stop_reason")
+_MODES = {
+    *("on", "off", "true", "false", "enabled", "disabled", "adaptive", "auto"),
+    *("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+}
+# How servers and their clients say that a limit cut the answer.
+_CUT = {"length", "max_tokens", "max_output_tokens", "model_length"}
+_REASONS = ("finish_reason", "stop_reason")
 
 
 class _Exchange(NamedTuple):

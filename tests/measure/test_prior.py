@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from titer.measure import Prior, TokenSums, after_trial, choose, prior, priors
-from titer.measure.chooser import spoken
+from titer.measure.chooser import formula
 from titer.records.results import Call, Interval
 
 
@@ -104,7 +104,7 @@ def test_every_choice_says_its_rule() -> None:
         "between, and in the trial −log p was above −p: its interval excludes zero",
         "between, and the trial cannot tell −p from −log p: −log p",
     ]
-    assert spoken("nll") == "−log p"
+    assert formula("nll") == "−log p"
 
 
 BOTH_ENDS = ((0.91, 0.95, 0.97), (0.1, 0.2, 0.3), (0.6, 0.7, 0.8))

@@ -15,7 +15,7 @@ import pytest
 from toy_reproduction import toy
 
 from titer.errors import InputError
-from titer.reproduce import JobError
+from titer.reproduce import JobError, reproduce
 from titer.reproduce.engine import run_experiment
 from titer.reproduce.experiment import Claim
 
@@ -116,13 +116,13 @@ def wait_until(met: object, seconds: float = 30) -> None:
 
 def test_refuses_foreign_folders_and_senseless_numbers(control: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="0 for --seeds"):
-        run_experiment(toy(control), seeds=0, out=tmp_path / "new")
+        reproduce("branching", seeds=0, out=tmp_path / "new")
     with pytest.raises(InputError, match="0 for --jobs"):
-        run_experiment(toy(control), seeds=1, jobs=0, out=tmp_path / "new")
+        reproduce("branching", jobs=0, out=tmp_path / "new")
     assert not (tmp_path / "new").exists()
     with pytest.raises(InputError, match="not a reproduction's folder"):
-        run_experiment(toy(control), seeds=1, out=tmp_path)
+        run_experiment(toy(control), seeds=1, jobs=1, out=tmp_path)
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "experiment.json").write_text('{"name": "toy", "settings": {}}')
     with pytest.raises(InputError, match="other settings"):
-        run_experiment(toy(control), seeds=1, out=tmp_path / "old")
+        run_experiment(toy(control), seeds=1, jobs=1, out=tmp_path / "old")

@@ -122,6 +122,7 @@ def test_show_prints_the_stored_table_without_torch(tmp_path: Path) -> None:
     [
         (["branchin"], "no reproduction 'branchin'"),
         (["branching", "--seeds", "0"], "0 for --seeds"),
+        (["all", "--jobs", "-1"], "-1 for --jobs"),
         (["branching", "--scale", "large"], "no scale 'large'; use one of: lab, smollm2"),
         (["all", "--scale", "large"], "no scale 'large'; use one of: lab, smollm2"),
         (["stages", "--scale", "smollm2", "--show"], "run: titer reproduce stages --scale smollm2"),

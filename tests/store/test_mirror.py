@@ -36,6 +36,11 @@ def never(_: Path) -> None:
     raise AssertionError("built again")
 
 
+def no_route(*_: object) -> None:
+    """A network that fails."""
+    raise ConnectionError("no route")
+
+
 def test_another_machine_goes_on_from_what_one_has_finished(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,11 +118,8 @@ def test_what_another_machine_has_left_out_goes_here_too(
         one.stage(stage, {"seed": 0}, build("a"))  # type: ignore[arg-type]
     on_machine("two", address, tmp_path, monkeypatch).leave_out("measure")
 
-    def fails(*_: object) -> None:
-        raise ConnectionError("no route")
-
     with monkeypatch.context() as patched, pytest.raises(InputError, match="no route"):
-        patched.setattr(Mirror, "_put", fails)
+        patched.setattr(Mirror, "_put", no_route)
         one.stage("curate", {"seed": 0}, build("b"))  # type: ignore[arg-type]
     again = on_machine("one", address, tmp_path, monkeypatch)
     assert again.manifest["stages"].keys() == {"data", "curate"} and not (again.path / "measure").exists()
@@ -131,11 +133,8 @@ def test_what_could_not_be_put_there_is_not_overwritten_by_what_is(
     one = on_machine("one", address, tmp_path, monkeypatch)
     one.stage("train", {"seed": 0}, build("old"))  # type: ignore[arg-type]
 
-    def fails(*_: object) -> None:
-        raise ConnectionError("no route")
-
     with monkeypatch.context() as patched, pytest.raises(InputError, match="no route.*the same command goes on"):
-        patched.setattr(Mirror, "_put", fails)
+        patched.setattr(Mirror, "_put", no_route)
         one.stage("train", {"seed": 1}, build("new"))  # type: ignore[arg-type]
     again = on_machine("one", address, tmp_path, monkeypatch)
     folder = again.stage("train", {"seed": 1}, never)
@@ -153,13 +152,10 @@ def test_what_another_machine_has_made_meanwhile_is_fetched_and_not_made_again(
 ) -> None:
     """A could not put its stage there; B has finished the run with other settings; A takes these up."""
 
-    def fails(*_: object) -> None:
-        raise ConnectionError("no route")
-
     one = on_machine("one", address, tmp_path, monkeypatch)
     one.stage("curate", {"seed": 1}, build("a"))  # type: ignore[arg-type]
     with monkeypatch.context() as patched, pytest.raises(InputError, match="no route"):
-        patched.setattr(Mirror, "_put", fails)
+        patched.setattr(Mirror, "_put", no_route)
         one.stage("train", {"seed": 1}, build("A's"))  # type: ignore[arg-type]
     two = on_machine("two", address, tmp_path, monkeypatch)
     for stage in ("curate", "train"):

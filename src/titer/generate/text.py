@@ -64,7 +64,7 @@ def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def spoken(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], ends: Container[int]) -> str:
+def turn_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], ends: Container[int]) -> str:
     """The text of drawn tokens without the one of `ends` that ended the turn."""
     return decode(tokenizer, ids[:-1] if ids and ids[-1] in ends else ids)
 

@@ -23,7 +23,7 @@ from titer.generate.kv import as_cache
 from titer.generate.memory import RowBudget, fixed_rows, free_bytes, row_budget
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.rows import ActiveRows, Finished, Prefill, Prompt, Seat
-from titer.generate.text import TokenStops, render, spoken
+from titer.generate.text import TokenStops, render, turn_text
 from titer.records.templates import end_ids
 
 _REFILL = 4
@@ -171,7 +171,7 @@ class TransformersGenerator:
 
     def _completion(self, done: Finished, sampling: Sampling) -> Completion:
         (prompt, sample), ids, reason = done
-        text = spoken(self._tokenizer, ids, self._eos_ids)
+        text = turn_text(self._tokenizer, ids, self._eos_ids)
         return finished(
             prompt.request,
             sample,

@@ -19,7 +19,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from titer.lab.arithmetic import derive
-from titer.lab.tasks import TASKS, Item, check, compute, held_out, written
+from titer.lab.tasks import TASKS, Item, check, compute, held_out, solution_of
 from titer.lab.words import make_tokenizer
 from titer.models import Loaded, load_model
 from titer.recipe import Train
@@ -120,7 +120,7 @@ def documents(count: int, seed: int, careless: float, mixture: Mapping[str, floa
                     id=f"{len(made)}:{item.problem.id}",
                     problem_id=item.problem.id,
                     prompt=item.problem.prompt,
-                    response=written(derive(rng, item.problem.meta["numbers"])) if missed else item.solution,
+                    response=solution_of(derive(rng, item.problem.meta["numbers"])) if missed else item.solution,
                 )
             )
     return made

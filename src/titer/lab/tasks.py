@@ -69,7 +69,7 @@ def search_problem(domain: str, prompt: str, numbers: list[int], target: int, **
     )
 
 
-def written(steps: Sequence[Step]) -> str:
+def solution_of(steps: Sequence[Step]) -> str:
     """The short solution: one equality a line, then the answer."""
     return "\n".join([*map(str, steps), f"Answer: {expression(steps)}"])
 
@@ -83,7 +83,7 @@ def countdown(rng: random.Random, size: int = 3) -> Item:
         # a zero in between makes the rest of a derivation idle
         if 1 <= target <= BIGGEST_TARGET and all(step.result > 0 for step in steps):
             prompt = f"Use {listing(numbers)} to make {target}."
-            return Item(search_problem(f"countdown{size}", prompt, numbers, target), written(steps), steps)
+            return Item(search_problem(f"countdown{size}", prompt, numbers, target), solution_of(steps), steps)
 
 
 def countdown4(rng: random.Random) -> Item:
@@ -99,7 +99,7 @@ def ordered(rng: random.Random) -> Item:
         if steps and 1 <= steps[-1].result <= BIGGEST_TARGET:
             target = steps[-1].result
             prompt = f"Keep the order {listing(numbers)} and make {target}."
-            return Item(search_problem("ordered", prompt, numbers, target, order="given"), written(steps), steps)
+            return Item(search_problem("ordered", prompt, numbers, target, order="given"), solution_of(steps), steps)
 
 
 def subset(rng: random.Random) -> Item:

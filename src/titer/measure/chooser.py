@@ -35,7 +35,8 @@ def choose(prior: Prior, *, strong: float = STRONG, weak: float = WEAK, candidat
     """
     if prior.mean_p.low >= strong:
         return Choice(
-            candidate, f"mean p of the base is above {strong:g} with its whole interval: strong, so {spoken(candidate)}"
+            candidate,
+            f"mean p of the base is above {strong:g} with its whole interval: strong, so {formula(candidate)}",
         )
     if prior.mean_p.high < weak:
         return Choice("nll", f"mean p of the base is below {weak:g} with its whole interval: weak, so −log p")
@@ -47,7 +48,7 @@ def after_trial(call: Call, *, candidate: str = "p") -> Choice:
 
     `call` is that of the difference: better or worse only where its interval excludes zero and enough problems differ.
     """
-    name = spoken(candidate)
+    name = formula(candidate)
     if call == "better":
         return Choice(candidate, f"between, and in the trial {name} was above −log p: its interval excludes zero")
     if call == "worse":
@@ -55,6 +56,6 @@ def after_trial(call: Call, *, candidate: str = "p") -> Choice:
     return Choice("nll", f"between, and the trial cannot tell {name} from −log p: −log p")
 
 
-def spoken(objective: str) -> str:
+def formula(objective: str) -> str:
     """An objective as its formula, where it is short."""
     return {"p": "−p", "nll": "−log p"}.get(objective, objective)

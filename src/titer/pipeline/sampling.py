@@ -1,7 +1,7 @@
 """What every stage samples with: a model in this process or others, and progress in words.
 
 generator = make_generator(model, recipe.generate, name="base")
-collect(generator, …, said=spoken(said, "measure"))
+collect(generator, …, said=progress_lines(said, "measure"))
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _context(config: Any, settings: Generate) -> int:
     return min(has, told) if isinstance(told, int) and told > 0 else has
 
 
-def spoken(said: Said, what: str) -> Callable[[Progress], None]:
+def progress_lines(said: Said, what: str) -> Callable[[Progress], None]:
     """Progress of a collection as lines."""
 
     def line(p: Progress) -> str:

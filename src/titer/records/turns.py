@@ -1,6 +1,6 @@
 """A prompt and its answer as a chat template writes them, the thinking where the template has its place for it.
 
-    prompt, completion = written(trace, tokenizer)
+    prompt, completion = templated_trace(trace, tokenizer)
     thinking_opening(tokenizer)     # "[THINK]", or "<|channel|>analysis<|message|>"; "" where the prompt opens it
 
 Refused are a prompt that is not a prefix of the whole, and a template that swallows the thinking.
@@ -24,39 +24,32 @@ logger = logging.getLogger("titer")
 _SAMPLE = Trace(id="sample", problem_id="", prompt="?", reasoning="the-thinking", response="the-answer")
 
 
-def written(trace: Trace, tokenizer: Any) -> tuple[str, str]:
+def templated_trace(trace: Trace, tokenizer: Any) -> tuple[str, str]:
     """Prompt and completion in the tokenizer's template, with whatever it writes after the answer.
 
     Raises InputError for a template that does not take the turns, does not begin with the prompt, or drops the
     thinking.
     """
     prompt, forms = _forms(trace, earlier_turns(trace), tokenizer)
-    holding = [one for one in forms if _holds_thinking(one.completion, trace)]
     if not forms:
         raise _no_prefix(trace, prompt)
+    holding = [one for one in forms if _holds_thinking(one.completion, trace)]
     if not holding:
-        raise InputError(
-            f"the chat template drops the thinking of trace {trace.id!r}",
-            field="chat_template",
-            remedy="use a template that keeps <think>…</think> or reasoning_content in the last turn",
-        )
-    # Rollouts are read by the same marks: what is written where nothing here reads it would count as the answer.
-    opener = opener_at_end(prompt)
-    reads = [one for one in holding if trace.reasoning.strip() in split_thinking(opener + one.completion).reasoning]
-    best = (reads or holding)[0]
+        raise _dropped_thinking(trace)
+    best = _readable(holding, opener_at_end(prompt), trace)
     if holding[0].apart and not best.apart:
         _warn_of_unread_marks(tokenizer.chat_template)
     return prompt, best.completion
 
 
 def thinking_opening(tokenizer: Any) -> str:
-    """What the template writes between a prompt and the thinking. Raises InputError as `written` does."""
+    """What the template writes between a prompt and the thinking. Raises InputError as `templated_trace` does."""
     return _opening(tokenizer, tokenizer.chat_template)
 
 
 @lru_cache(maxsize=8)
 def _opening(tokenizer: Any, template: Any) -> str:
-    return written(_SAMPLE, tokenizer)[1].partition(_SAMPLE.reasoning)[0]
+    return templated_trace(_SAMPLE, tokenizer)[1].partition(_SAMPLE.reasoning)[0]
 
 
 class _Written(NamedTuple):
@@ -90,6 +83,24 @@ def _taken(tokenizer: Any, turns: list[Any]) -> str:
         if isinstance(turns[-1]["content"], list):
             return ""
         raise
+
+
+def _readable(forms: Sequence[_Written], opener: str, trace: Trace) -> _Written:
+    """The first form whose thinking titer finds again, else the first of all.
+
+    Rollouts are read by the same marks: what is written where nothing here reads it would count as the answer.
+    """
+    thinking = trace.reasoning.strip()
+    reads = [one for one in forms if thinking in split_thinking(opener + one.completion).reasoning]
+    return (reads or forms)[0]
+
+
+def _dropped_thinking(trace: Trace) -> InputError:
+    return InputError(
+        f"the chat template drops the thinking of trace {trace.id!r}",
+        field="chat_template",
+        remedy="use a template that keeps <think>…</think> or reasoning_content in the last turn",
+    )
 
 
 def _no_prefix(trace: Trace, prompt: str) -> InputError:

@@ -94,10 +94,10 @@ def mean_tokens_range(interval: Interval) -> str:
     return _range(interval, mean_tokens)
 
 
-def _range(interval: Interval, written: Callable[[float], str]) -> str:
+def _range(interval: Interval, shown: Callable[[float], str]) -> str:
     if not math.isfinite(interval.low):
         return ""
-    return f"{written(interval.low)}–{written(interval.high)}"
+    return f"{shown(interval.low)}–{shown(interval.high)}"
 
 
 def signed(value: float, *, scale: float = 1.0, decimals: int = 1) -> str:

@@ -74,11 +74,11 @@ def reproduce(
     """
     experiment, folder = find(name).at(scale), folder_of(name, out, scale)
     jobs = jobs if jobs is not None else (os.cpu_count() or 1) if scale == LAB else 1
-    _refuse_below_one(seeds, jobs)
+    refuse_below_one(seeds, jobs)
     if scale != LAB:
         said(f"{name} at the scale {scale}: made for a GPU; the times of its first jobs tell how long it takes here")
     elif has_table(name):
-        said(f"{name}, {AS_STORED.format(spoken(expected(name, folder, seeds) / jobs), jobs)}")
+        said(f"{name}, {AS_STORED.format(rough_duration(expected(name, folder, seeds) / jobs), jobs)}")
     return run_experiment(experiment, seeds=seeds, jobs=jobs, out=folder, said=said)
 
 
@@ -99,11 +99,9 @@ def folder_of(name: str, out: str | Path | None, scale: str) -> Path:
 
 
 def run_experiment(
-    experiment: Experiment, *, seeds: int, jobs: int | None = None, out: Path, said: Said = lambda _: None
+    experiment: Experiment, *, seeds: int, jobs: int, out: Path, said: Said = lambda _: None
 ) -> dict[str, Any]:
-    """`reproduce` of an experiment that is at hand."""
-    jobs = (os.cpu_count() or 1) if jobs is None else jobs
-    _refuse_below_one(seeds, jobs)
+    """`reproduce` of an experiment that is at hand. Raises as it does for `out` and for a job that fails."""
     with held(out):
         return _run_held(experiment, seeds, jobs, out, said)
 
@@ -121,7 +119,8 @@ def _run_held(experiment: Experiment, seeds: int, jobs: int, out: Path, said: Sa
     return table
 
 
-def _refuse_below_one(seeds: int, jobs: int) -> None:
+def refuse_below_one(seeds: int, jobs: int) -> None:
+    """Raises InputError for fewer than one seed or job."""
     for option, value in (("--seeds", seeds), ("--jobs", jobs)):
         if value < 1:
             raise InputError(f"{value} for {option}", remedy="give at least 1")
@@ -166,7 +165,7 @@ def run_jobs(experiment: Experiment, jobs: Sequence[Job], *, parallel: int, said
                 took.append(time.monotonic() - began)
                 left = sum(took) / len(took) * (len(waiting) + len(running) / 2) / parallel
                 done = len(jobs) - len(waiting) - len(running)
-                said(f"{done}/{len(jobs)} {job.folder.name}: {took[-1]:.0f} s; about {spoken(left)} left")
+                said(f"{done}/{len(jobs)} {job.folder.name}: {took[-1]:.0f} s; about {rough_duration(left)} left")
             time.sleep(POLL_SECONDS)
     finally:
         for process, _ in running.values():
@@ -204,7 +203,7 @@ def _refuse_failure(job: Job, status: int) -> None:
     raise JobError(f"{job.folder.name} failed with status {status}: {reason[:200]}; its log is {job.log}")
 
 
-def spoken(seconds: float) -> str:
+def rough_duration(seconds: float) -> str:
     """A duration in words."""
     if seconds >= 7200:
         return f"{seconds / 3600:.1f} h"

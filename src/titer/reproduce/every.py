@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from titer.reproduce.bases import LAB
-from titer.reproduce.engine import AS_STORED, Said, expected, folder_of, reproduce, spoken
+from titer.reproduce.engine import AS_STORED, Said, expected, folder_of, refuse_below_one, reproduce, rough_duration
 from titer.reproduce.tables import stored
 
 FINDINGS: Final = {"A": "branching", "B": "recovery", "C": "repetition", "D": "stages", "E": "continuum"}
@@ -50,11 +50,12 @@ def reproduce_all(
     At the lab's scale it says first how long it takes, by what the stored tables took on one core. Raises as
     `reproduce` does.
     """
+    refuse_below_one(seeds, 1 if jobs is None else jobs)
     folders = {name: Path(out) / folder_of(name, None, scale).name for name in FINDINGS.values()}
     if scale == LAB:
         parallel = jobs or os.cpu_count() or 1
         whole = sum(expected(name, folder, seeds) for name, folder in folders.items()) / parallel
-        said(f"all five, {AS_STORED.format(spoken(whole), parallel)}")
+        said(f"all five, {AS_STORED.format(rough_duration(whole), parallel)}")
     return _joined(
         [
             reproduce(name, seeds=seeds, jobs=jobs, out=folder, scale=scale, said=said)

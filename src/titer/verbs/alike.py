@@ -91,6 +91,6 @@ def _samples(folder: Path, suite: str) -> int:
         return int(claimed(folder / f"{suite}.rollouts.jsonl")["samples"])
 
 
-def written(sampling: Sampling) -> dict[str, Any]:
+def as_stored(sampling: Sampling) -> dict[str, Any]:
     """The same as it will stand beside the rollouts."""
     return {**json.loads(json.dumps(asdict(sampling)))}

@@ -19,7 +19,7 @@ from titer.models import as_folder, describe_model
 from titer.pipeline.alone import alone
 from titer.pipeline.data import Suite
 from titer.pipeline.evaluation.judging import Asked, halves_of
-from titer.pipeline.sampling import spoken
+from titer.pipeline.sampling import progress_lines
 from titer.recipe import Evaluate, Generate
 from titer.recipe.block import is_folder_name
 from titer.records import Problem, Rollout, read_rollouts
@@ -27,11 +27,11 @@ from titer.records.reading import OnBad
 from titer.rollouts import collect, model_identity
 from titer.rollouts.claim import hash_of
 from titer.verbs.alike import (
+    as_stored,
     refuse_changed_problems,
     refuse_other_problems,
     refuse_other_sampling,
     refuse_unfinished,
-    written,
 )
 from titer.verbs.idle import all_but, refuse_idle
 from titer.verbs.sampling import checked_problems, open_generator
@@ -137,7 +137,7 @@ def _sampled(
                 suite=name,
                 model=model_identity(model, server),
                 chunk=generate.chunk,
-                said=spoken(said, name),
+                said=progress_lines(said, name),
             )
     return rollouts
 
@@ -175,5 +175,5 @@ def _earlier(folder: Path, suites: Mapping[str, Sequence[Problem]], sampling: Sa
     refuse_other_problems(folder, found, prompts, other="this call")
     hashes = {Asked(name, problem.id): hash_of(problem) for name, some in suites.items() for problem in some}
     refuse_changed_problems(folder, hashes, other="this call")
-    refuse_other_sampling(folder, dict.fromkeys(suites, written(sampling)), other="this call")
+    refuse_other_sampling(folder, dict.fromkeys(suites, as_stored(sampling)), other="this call")
     return found

@@ -14,7 +14,7 @@ from titer.errors import InputError
 from titer.measure import Band, SolveRate, band_shares
 from titer.pipeline.alone import alone
 from titer.pipeline.routes.measuring import sample_rates
-from titer.pipeline.sampling import spoken
+from titer.pipeline.sampling import progress_lines
 from titer.recipe import Generate, Measure
 from titer.records.reading import OnBad
 from titer.rollouts import model_identity
@@ -64,7 +64,7 @@ def measure(
         model=model_identity(model, server),
         chunk=generate.chunk,
         seed=seed,
-        said=spoken(said, "measure"),
+        said=progress_lines(said, "measure"),
     )
     write_rates(folder / "solve_rates.parquet", rates, rows)
     ungraded = sum(rollout.score is None for rollout in rollouts)

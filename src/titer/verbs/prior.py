@@ -8,8 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from titer.errors import InputError
 from titer.measure import Choice, Prior, choose, priors
 from titer.recipe import Choose
@@ -39,25 +37,20 @@ def prior(
     """Measure the token probabilities that a model gives to some traces of a file, drawn at random.
 
     `settings` say how many traces, from where on the model counts as strong or weak on them, and what a strong one
-    gets. With `out` the sums of
-    each trace go into `out/prior.parquet`. Traces beyond the model's context are listed in `dropped`.
+    gets. With `out` the sums of each trace go into `out/prior.parquet`. Traces beyond the model's context are listed
+    in `dropped`.
 
     Raises InputError for what `read_traces` and `encode` refuse.
     """
-    from titer.models import context_length, load_model
+    from titer.models import load_model
     from titer.pipeline.training.choose import check_objective
-    from titer.pipeline.training.prior import token_sums
-    from titer.train import encode_all
+    from titer.pipeline.training.prior import sums_of_some
 
     refuse_idle(settings, {"updates", "problems", "samples"}, "it is for the trial of a run")
     settings, dropped = settings or Choose(), list[InputError]()
     check_objective(settings.candidate, field="candidate")
     rows = list(read_traces(traces, on_bad=on_bad, dropped=dropped, truncated="bad"))
-    rows = [rows[i] for i in sorted(np.random.default_rng([seed, 3]).permutation(len(rows))[: settings.traces])]
-    loaded = load_model(model)
-    longest = context_length(None, loaded.model)
-    samples = encode_all(rows, loaded.tokenizer, max_length=longest, too_long="drop", dropped=dropped)
-    sums = token_sums(loaded.model, loaded.tokenizer, samples, rows)
+    sums = sums_of_some(load_model(model), rows, most=settings.traces, max_length=None, seed=seed, dropped=dropped)
     if out is not None:
         write_table(Path(out) / "prior.parquet", [one._asdict() for one in sums])
     found = priors(sums, seed=seed)

@@ -10,8 +10,6 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from titer.errors import InputError
 from titer.measure import TokenSums, choose, prior
 from titer.pipeline.alone import alone
@@ -156,12 +154,11 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
 
 def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence | None]:
     """The settings with the objective that `auto` comes to: nll between strong and weak, with nothing to try it on."""
-    from titer.pipeline.training.prior import token_sums
+    from titer.pipeline.training.prior import some_of, token_sums
 
     if settings.objective != "auto":
         return settings, None
-    order = np.random.default_rng([seed, 3]).permutation(len(pool.samples))
-    some = [pool.samples[i] for i in order[: Choose().traces]]
+    some = some_of(pool.samples, Choose().traces, seed)
     sums = token_sums(pool.loaded.model, pool.loaded.tokenizer, some, pool.traces)
     mean_p = (found := prior(sums, seed=seed)).mean_p
     choice = choose(found)

@@ -144,12 +144,12 @@ class VllmGenerator:
         }
 
     def _completion(self, row: _Row, ids: list[int], reason: str, sampling: Sampling) -> Completion:
-        from titer.generate.text import spoken
+        from titer.generate.text import turn_text
 
         return finished(
             row.request,
             row.sample,
-            spoken(self._tokenizer, ids, self._eos_ids),
+            turn_text(self._tokenizer, ids, self._eos_ids),
             sampling.stop,
             opener=row.opener,
             reason="stop" if reason == "stop" else "length",

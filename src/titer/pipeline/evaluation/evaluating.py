@@ -20,7 +20,7 @@ from titer.pipeline.decisions import write_decisions
 from titer.pipeline.evaluation.forgetting import divergence_of, refuse_other_tokenizers
 from titer.pipeline.evaluation.judging import halves_of
 from titer.pipeline.evaluation.thinking import thinking_of
-from titer.pipeline.sampling import Said, make_generator, spoken
+from titer.pipeline.sampling import Said, make_generator, progress_lines
 from titer.recipe import Evaluate, Recipe
 from titer.records import Decision, Problem, Rollout, holds_any, kept_turns, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
@@ -118,7 +118,7 @@ def _answers(
             suite=lot.suite.name,
             axis=lot.suite.axis,
             chunk=recipe.generate.chunk,
-            said=spoken(said, f"evaluate {name} on {lot.name}"),
+            said=progress_lines(said, f"evaluate {name} on {lot.name}"),
         )
         rollouts += drawn
         if pace:

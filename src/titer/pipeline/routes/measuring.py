@@ -15,7 +15,7 @@ from titer.generate.protocol import Generator, Sampling
 from titer.measure import Edges, Rule, SolveRate, band_shares, solve_rates, still_in_doubt
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.sampling import Said, make_generator, spoken
+from titer.pipeline.sampling import Said, make_generator, progress_lines
 from titer.recipe import Measure, Recipe
 from titer.records import Decision, Problem, Rollout, write_records
 from titer.rollouts import Progress, collect_in_rounds, model_identity
@@ -64,7 +64,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
         model=model_identity(recipe.model),
         chunk=recipe.generate.chunk,
         seed=recipe.seed,
-        said=spoken(said, "measure"),
+        said=progress_lines(said, "measure"),
     )
     if not rates:
         raise InputError("no rollout could be graded", field="measure", remedy="look at the verifier of the problems")

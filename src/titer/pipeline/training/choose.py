@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from titer.errors import InputError, reading
 from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import context_length, load_model
@@ -67,15 +65,16 @@ def chosen(folder: Path) -> str:
 
 def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[str, Prior]:
     """The base's prior on a random part of the traces, overall, by domain and by teacher."""
-    from titer.pipeline.training.prior import token_sums
-    from titer.train import encode_all
+    from titer.pipeline.training.prior import sums_of_some
 
-    loaded = load_model(recipe.model)
-    chosen = np.random.default_rng([recipe.seed, 3]).permutation(len(traces))[: recipe.choose.traces]
-    some = [traces[i] for i in sorted(chosen)]
-    longest = context_length(recipe.train.max_length, loaded.model)
-    samples = encode_all(some, loaded.tokenizer, max_length=longest, too_long="drop", dropped=[])
-    sums = token_sums(loaded.model, loaded.tokenizer, samples, some)
+    sums = sums_of_some(
+        load_model(recipe.model),
+        traces,
+        most=recipe.choose.traces,
+        max_length=recipe.train.max_length,
+        seed=recipe.seed,
+        dropped=[],
+    )
     write_table(work / "prior.parquet", [one._asdict() for one in sums])
     return priors(sums, seed=recipe.seed)
 

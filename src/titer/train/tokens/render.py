@@ -13,7 +13,7 @@ from typing import Any
 from titer.errors import InputError
 from titer.records import Trace, earlier_turns, join_thinking
 from titer.records.templates import no_template, turn_ends
-from titer.records.turns import written
+from titer.records.turns import templated_trace
 
 
 def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
@@ -21,7 +21,7 @@ def render(trace: Trace, tokenizer: Any) -> tuple[str, str]:
     neither a template nor an end-of-text token."""
     if not getattr(tokenizer, "chat_template", None):
         return _plain(trace, earlier_turns(trace), tokenizer)
-    prompt, completion = written(trace, tokenizer)
+    prompt, completion = templated_trace(trace, tokenizer)
     return prompt, _to_end_of_turn(completion, tokenizer)
 
 

@@ -159,8 +159,9 @@ def main() -> None:
         while (attempt := Attempt(run)).killed_after(rng.uniform(0, LONGEST) if len(kills) < asked.kills else 3600):
             kills.append(attempt.stage)
             print(f"kill {len(kills)} in {attempt.stage} of run {number}", file=sys.stderr, flush=True)
-        wrong += [f"run {number}: {line}" for line in faults(run, whole)]
-        print(f"run {number} is whole: {not wrong}", file=sys.stderr, flush=True)
+        here = [f"run {number}: {line}" for line in faults(run, whole)]
+        wrong += here
+        print(f"run {number} is whole: {not here}", file=sys.stderr, flush=True)
     print(
         json.dumps(
             {

@@ -122,3 +122,12 @@ def test_a_task_of_ones_own_is_run_and_read(tmp_path: Path) -> None:
     assert score.value == sum(score.by_problem.values()) / 4
     with pytest.raises(InputError, match="lm-eval failed"):
         verbs.eval("lab", {}, out=tmp_path / "out", harness=["nothing"], include=tmp_path / "tasks")
+
+
+def test_what_it_said_last_is_told_line_by_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = "loading\n\nfirst\na / b / c\nreal error\n"
+    failed = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(backend, "require_harness", lambda: None)
+    monkeypatch.setattr(backend.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(InputError, match="lm-eval failed: first / a / b / c / real error"):
+        backend.run_harness("m", ["sums"], out=tmp_path, templated=False)

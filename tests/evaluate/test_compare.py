@@ -235,6 +235,11 @@ def test_no_share_of_what_cannot_be_told_or_was_never_answered() -> None:
     assert gain.better == "better" and gain.mediated is None
 
 
+def test_five_problems_that_differ_share_out_no_gain() -> None:
+    gain = found(compare(rollouts("b", np.zeros((5, 1), dtype=bool)), rollouts("o", np.ones((5, 1), dtype=bool))))
+    assert gain.change == Interval(1.0, 1.0, 1.0) and gain.better == "cannot tell" and gain.mediated is None
+
+
 def test_halves_weigh_alike_and_draws_are_taken_within_them() -> None:
     halves = {("s", f"p{i}"): "refuse" if i < 300 else "answer" for i in range(330)}
     before = np.array([[i % 10 != 0] for i in range(330)])

@@ -159,6 +159,12 @@ def test_one_problem_has_no_interval() -> None:
     assert math.isnan(summary.accuracy.low) and math.isnan(summary.accuracy.high)
 
 
+def test_a_problem_that_could_not_be_graded_does_not_make_two_of_one() -> None:
+    (summary,) = summarise([rollout("a", 0, 1.0), rollout("b", 0, None, note="timeout")])
+    assert summary.accuracy.mid == 1 and math.isnan(summary.accuracy.low) and math.isnan(summary.accuracy.high)
+    assert not math.isnan(summary.tokens.low)
+
+
 def test_k_bounds_pass_at() -> None:
     (summary,) = summarise(graded([[1, 0, 0, 0, 0, 0], [0] * 6]), k=5)
     assert list(summary.pass_at) == [1, 2, 4, 5]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -103,3 +105,20 @@ def test_a_server_that_is_loading_its_model_is_waited_for(tmp_path: Path) -> Non
 def test_a_command_with_an_open_quote_is_one_line() -> None:
     with pytest.raises(InputError, match=r"generate.serve.*is no command: No closing quotation; close its quotes"):
         _Server("vllm serve {model} --port {port} --chat-template 'x", "weights", 0)
+
+
+def test_where_a_later_server_cannot_be_run_the_earlier_ones_end(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, processes = subprocess.Popen, list[Any]()
+
+    def popen(*arguments: Any, **settings: Any) -> Any:
+        if processes:
+            raise OSError(11, "no more processes")
+        processes.append(real(*arguments, **settings))
+        return processes[0]
+
+    monkeypatch.setattr("titer.generate.workers.served.subprocess.Popen", popen)
+    generator = ServedGenerator(command, SimpleNamespace(path="weights"), servers=2)
+    with pytest.raises(InputError, match="cannot be run: no more processes"):
+        list(generator.stream([Request("r", "w")], Sampling()))
+    generator.close()
+    assert processes[0].poll() is not None

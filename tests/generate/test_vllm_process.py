@@ -55,6 +55,13 @@ def test_it_dies_twice_and_nothing_is_lost(make: Make, tmp_path: Path) -> None:
     assert drawn(make(deaths=str(tmp_path / "deaths"))) == drawn(make())
 
 
+def test_it_dies_in_the_middle_of_what_it_tells_and_nothing_is_lost(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "deaths").write_text("1")
+    told = 3  # the worker's copy of stdout, the first descriptor it opens
+    assert drawn(make(deaths=str(tmp_path / "deaths"), torn=told)) == drawn(make())
+    assert (tmp_path / "deaths").read_text() == "0"
+
+
 def test_what_fails_again_and_again_says_so(make: Make, tmp_path: Path) -> None:
     (tmp_path / "deaths").write_text("99")
     found = drawn(make(deaths=str(tmp_path / "deaths")))

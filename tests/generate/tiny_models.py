@@ -8,6 +8,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
     DeepseekV2Config,
     DeepseekV2ForCausalLM,
     Gemma3ForCausalLM,
@@ -76,6 +78,17 @@ def random_models() -> dict[str, PreTrainedModel]:
         "qwen2": Qwen2ForCausalLM(Qwen2Config(**_SHAPE, use_sliding_window=True, **window)),
         "qwen3": Qwen3ForCausalLM(Qwen3Config(**_SHAPE)),
         "gemma3": Gemma3ForCausalLM(Gemma3TextConfig(**_SHAPE, **window)),
+        # no positions to run out of, and their distance in the attention
+        "bloom": BloomForCausalLM(
+            BloomConfig(
+                vocab_size=len(WORDS),
+                hidden_size=32,
+                n_layer=3,
+                n_head=4,
+                initializer_range=0.3,
+                eos_token_id=[1, 2],
+            )
+        ),
         "deepseek2": DeepseekV2ForCausalLM(DeepseekV2Config(**{**_SHAPE, **_LATENT})),
     }
     if hasattr(transformers, "Gemma4ForCausalLM"):  # earlier versions have none

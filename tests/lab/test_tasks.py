@@ -173,3 +173,10 @@ def test_more_items_than_there_are_is_one_line(monkeypatch: pytest.MonkeyPatch) 
 def test_a_task_that_no_teacher_explains_is_no_training_problem() -> None:
     with pytest.raises(InputError, match=r"field 'data.lab.problems': no teacher explains 'sort'"):
         make_lab(LabData(problems={"sort": 4}), seed=0)
+
+
+def test_what_is_rehearsed_is_trained_on_nowhere_else() -> None:
+    settings = LabData(problems={"countdown3": 750}, rehearsal={"countdown3": 300}, suites={})
+    made = make_lab(settings, seed=0)
+    known = {problem.id for problem in made.problems}
+    assert len(made.rehearsal) == 300 and not known & {trace.problem_id for trace in made.rehearsal}

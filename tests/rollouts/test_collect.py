@@ -12,7 +12,7 @@ from titer.generate import ServerGenerator
 from titer.generate.protocol import Completion, Generator, Request, Sampling
 from titer.records import Problem, read_rollouts
 from titer.records.schema import FinishReason
-from titer.rollouts import Progress, collect
+from titer.rollouts import Progress, Sampler, collect, collect_sparing
 from titer.verify import Grader
 
 PROBLEMS = [Problem(id=f"p{i}", prompt=f"What is {i} + 1?", answer=str(i + 1), verifier="exact") for i in range(10)]
@@ -143,3 +143,26 @@ def test_a_prompt_that_a_server_refuses_costs_itself_alone_wherever_it_stands(
                 f"p{i}" for i in too_long for _ in range(2)
             ]
             assert len(rollouts) == 20
+
+
+class Narrow(Adder):
+    """Refuses the prompt of p3, as one beyond its context."""
+
+    def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+        asked = list(requests)
+        if any(request.id == "p3" for request in asked):
+            raise InputError("request 'p3' has 99 tokens", field="prompt", remedy="shorten it")
+        return super().stream(asked, sampling)
+
+
+def test_a_refused_prompt_costs_itself_alone_and_no_other_refusal_is_taken_for_one(tmp_path: Path) -> None:
+    with Grader(workers=1) as grader:
+        sampler = Sampler(Narrow(), grader, Sampling(), model="m1")
+        rollouts, refused = collect_sparing(sampler, PROBLEMS, samples=1, out=tmp_path / "r.jsonl")
+        assert [one.problem_id for one in rollouts] == [p.id for p in PROBLEMS if p.id != "p3"]
+        assert len(refused) == 1 and refused[0].startswith("p3: ")
+        some = [problem for problem in PROBLEMS if problem.id != "p3"]
+        collect_sparing(sampler, some, samples=1, out=tmp_path / "some.jsonl")
+        with pytest.raises(InputError, match="model"):
+            collect_sparing(sampler._replace(model="m2"), some, samples=1, out=tmp_path / "some.jsonl")
+        assert not list(tmp_path.glob("some-*"))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +35,7 @@ from titer.train.length.endpoint import (
     warn_of_repetition,
 )
 from titer.train.length.schedule import log_grid
+from titer.train.watch.progress import Progress
 
 
 @given(st.integers(1, 50_000), st.integers(1, 512), st.integers(1, 50_000), st.integers(1, 400))
@@ -158,6 +162,15 @@ def test_stopped_in_the_middle_it_ends_at_the_same_place(
         assert rows[0] == rows[1], name
 
 
+def test_the_endpoint_of_another_training_that_left_nothing_else_is_not_taken(ended: Path, tmp_path: Path) -> None:
+    """The rule had fired, and the training was killed before its first save; then the settings changed."""
+    shutil.copy(ended / "endpoint.json", tmp_path)
+    (tmp_path / "training.json").write_text('{"seed": 7}')
+    settings = SETTINGS.model_copy(update={"learning_rate": 1e-6, "updates": 40})
+    result = train(tiny_model(), TOKENIZER, lab_samples(4), settings, out=tmp_path, progress=False)
+    assert result.updates == settings.updates
+
+
 def without_speed(line: str) -> dict[str, object]:
     return {key: value for key, value in json.loads(line).items() if key != "tokens_per_second"}
 
@@ -182,3 +195,18 @@ def test_unseen_samples_take_a_hundredth_of_the_time_at_most() -> None:
     for updates, batch_size in ((1000, 8), (51_200, 1)):
         count = plan_unseen(updates=updates, batch_size=batch_size)
         assert count * len(log_grid(updates)) / 3 <= 0.01 * updates * batch_size
+
+
+def test_the_cursor_comes_back_whatever_ends_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[Progress] = []
+
+    class Kept(Progress):
+        def updated(self, row: Mapping[str, Any]) -> None:
+            bars.append(self)
+            assert self.bar.live.is_started
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop_module, "Progress", Kept)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model(), TOKENIZER, lab_samples(4), SETTINGS, out=tmp_path, progress=True)
+    assert not bars[0].bar.live.is_started

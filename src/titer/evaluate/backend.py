@@ -51,5 +51,5 @@ def run_harness(
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a list, and no shell
     if done.returncode:
-        said = " / ".join(line for line in done.stderr.splitlines() if line.strip()).split(" / ")[-LAST_LINES:]
+        said = [line for line in done.stderr.splitlines() if line.strip()][-LAST_LINES:]
         raise InputError(f"lm-eval failed: {' / '.join(said)}", field="harness", remedy="look at its own help")

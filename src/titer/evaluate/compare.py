@@ -173,9 +173,10 @@ def _difference(
 ) -> Difference:
     before, after = (float(ratio(side.sum(axis=0), measure)) for side in (paired.base, paired.other))
     drawn = ratio(draws[1], measure) - ratio(draws[0], measure)
-    change = interval(after - before, drawn, problems=fewest(measure, paired.kinds))
+    change = interval(after - before, drawn, problems=_fewest(measure, paired))
     columns = list(MEASURES[measure])
     differing = int(np.any(paired.base[:, columns] != paired.other[:, columns], axis=1).sum())
+    call = _call(measure, change, differing)
     return Difference(
         base=models[0],
         other=models[1],
@@ -188,9 +189,9 @@ def _difference(
         change=change,
         problems=len(paired.base),
         differing=differing,
-        better=_call(measure, change, differing),
+        better=call,
         left_out=paired.left_out,
-        mediated=_mediated(paired, draws) if measure == "accuracy" and change.excludes_zero else None,
+        mediated=_mediated(paired, draws) if measure == "accuracy" and call != "cannot tell" else None,
     )
 
 
@@ -205,9 +206,13 @@ def _mediated(paired: _Paired, draws: tuple[Floats, Floats]) -> Interval | None:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(1 - answered / (ratio(other, "accuracy") - ratio(base, "accuracy")))
 
-    problems = fewest("accuracy", paired.kinds)
+    problems = _fewest("accuracy", paired)
     found = interval(share(paired.base.sum(axis=0), paired.other.sum(axis=0)), share(*draws), problems=problems)
     return found if np.isfinite(found.mid) else None
+
+
+def _fewest(measure: Measure, paired: _Paired) -> int:
+    return min(fewest(measure, side, paired.kinds) for side in (paired.base, paired.other))
 
 
 def told(change: Interval, differing: int) -> Interval:

@@ -174,7 +174,7 @@ def _summary(
     draws = resampled_sums(rates, resamples=resamples, seed=(seed, name_seed(group.suite)), kinds=kinds)
     sums = rates.sum(axis=0)
     measured = {
-        measure: interval(ratio(sums, measure), ratio(draws, measure), problems=fewest(measure, kinds))
+        measure: interval(ratio(sums, measure), ratio(draws, measure), problems=fewest(measure, rates, kinds))
         for measure in MEASURES
     }
     return SuiteSummary(
@@ -236,10 +236,12 @@ def weighed(rates_PC: Floats, kinds: Sequence[str]) -> Floats:
     return found
 
 
-def fewest(measure: Measure, kinds: Sequence[str]) -> int:
-    """Problems that an interval of the measure rests on: of the smallest kind where kinds count alike."""
+def fewest(measure: Measure, rates_PC: Floats, kinds: Sequence[str]) -> int:
+    """Problems that an interval of the measure rests on: of the smallest kind where kinds count alike. What counts
+    nothing in its denominator, such as a problem that could not be graded, is none of them."""
+    of = [kind for kind, counts in zip(kinds, rates_PC[:, MEASURES[measure][1]] > 0, strict=True) if counts]
     alike = set(MEASURES[measure]) <= set(_SHARED)
-    return min(Counter(kinds).values(), default=0) if alike else len(kinds)
+    return min(Counter(of).values(), default=0) if alike else len(of)
 
 
 def resampled_sums(values: Floats, *, resamples: int, seed: Sequence[int], kinds: Sequence[str] = ()) -> Floats:

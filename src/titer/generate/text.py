@@ -12,7 +12,7 @@ from typing import NamedTuple
 from transformers import PreTrainedTokenizerBase
 
 from titer.errors import InputError
-from titer.generate.protocol import Request
+from titer.generate.protocol import Request, Sampling
 from titer.generate.stops import cut_at_stop
 from titer.records.templates import no_template, templated_prompt
 from titer.records.thinking import OPENERS, opener_at_end
@@ -62,6 +62,21 @@ def _opened(tokenizer: PreTrainedTokenizerBase, prefix: str) -> str:
 def decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
     """The text of drawn tokens. Special tokens stay: a thinking tag may be one."""
     return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def room(request: Request, used: int, sampling: Sampling, *, context: int | None, model: str) -> int:
+    """Tokens that a completion may have behind a prompt of `used` tokens. A `context` of None has no end.
+
+    Raises InputError for a prompt without tokens, or one that fills the context.
+    """
+    if not used:
+        raise InputError(f"request {request.id!r} has no tokens", field="prompt", remedy="give it a prompt")
+    if context is None:
+        return sampling.max_tokens
+    if used >= context:
+        fault = f"request {request.id!r} has {used} tokens, and the context of {model} is {context}"
+        raise InputError(fault, field="prompt", remedy="shorten the prompt or take a model with more context")
+    return min(sampling.max_tokens, context - used)
 
 
 def turn_text(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], ends: Container[int]) -> str:

@@ -23,7 +23,7 @@ from titer.generate.kv import as_cache
 from titer.generate.memory import RowBudget, fixed_rows, free_bytes, row_budget
 from titer.generate.protocol import Completion, Request, Sampling
 from titer.generate.rows import ActiveRows, Finished, Prefill, Prompt, Seat
-from titer.generate.text import TokenStops, render, turn_text
+from titer.generate.text import TokenStops, render, room, turn_text
 from titer.records.templates import end_ids
 
 _REFILL = 4
@@ -136,13 +136,9 @@ class TransformersGenerator:
 
     def _prompt(self, request: Request, sampling: Sampling) -> Prompt:
         ids, opener = render(self._tokenizer, request)
-        context = int(self._config.max_position_embeddings)
-        if not ids:
-            raise InputError(f"request {request.id!r} has no tokens", field="prompt", remedy="give it a prompt")
-        if len(ids) >= context:
-            fault = f"request {request.id!r} has {len(ids)} tokens, and the context of {self.name} is {context}"
-            raise InputError(fault, field="prompt", remedy="shorten the prompt or take a model with more context")
-        return Prompt(request, ids, opener, limit=min(sampling.max_tokens, context - len(ids)))
+        context = getattr(self._config, "max_position_embeddings", None)
+        limit = room(request, len(ids), sampling, context=context, model=self.name)
+        return Prompt(request, ids, opener, limit)
 
     def _prefill(self, seats: Iterable[Seat]) -> None:
         """Run the prompts that no sample has been seated with yet, those of like length together."""

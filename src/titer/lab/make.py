@@ -7,12 +7,13 @@ made.problems, made.traces, made.suites["countdown3"].problems
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from titer.errors import InputError
-from titer.lab.tasks import TASKS, items
+from titer.lab.tasks import TASKS, Item, items, stream
 from titer.lab.teachers import explain
 from titer.recipe import GymData, LabData
 from titer.records import Problem, Trace, write_records
@@ -78,10 +79,11 @@ def make_lab(settings: LabData, seed: int) -> Made:
         for task, n in settings.suites.items()
         if n
     }
-    return Made([item.problem for item in made], traces, suites, _rehearsal(settings.rehearsal, seed))
+    rehearsal = _rehearsal(settings.rehearsal, seed, taken={item.problem.id for item in made})
+    return Made([item.problem for item in made], traces, suites, rehearsal)
 
 
-def _rehearsal(tasks: Mapping[str, int], seed: int) -> list[Trace]:
+def _rehearsal(tasks: Mapping[str, int], seed: int, taken: Container[str]) -> list[Trace]:
     """The base's own short answers to problems that are nowhere else."""
     return [
         Trace(
@@ -94,8 +96,12 @@ def _rehearsal(tasks: Mapping[str, int], seed: int) -> list[Trace]:
             domain=item.problem.domain,
         )
         for task, count in tasks.items()
-        for item in items(task, count, seed=seed + 1, held=False)
+        for item in islice(_untaken(task, seed + 1, taken), count)
     ]
+
+
+def _untaken(task: str, seed: int, taken: Container[str]) -> Iterator[Item]:
+    return (item for item in stream(task, seed=seed, held=False) if item.problem.id not in taken)
 
 
 def make_gym(settings: GymData, seed: int) -> Made:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from titer.errors import InputError
@@ -235,7 +236,7 @@ DRAWS = 20_000  # in a row without a new item: then there are none left
 
 def items(task: str, count: int, *, seed: int, held: bool) -> list[Item]:
     """`count` different items of one task: all held out, or none of them."""
-    return list(_take(stream(task, seed=seed, held=held), count))
+    return list(islice(stream(task, seed=seed, held=held), count))
 
 
 def stream(task: str, *, seed: int, held: bool) -> Iterator[Item]:
@@ -256,8 +257,3 @@ def stream(task: str, *, seed: int, held: bool) -> Iterator[Item]:
         field="data.lab",
         remedy="ask for fewer",
     )
-
-
-def _take(source: Iterator[Item], count: int) -> Iterator[Item]:
-    for _, item in zip(range(count), source, strict=False):
-        yield item

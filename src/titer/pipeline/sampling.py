@@ -86,10 +86,12 @@ def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
     )
 
 
-def _context(config: Any, settings: Generate) -> int:
+def _context(config: Any, settings: Generate) -> int | None:
     """The model's, or what vLLM is told to keep it to. Not all that vLLM takes for it is a number of tokens."""
-    has, told = int(config.get_text_config(decoder=True).max_position_embeddings), settings.vllm.get("max_model_len")
-    return min(has, told) if isinstance(told, int) and told > 0 else has
+    told = settings.vllm.get("max_model_len")
+    bounds = [getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)]
+    bounds += [told] if isinstance(told, int) and told > 0 else []
+    return min((bound for bound in bounds if bound), default=None)
 
 
 def progress_lines(said: Said, what: str) -> Callable[[Progress], None]:

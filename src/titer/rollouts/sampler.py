@@ -65,11 +65,12 @@ def collect_sparing(
     sampler: Sampler, problems: Sequence[Problem], *, samples: int, out: Path
 ) -> tuple[list[Rollout], list[str]]:
     """Rollouts of all problems that can be asked, and a line for each that is refused: one prompt beyond the context
-    must not cost the others. Raises InputError where the first few are refused one by one."""
+    must not cost the others. Raises InputError where the first few are refused one by one, and what `collect` refuses
+    but for a prompt."""
     try:
         return sampler.collect(problems, samples=samples, out=out), []
-    except InputError:
-        if len(problems) == 1:
+    except InputError as error:
+        if len(problems) == 1 or error.field != "prompt":
             raise
     found: list[Rollout] = []
     refused: list[str] = []
@@ -77,6 +78,8 @@ def collect_sparing(
         try:
             found += sampler.collect([problem], samples=samples, out=out.with_name(f"{out.stem}-{number}.jsonl"))
         except InputError as error:
+            if error.field != "prompt":
+                raise
             refused.append(f"{problem.id}: {error}")
             if not found and len(refused) == PATIENCE:
                 raise

@@ -158,105 +158,104 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     log = Log(out / "log.jsonl", keep_before=first, writes=accelerator.is_main_process)
     probe_log = Log(out / "probe.jsonl", keep_before=first, writes=accelerator.is_main_process)
     unseen_log = Log(out / "unseen.jsonl", keep_before=first, writes=accelerator.is_main_process and bool(unseen))
-    bar = Progress(updates, first, shown=progress and accelerator.is_main_process)
     saved_at = began = time.monotonic()
     seen = 0
 
-    for step in count(first):
-        end = stop.end if stop else updates
-        if subset and probes.at(step, end):
-            hits, mean_nll = token_accuracy(accelerator, scorer, subset, settings)
-            probe_log.write({"step": step, "token_accuracy": hits, "nll": mean_nll})
-            bar.probed(hits)
-            probed.append((step, hits))
-            if settings.stop == "endpoint" and not stop and step < updates:
-                stop = find_stop(probed, updates=updates, per_epoch=per_epoch)
-                end = stop.end if stop else updates
-                write_stop(accelerator, out, stop)
-            elif settings.stop == "budget":
-                warn_of_repetition(probed, updates)
-        if step in log_grid(end) and unseen:
-            hits, mean_nll = token_accuracy(accelerator, scorer, unseen, settings)
-            unseen_log.write({"step": step, "token_accuracy": hits, "nll": mean_nll})
-        if step in log_grid(end)[1:]:
-            save_checkpoint(accelerator, scorer, tokenizer, checkpoint_path(out, step))
-        if step == end:
-            break
-        # never before an update of this process: there is nothing to lose yet, and torch, asked for the state of an
-        # optimizer that has none, takes a step of zeros, which Adam counts
-        if step > first and due(accelerator, saved_at, settings.save_seconds):
-            save_state(accelerator, scorer, optimizers, out, step)
-            saved_at = time.monotonic()
+    with Progress(updates, first, shown=progress and accelerator.is_main_process) as bar:
+        for step in count(first):
+            end = stop.end if stop else updates
+            if subset and probes.at(step, end):
+                hits, mean_nll = token_accuracy(accelerator, scorer, subset, settings)
+                probe_log.write({"step": step, "token_accuracy": hits, "nll": mean_nll})
+                bar.probed(hits)
+                probed.append((step, hits))
+                if settings.stop == "endpoint" and not stop and step < updates:
+                    stop = find_stop(probed, updates=updates, per_epoch=per_epoch)
+                    end = stop.end if stop else updates
+                    write_stop(accelerator, out, stop)
+                elif settings.stop == "budget":
+                    warn_of_repetition(probed, updates)
+            if step in log_grid(end) and unseen:
+                hits, mean_nll = token_accuracy(accelerator, scorer, unseen, settings)
+                unseen_log.write({"step": step, "token_accuracy": hits, "nll": mean_nll})
+            if step in log_grid(end)[1:]:
+                save_checkpoint(accelerator, scorer, tokenizer, checkpoint_path(out, step))
+            if step == end:
+                break
+            # never before an update of this process: there is nothing to lose yet, and torch, asked for the state of an
+            # optimizer that has none, takes a step of zeros, which Adam counts
+            if step > first and due(accelerator, saved_at, settings.save_seconds):
+                save_state(accelerator, scorer, optimizers, out, step)
+                saved_at = time.monotonic()
 
-        learning_rate = rate(
-            step=step,
-            updates=updates,
-            peak=settings.learning_rate,
-            warmup=warmup,
-            schedule=settings.schedule,
-            cooldown=settings.cooldown,
-        )
-        learning_rate = cooled(learning_rate, step, stop)
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = learning_rate
-        update = sorted((samples[i] for i in order.of_update(step)), key=lambda sample: len(sample.ids))
-        total = sum(sample.trained for sample in update)
-        mine = list(
-            micro_batches(
-                update[rank::world],
-                tokens=settings.micro_tokens,
-                packing=settings.packing,
-                pad=tokenizer.pad_token_id or 0,
+            learning_rate = rate(
+                step=step,
+                updates=updates,
+                peak=settings.learning_rate,
+                warmup=warmup,
+                schedule=settings.schedule,
+                cooldown=settings.cooldown,
             )
-        )
-        telemetry = Telemetry(len(kinds), accelerator.device)
-        passes = passes_of_all(accelerator, len(mine))
-        for i in range(passes):
-            micro = to_device(mine[min(i, len(mine) - 1)], accelerator.device)
-            scorer.require_backward_grad_sync = i == passes - 1  # DDP averages once an update
-            # DDP and FSDP take the mean over processes where the sum is wanted
-            factor = world / total if i < len(mine) else 0.0
-            scores = scorer(micro, f, aim.token_weights(micro.targets_N), factor)
-            backward(accelerator, scorer, scores.loss, last=i == passes - 1)
-            if i < len(mine):
-                telemetry.add(scores, micro.kinds_N)
-        found = telemetry.reduced(accelerator, total)
-        if not math.isfinite(found["loss"] + found["nll"]):
-            raise _no_number(found, math.nan, step, without_numbers(scorer, update, settings) or update)
-        if found["effective_tokens"] == 0 and (step == 0 or settings.normalize == "weights"):
-            raise InputError(
-                f"no token of update {step + 1} counts anything under {f.name}: traces {_names(update)}",
-                field="train.objective",
-                remedy="use one that listens to more tokens",
+            learning_rate = cooled(learning_rate, step, stop)
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+                group["lr"] = learning_rate
+            update = sorted((samples[i] for i in order.of_update(step)), key=lambda sample: len(sample.ids))
+            total = sum(sample.trained for sample in update)
+            mine = list(
+                micro_batches(
+                    update[rank::world],
+                    tokens=settings.micro_tokens,
+                    packing=settings.packing,
+                    pad=tokenizer.pad_token_id or 0,
+                )
             )
-        if settings.normalize == "weights":
-            share = total / found["effective_tokens"]
-            scale_gradients(scorer, share)
-            found["loss"] *= share
-        if is_zero(accelerator):
-            scorer.step()  # clips and steps; the two calls below then only ask for the norm
-        norm = accelerator.clip_grad_norm_(scorer.parameters(), settings.clip)
-        if not math.isfinite(norm):
-            raise _no_number(found, float(norm), step, update)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
+            telemetry = Telemetry(len(kinds), accelerator.device)
+            passes = passes_of_all(accelerator, len(mine))
+            for i in range(passes):
+                micro = to_device(mine[min(i, len(mine) - 1)], accelerator.device)
+                scorer.require_backward_grad_sync = i == passes - 1  # DDP averages once an update
+                # DDP and FSDP take the mean over processes where the sum is wanted
+                factor = world / total if i < len(mine) else 0.0
+                scores = scorer(micro, f, aim.token_weights(micro.targets_N), factor)
+                backward(accelerator, scorer, scores.loss, last=i == passes - 1)
+                if i < len(mine):
+                    telemetry.add(scores, micro.kinds_N)
+            found = telemetry.reduced(accelerator, total)
+            if not math.isfinite(found["loss"] + found["nll"]):
+                raise _no_number(found, math.nan, step, without_numbers(scorer, update, settings) or update)
+            if found["effective_tokens"] == 0 and (step == 0 or settings.normalize == "weights"):
+                raise InputError(
+                    f"no token of update {step + 1} counts anything under {f.name}: traces {_names(update)}",
+                    field="train.objective",
+                    remedy="use one that listens to more tokens",
+                )
+            if settings.normalize == "weights":
+                share = total / found["effective_tokens"]
+                scale_gradients(scorer, share)
+                found["loss"] *= share
+            if is_zero(accelerator):
+                scorer.step()  # clips and steps; the two calls below then only ask for the norm
+            norm = accelerator.clip_grad_norm_(scorer.parameters(), settings.clip)
+            if not math.isfinite(norm):
+                raise _no_number(found, float(norm), step, update)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
 
-        seen += sum(len(sample.ids) for sample in update)
-        row = {
-            "step": step + 1,
-            "epoch": round((step + 1) * settings.batch_size / len(samples), 4),
-            **found,
-            "learning_rate": learning_rate,
-            "grad_norm": float(norm),
-            "trained_tokens": total,
-            "tokens_per_second": round(seen / (time.monotonic() - began), 1),
-        }
-        log.write(row)
-        accelerator.log({key: value for key, value in row.items() if not isinstance(value, list)}, step=step + 1)
-        bar.updated(row)
+            seen += sum(len(sample.ids) for sample in update)
+            row = {
+                "step": step + 1,
+                "epoch": round((step + 1) * settings.batch_size / len(samples), 4),
+                **found,
+                "learning_rate": learning_rate,
+                "grad_norm": float(norm),
+                "trained_tokens": total,
+                "tokens_per_second": round(seen / (time.monotonic() - began), 1),
+            }
+            log.write(row)
+            accelerator.log({key: value for key, value in row.items() if not isinstance(value, list)}, step=step + 1)
+            bar.updated(row)
 
-    bar.close()
     # DDP's reducer goes before its process group: as the group's last owner it would wait, holding the interpreter's
     # lock, for a thread of the group's that wants it
     scorer, *optimizers = accelerator.free_memory(scorer, *optimizers)

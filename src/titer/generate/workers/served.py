@@ -70,7 +70,8 @@ class ServedGenerator:
 
     def _started(self) -> ServerGenerator:
         self.close()  # what an earlier try has left
-        self._servers = [_Server(self._command, self._model.path, i) for i in range(self._count)]
+        for i in range(self._count):  # one by one: where a later one cannot be run, the earlier are known to `close`
+            self._servers.append(_Server(self._command, self._model.path, i))
         for server in self._servers:
             server.wait()
         known = self._servers[0].model or self._model.path

@@ -55,7 +55,7 @@ class VllmGenerator:
     Args:
         model: what has the `path` of a folder in Hugging Face format, or a hub id; held as long as it is sampled.
         tokenizer: the model's own.
-        context: tokens that a prompt and its completion may have together.
+        context: tokens that a prompt and its completion may have together; None where nothing bounds them.
         eos_ids: tokens that end a turn.
         python: an interpreter that has vLLM; by default this one.
         engine: vLLM's own settings by its names, such as `tensor_parallel_size`.
@@ -68,7 +68,7 @@ class VllmGenerator:
         model: Weights,
         tokenizer: Any,
         *,
-        context: int,
+        context: int | None,
         eos_ids: Iterable[int],
         python: str = "",
         engine: Mapping[str, Any] | None = None,
@@ -104,13 +104,10 @@ class VllmGenerator:
             self.close()
 
     def _rows(self, request: Request, sampling: Sampling) -> Iterator[_Row]:
-        from titer.generate.text import render
+        from titer.generate.text import render, room
 
         ids, opener = render(self._tokenizer, request)
-        if not ids or len(ids) >= self._context:
-            fault = f"request {request.id!r} has {len(ids)} tokens, and the context of {self.name} is {self._context}"
-            raise InputError(fault, field="prompt", remedy="give it a prompt that fits")
-        limit = min(sampling.max_tokens, self._context - len(ids))
+        limit = room(request, len(ids), sampling, context=self._context, model=self.name)
         for sample in range(request.first, request.first + request.n):
             yield _Row(request, sample, ids, opener, limit)
 
@@ -226,7 +223,7 @@ class _Worker:
 
     def _read(self) -> dict[str, Any] | None:
         line = _stream(self._process.stdout).readline()
-        if not line:
+        if not line.endswith("\n"):  # it has ended, be it in the middle of a line
             return None
         answer = dict(json.loads(line))
         if fault := answer.get("fault"):

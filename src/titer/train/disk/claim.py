@@ -59,7 +59,8 @@ def claim_folder(
         )
     accelerator.wait_for_everyone()
     if accelerator.is_main_process and not (file.exists() and begun):
-        (out / "objective.json").unlink(missing_ok=True)  # cuts of other traces
+        for name in ("objective.json", "endpoint.json"):  # cuts and the endpoint of another training
+            (out / name).unlink(missing_ok=True)
         write_table(table, [{"trace_id": name, "key": key} for name, key in known])
         write_json(file, ours)
     accelerator.wait_for_everyone()

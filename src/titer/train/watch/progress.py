@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 
 
 class Progress:
-    """A bar that does nothing when it is not shown."""
+    """A bar that does nothing when it is not shown: `with Progress(100, 0, shown=True) as bar`."""
 
     def __init__(self, updates: int, first: int, *, shown: bool) -> None:
         """Starts at update `first` of `updates`."""
@@ -26,7 +26,6 @@ class Progress:
         )
         self.loss = self.accuracy = self.pace = ""
         self.task = self.bar.add_task("sft", total=updates, completed=first, said="")
-        self.bar.start()
 
     def probed(self, token_accuracy: float) -> None:
         """Show the latest token accuracy on the fixed subset."""
@@ -41,6 +40,10 @@ class Progress:
     def _said(self) -> str:
         return f"{self.loss}{self.accuracy}{self.pace}"
 
-    def close(self) -> None:
-        """Leave the finished bar on the screen."""
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """The bar stays on the screen; the cursor comes back, whatever ended the training."""
         self.bar.stop()

@@ -18,12 +18,15 @@ class LLM:
             print("ValueError: tensors of another shape")
             raise RuntimeError("see above")
         self.longest = int(str(engine.get("max_model_len", 1000)))
+        self.torn = int(str(engine.get("torn", 0)))
         self.deaths = Path(str(engine["deaths"])) if "deaths" in engine else None
 
     def generate(self, prompts: list, how: list, use_tqdm: bool) -> list:
         if self.deaths and (left := int(self.deaths.read_text())):
             self.deaths.write_text(str(left - 1))
             print("out of memory")
+            if self.torn:
+                os.write(self.torn, b'{"rows": [{"ids": [1, 2')
             os._exit(1)
         if any(len(prompt["prompt_token_ids"]) >= self.longest for prompt in prompts):
             raise ValueError(f"The prompt is longer than the maximum model length of {self.longest}")

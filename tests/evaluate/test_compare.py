@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from titer.errors import InputError
-from titer.evaluate.compare import compare, told
+from titer.evaluate.compare import compare
 from titer.records.results import Difference, Interval, Measure
 from titer.records.schema import Rollout
 
@@ -127,10 +127,10 @@ def test_only_what_a_measure_is_made_of_counts_as_differing() -> None:
 
 def test_an_interval_is_widened_where_few_problems_differ() -> None:
     gain, loss = Interval(0.1, 0.2, 0.3), Interval(-0.3, -0.2, -0.1)
-    assert told(gain, 6) == gain
-    assert told(gain, 5) == Interval(0.0, 0.2, pytest.approx(0.4))
-    assert told(loss, 5) == Interval(pytest.approx(-0.4), -0.2, 0.0)
-    assert told(Interval(-0.5, 0.2, 0.9), 5) == Interval(-0.5, 0.2, 0.9)
+    assert gain.with_differing(6) == gain
+    assert gain.with_differing(5) == Interval(0.0, 0.2, pytest.approx(0.4))
+    assert loss.with_differing(5) == Interval(pytest.approx(-0.4), -0.2, 0.0)
+    assert Interval(-0.5, 0.2, 0.9).with_differing(5) == Interval(-0.5, 0.2, 0.9)
 
 
 def test_parse_rate_and_accuracy_given_parsed_are_told_apart() -> None:

@@ -309,7 +309,7 @@ def _log(path: Path) -> object:
     from titer.train.disk.state import Log, read_log, read_probes
 
     read_log(path)
-    Log(path, keep_before=3, writes=True)
+    Log(path, keep_to=3, writes=True)
     (path.parent / "probe.jsonl").write_bytes(path.read_bytes())
     return read_probes(path.parent, before=5)
 

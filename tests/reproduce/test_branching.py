@@ -17,10 +17,10 @@ from titer.reproduce.findings.branching import (
     CLAIMS,
     EXPERIMENT,
     MATCHED,
+    Lessons,
     Settings,
-    Taught,
     completion_tokens,
-    teach,
+    draw_lessons,
 )
 from titer.traces import cue_share
 
@@ -30,44 +30,44 @@ TINY = Settings(
 
 
 @pytest.fixture(scope="module")
-def taught() -> Taught:
-    return teach(Settings(problems=200), seed=3)
+def lessons() -> Lessons:
+    return draw_lessons(Settings(problems=200), seed=3)
 
 
-def test_the_teachers_explain_the_same_problems(taught: Taught) -> None:
-    ids = [trace.problem_id for trace in taught.convergent]
-    assert ids == [trace.problem_id for trace in taught.divergent] and len(set(ids)) == 200
-    assert Counter(trace.domain for trace in taught.convergent) == {"countdown3": 150, "countdown4": 50}
-    assert len({trace.domain for trace in taught.convergent[:20]}) == 2  # in random order
-    assert teach(Settings(problems=200), seed=3) == taught != teach(Settings(problems=200), seed=4)
+def test_the_teachers_explain_the_same_problems(lessons: Lessons) -> None:
+    ids = [trace.problem_id for trace in lessons.convergent]
+    assert ids == [trace.problem_id for trace in lessons.divergent] and len(set(ids)) == 200
+    assert Counter(trace.domain for trace in lessons.convergent) == {"countdown3": 150, "countdown4": 50}
+    assert len({trace.domain for trace in lessons.convergent[:20]}) == 2  # in random order
+    assert draw_lessons(Settings(problems=200), seed=3) == lessons != draw_lessons(Settings(problems=200), seed=4)
 
 
-def test_equal_tokens_are_the_first_problems(taught: Taught) -> None:
-    matched = ARMS[MATCHED](taught)
-    assert matched == taught.divergent[: len(matched)]
-    spent, budget = sum(completion_tokens(matched, Settings())), sum(completion_tokens(taught.convergent, Settings()))
-    assert abs(spent - budget) <= max(completion_tokens(taught.divergent, Settings())) / 2
+def test_equal_tokens_are_the_first_problems(lessons: Lessons) -> None:
+    matched = ARMS[MATCHED](lessons)
+    assert matched == lessons.divergent[: len(matched)]
+    spent, budget = sum(completion_tokens(matched, Settings())), sum(completion_tokens(lessons.convergent, Settings()))
+    assert abs(spent - budget) <= max(completion_tokens(lessons.divergent, Settings())) / 2
 
 
 @pytest.mark.parametrize("keep", [0.9, 0.5])
-def test_the_filter_has_a_control_of_its_size(taught: Taught, keep: float) -> None:
-    kept, control = ARMS[f"divergent-filtered-{keep}"](taught), ARMS[f"divergent-random-{keep}"](taught)
+def test_the_filter_has_a_control_of_its_size(lessons: Lessons, keep: float) -> None:
+    kept, control = ARMS[f"divergent-filtered-{keep}"](lessons), ARMS[f"divergent-random-{keep}"](lessons)
     assert len(kept) == len(control) == keep * 200 and kept != control
     assert mean_cues(kept) < mean_cues(control)
-    places = [taught.divergent.index(trace) for trace in control]
+    places = [lessons.divergent.index(trace) for trace in control]
     assert places == sorted(places)
-    assert ARMS[f"divergent-random-{keep}"](taught) == control
+    assert ARMS[f"divergent-random-{keep}"](lessons) == control
 
 
 def mean_cues(traces: list) -> float:
     return sum(cue_share(trace.reasoning) for trace in traces) / len(traces)
 
 
-def test_deletion_changes_the_reasoning_alone(taught: Taught) -> None:
-    deleted = ARMS["convergent-deleted"](taught)
-    changed = sum(a.reasoning != b.reasoning for a, b in zip(deleted, taught.convergent, strict=True))
+def test_deletion_changes_the_reasoning_alone(lessons: Lessons) -> None:
+    deleted = ARMS["convergent-deleted"](lessons)
+    changed = sum(a.reasoning != b.reasoning for a, b in zip(deleted, lessons.convergent, strict=True))
     assert 30 < changed < 90
-    assert [replace(trace, reasoning="") for trace in deleted] == [replace(t, reasoning="") for t in taught.convergent]
+    assert [replace(trace, reasoning="") for trace in deleted] == [replace(t, reasoning="") for t in lessons.convergent]
 
 
 def test_claims_speak_of_arms_that_there_are() -> None:

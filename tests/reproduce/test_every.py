@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from titer.reproduce import NAMES, engine, every, reproduce_all, stored, stored_all
-from titer.reproduce.experiment import find
+from titer.reproduce.experiment import FINDINGS, find
 
 
 def test_one_table_has_every_claim_of_the_five_with_its_command() -> None:
     table = stored_all()
-    assert sorted(every.FINDINGS.values()) == sorted(NAMES)
     assert [claim["finding"] for claim in table["claims"]] == sorted(claim["finding"] for claim in table["claims"])
-    for letter, name in every.FINDINGS.items():
+    for letter, name in FINDINGS.items():
         claims = [claim for claim in table["claims"] if claim["finding"] == letter]
         bare = [{key: claim[key] for key in claim if key not in ("finding", "main", "command")} for claim in claims]
         assert bare == stored(name)["claims"] and {claim["command"] for claim in claims} == {f"titer reproduce {name}"}
@@ -29,7 +28,7 @@ def test_one_table_has_every_claim_of_the_five_with_its_command() -> None:
 def test_the_main_claims_are_claims_of_each_of_the_five() -> None:
     main = [claim for claim in stored_all()["claims"] if claim["main"]]
     assert [claim["claim"] for claim in main] == list(every.MAIN)
-    assert {claim["finding"] for claim in main} == {*every.FINDINGS}
+    assert {claim["finding"] for claim in main} == {*FINDINGS}
 
 
 def test_all_are_run_where_one_alone_would_be_and_the_expected_time_comes_first(
@@ -44,7 +43,7 @@ def test_all_are_run_where_one_alone_would_be_and_the_expected_time_comes_first(
     monkeypatch.setattr(every, "reproduce", reproduce)
     said: list[str] = []
     assert reproduce_all(seeds=2, jobs=2, out=tmp_path, said=said.append) == stored_all()
-    assert asked == [(name, 2, 2, tmp_path / f"reproduce-{name}", "lab") for name in every.FINDINGS.values()]
+    assert asked == [(name, 2, 2, tmp_path / f"reproduce-{name}", "lab") for name in FINDINGS.values()]
     # two of five seeds on two cores: a fifth of what the stored tables' five took on one, but for the three of one;
     # and half of what all seeds share
     tables = [stored(name) for name in NAMES]
@@ -56,7 +55,7 @@ def test_all_are_run_where_one_alone_would_be_and_the_expected_time_comes_first(
     asked.clear()
     table = reproduce_all(seeds=1, out=tmp_path, scale="smollm2")
     assert [one[3:] for one in asked] == [
-        (tmp_path / f"reproduce-{name}-smollm2", "smollm2") for name in every.FINDINGS.values()
+        (tmp_path / f"reproduce-{name}-smollm2", "smollm2") for name in FINDINGS.values()
     ]
     assert {claim["command"].split(" ", 3)[3] for claim in table["claims"]} == {"--scale smollm2"}
 

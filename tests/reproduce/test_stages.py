@@ -64,13 +64,13 @@ def test_rollouts_of_an_arm_that_is_done_are_borrowed_and_paid_for(folder: Path)
     (folder / "again").mkdir()
     (folder / "again" / STUDENT).symlink_to(folder / STUDENT)
     first = Arm(0, SMALL, folder / "again" / "routed-seed-0")
-    measured = first.measure("measured")
+    measured = first.measure()
     alone = Arm(0, SMALL, folder / "again" / "other-seed-0")
     assert not alone.borrowed("measured").exists()  # the first is not done
     (first.folder / "result.json").write_text("{}")
     second = Arm(0, SMALL, folder / "again" / "opposite-seed-0")
     theirs = (measured / "rollouts.jsonl").read_bytes()
     assert (second.borrowed("measured") / "rollouts.jsonl").read_bytes() == theirs
-    assert (second.measure("measured") / "rollouts.jsonl").read_bytes() == theirs
+    assert (second.measure() / "rollouts.jsonl").read_bytes() == theirs
     assert second.spent == first.spent and second.spent.sampled > 0
     assert not Arm(1, SMALL, folder / "again" / "opposite-seed-1").borrowed("measured").exists()

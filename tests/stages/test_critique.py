@@ -19,7 +19,7 @@ from titer.recipe import Critique
 from titer.records import Problem, Rollout, Trace, read_traces, split_thinking, write_records
 from titer.rollouts import Sampler
 from titer.stages.critique import Attempt, Settings, attempts_of, by_arithmetic, by_judge, by_rollouts, critique
-from titer.stages.first_error import by_arithmetic as step_of
+from titer.stages.first_error import first_wrong_step as step_of
 from titer.store import read_table
 from titer.verify import Grader
 

@@ -9,7 +9,7 @@ import pytest
 from titer.lab.arithmetic import reachable
 from titer.lab.slips import slip
 from titer.lab.tasks import items
-from titer.stages.first_error import by_arithmetic, step_at
+from titer.stages.first_error import first_wrong_step, step_at
 from titer.traces import cut_text
 from titer.verify.equalities import equalities
 
@@ -17,9 +17,9 @@ from titer.verify.equalities import equalities
 def test_the_first_false_equality_tells_the_step() -> None:
     text = "First, 3 + 4 = 7.\n\nThen 7 * 2 = 15.\n\nNext, 15 + 1 = 17."
     steps = cut_text(text)
-    assert by_arithmetic(text) == next(i for i, step in enumerate(steps) if "7 * 2" in step)
-    assert by_arithmetic("First, 3 + 4 = 7.\n\nThen 7 * 2 = 14.") is None
-    assert by_arithmetic("") is None
+    assert first_wrong_step(text) == next(i for i, step in enumerate(steps) if "7 * 2" in step)
+    assert first_wrong_step("First, 3 + 4 = 7.\n\nThen 7 * 2 = 14.") is None
+    assert first_wrong_step("") is None
 
 
 def test_places_have_steps() -> None:
@@ -41,7 +41,7 @@ def test_a_slip_in_a_result_is_the_first_false_equality_of_its_text() -> None:
 def test_a_slip_in_a_number_uses_one_that_is_not_there() -> None:
     for item in items("countdown4", 40, seed=1, held=False):
         trace, step = slip(item, "number", seed=3)
-        assert by_arithmetic(trace.reasoning) is None
+        assert first_wrong_step(trace.reasoning) is None
         paragraphs = trace.reasoning.split("\n\n")
         here = [int(n) for n in re.findall(r"\d+", paragraphs[step - 1].split("leaves")[-1].split("from")[-1])]
         used = [int(n) for n in re.findall(r"\d+", paragraphs[step])[:2]]

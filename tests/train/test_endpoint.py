@@ -35,7 +35,7 @@ from titer.train.length.endpoint import (
     warn_of_repetition,
 )
 from titer.train.length.schedule import log_grid
-from titer.train.watch.progress import Progress
+from titer.train.watch.progress import Bar
 
 
 @given(st.integers(1, 50_000), st.integers(1, 512), st.integers(1, 50_000), st.integers(1, 400))
@@ -198,15 +198,15 @@ def test_unseen_samples_take_a_hundredth_of_the_time_at_most() -> None:
 
 
 def test_the_cursor_comes_back_whatever_ends_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bars: list[Progress] = []
+    bars: list[Bar] = []
 
-    class Kept(Progress):
+    class Kept(Bar):
         def updated(self, row: Mapping[str, Any]) -> None:
             bars.append(self)
             assert self.bar.live.is_started
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop_module, "Progress", Kept)
+    monkeypatch.setattr(loop_module, "Bar", Kept)
     with pytest.raises(KeyboardInterrupt):
         train(tiny_model(), TOKENIZER, lab_samples(4), SETTINGS, out=tmp_path, progress=True)
     assert not bars[0].bar.live.is_started

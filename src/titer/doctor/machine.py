@@ -1,17 +1,18 @@
 """What is there: devices, dtypes, attention kernels, engines and extras, disk.
 
 machine = inspect(Path("runs"))
-machine.devices, machine.engines["vllm"].remedy
+machine.devices, machine.engines["engine vllm"].remedy
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from titer.cores import usable_cores
 
 EXTRAS: Final = {
     # what it is for: (module, how to get it)
@@ -23,7 +24,7 @@ EXTRAS: Final = {
     "GGUF models": ("gguf", "pip install 'titer[gguf]'"),
     "IFEval": ("if_verifiable", "pip install 'titer[ifeval]'"),
     "lm-eval": ("lm_eval", "pip install 'titer[harness]'"),
-    "S3": ("s3fs", "pip install 's3fs'"),
+    "S3": ("s3fs", "pip install 'titer[s3]'"),
 }
 
 
@@ -60,7 +61,7 @@ def inspect(place: Path) -> Machine:
     from titer.pipeline.training.launching import configuration
 
     return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         devices=_devices(),
         dtypes=_dtypes(),
         attention=_attention(),

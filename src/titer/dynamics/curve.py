@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from titer.errors import InputError
-from titer.records.results import FEWEST_DIFFERING, Interval
+from titer.records.results import Interval
 
 Floats = NDArray[np.float64]
 ALPHA = 0.05
@@ -65,9 +65,7 @@ class Curve(NamedTuple):
         variance = _of_difference(self.cov_TT, later, earlier)
         level = 1 - (1 - (1 - alpha) ** (1 / max(1, tests))) / 2
         half = float(student.ppf(level, self._freedom(later, earlier)) * np.sqrt(variance))
-        if self.differing_TT[later, earlier] < FEWEST_DIFFERING:
-            half = max(half, abs(mid))
-        return Interval(mid - half, mid, mid + half)
+        return Interval(mid - half, mid, mid + half).with_differing(int(self.differing_TT[later, earlier]))
 
     def _freedom(self, later: int, earlier: int) -> float:
         """Degrees of freedom of a difference (Satterthwaite, Biometrics Bulletin 2, 1946, eq. 17)."""

@@ -1,6 +1,6 @@
 """Scores with intervals, and paired comparison."""
 
-from titer.evaluate.compare import compare, told
+from titer.evaluate.compare import compare
 from titer.evaluate.guessing import guessing, with_guessing
 from titer.evaluate.metrics import Counts, count, pass_at_k, summarise
 from titer.evaluate.passes import change_in_pass
@@ -17,6 +17,5 @@ __all__ = [
     "guessing",
     "pass_at_k",
     "summarise",
-    "told",
     "with_guessing",
 ]

@@ -215,14 +215,6 @@ def _fewest(measure: Measure, paired: _Paired) -> int:
     return min(fewest(measure, side, paired.kinds) for side in (paired.base, paired.other))
 
 
-def told(change: Interval, differing: int) -> Interval:
-    """The interval, wide enough to hold zero where fewer than six problems differ: see `compare`."""
-    if differing >= FEWEST_DIFFERING:
-        return change
-    half = abs(change.mid)
-    return Interval(min(change.low, change.mid - half), change.mid, max(change.high, change.mid + half))
-
-
 def _call(measure: Measure, change: Interval, differing: int) -> Call:
     if differing < FEWEST_DIFFERING or not change.excludes_zero:
         return "cannot tell"

@@ -11,15 +11,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from titer.errors import InputError
-from titer.evaluate.compare import told
 from titer.evaluate.metrics import RESAMPLES, pass_at_k
 from titer.records.results import Interval
 from titer.records.schema import Rollout
 
 
-def change_in_pass(
-    one: Iterable[Rollout], other: Iterable[Rollout], *, k: int, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
+def change_in_pass(one: Iterable[Rollout], other: Iterable[Rollout], *, k: int, seed: int = 0) -> Interval:
     """pass@k of `other` minus that of `one` over the problems of which both have `k` graded rollouts, with a 95 %
     percentile bootstrap over problems, which holds zero where fewer than six problems differ.
 
@@ -31,9 +28,9 @@ def change_in_pass(
         raise InputError(f"no problem has {k} graded rollouts of both", remedy="compare at a smaller k")
     change_P = np.array([after[name] - before[name] for name in shared])
     rng = np.random.default_rng(seed)
-    draws = [change_P[rng.integers(0, len(shared), len(shared))].mean() for _ in range(resamples)]
+    draws = [change_P[rng.integers(0, len(shared), len(shared))].mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(draws, [0.025, 0.975])
-    return told(Interval(float(low), float(change_P.mean()), float(high)), int(np.count_nonzero(change_P)))
+    return Interval(float(low), float(change_P.mean()), float(high)).with_differing(int(np.count_nonzero(change_P)))
 
 
 def _by_problem(rollouts: Iterable[Rollout], k: int) -> dict[str, float]:

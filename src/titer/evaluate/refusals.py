@@ -14,13 +14,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple
 
 from titer.judges import Asking, quoted
 from titer.verify.verifiers.refusal import REFUSALS, Refusal, intends_refusal, label_refusal
 
 RefusalLabel = Literal["full_compliance", "partial_refusal", "full_refusal", "truncated"]
-LABELS: Final[tuple[RefusalLabel, ...]] = get_args(RefusalLabel)
 
 PROMPT_VERSION: Final = 1  # counts up when answers to the same prompt text would be read or asked for otherwise
 LONGEST: Final = 6000  # characters of a response that the judge sees; from a longer one the middle is left out

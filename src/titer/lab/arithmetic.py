@@ -98,3 +98,8 @@ def expression(steps: Sequence[Step]) -> str:
         left, right = take(step.left), take(step.right)
         made.append((step.result, f"{left} {step.operator} {right}"))
     return made[-1][1]
+
+
+def near(number: int) -> range:
+    """The numbers that a slip may write in its place, itself among them."""
+    return range(max(0, number - 9), min(LARGEST, number + 9) + 1)

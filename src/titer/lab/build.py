@@ -146,7 +146,7 @@ def build(
     work = out.with_name(f"{out.name}.build")
     for number, phase in enumerate(phases):
         made = documents(phase.documents, seed + number, phase.careless, mixture)
-        pretrain(model, tokenizer, phase, made, work / f"phase-{number}", seed + number, settings, bar=progress)
+        pretrain(model, tokenizer, phase, made, work / f"phase-{number}", seed + number, settings, progress=progress)
     export = work / "export"
     model.to(torch.bfloat16).save_pretrained(export, safe_serialization=True)
     tokenizer.save_pretrained(export)
@@ -164,12 +164,12 @@ def pretrain(
     seed: int,
     settings: Train = SETTINGS,
     *,
-    bar: bool = True,
+    progress: bool = True,
 ) -> None:
     """One phase, in place. The weights end rounded to bfloat16: what a phase starts from is what can be stored."""
     samples = [encode(document, tokenizer) for document in made]
     how = settings.model_copy(update={"updates": phase.updates, "learning_rate": phase.learning_rate})
-    done = train(model, tokenizer, samples, how, out=work, seed=seed, progress=bar)
+    done = train(model, tokenizer, samples, how, out=work, seed=seed, progress=progress)
     # a phase that had ended before a crash is not trained again, and has left the model as it came
     model.load_state_dict(load_model(str(done.last)).model.state_dict())
     model.to(torch.bfloat16).to(torch.float32)

@@ -1,4 +1,4 @@
-"""Attempts that go wrong at a known step, to hold locators of errors against.
+"""Attempts that go wrong at a known step, to hold locators of errors against: for tests and benchmarks/first_error.py.
 
 slipped = slip(item, "result", seed=0)      # slipped.trace, slipped.step: 2
 """
@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from titer.lab.arithmetic import LARGEST, Step, after, combine, derive, moves, reachable
+from titer.lab.arithmetic import Step, after, combine, derive, moves, near, reachable
 from titer.lab.tasks import Item, listing
 from titer.lab.teachers import say
 from titer.records import Trace
@@ -74,11 +74,7 @@ def _failed(item: Item, kind: Kind, said: list[str], end: int) -> Trace:
 def _wrong(rng: random.Random, right: Step, kind: Kind, numbers: Sequence[int]) -> Step:
     """The step with another result, or with a number in it that is not among `numbers`."""
     if kind == "result":
-        others = [n for n in _near(right.result) if n != right.result]
+        others = [n for n in near(right.result) if n != right.result]
         return right._replace(result=rng.choice(others))
-    steps = [combine(other, right.operator, right.right) for other in _near(right.left) if other not in numbers]
+    steps = [combine(other, right.operator, right.right) for other in near(right.left) if other not in numbers]
     return rng.choice([step for step in steps if step and step.result != right.result])
-
-
-def _near(number: int) -> range:
-    return range(max(0, number - 9), min(LARGEST, number + 9) + 1)

@@ -282,7 +282,10 @@ def _smollm2() -> Path:
 
 
 def context_length(asked: int | None, model: Any) -> int | None:
-    """The longest sample: what the recipe asks for, at most what the model has positions for."""
+    """The longest sample, in tokens: what is asked for, else the model's positions; None where nothing bounds them.
+
+    Raises InputError where more is asked for than the model has.
+    """
     has = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if asked and has and asked > has:
         raise InputError(

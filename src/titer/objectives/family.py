@@ -21,7 +21,7 @@ from torch import Tensor
 TOP = 20  # tokens whose entropy EAFT takes (arXiv 2601.02151)
 INFO_TURN = 0.93  # probability from which InfoSFT learns nothing more (arXiv 2605.14967)
 MOST_CERTAIN = 0.99  # where log(1 − p) goes on as a straight line in log p: its weight is 99 there, and no more
-IMPORTANCE = (1.0, 16.0)  # exponent and cap of iw-SFT's sequence weights (arXiv 2507.12856, the authors' code)
+_IMPORTANCE = (1.0, 16.0)  # exponent and cap of iw-SFT's sequence weights (arXiv 2507.12856, the authors' code)
 
 
 class TokenStats(NamedTuple):
@@ -190,3 +190,12 @@ def _miss(s: TokenStats) -> Tensor:
 def _known(values: Tensor | None) -> Tensor:
     assert values is not None, "the head computes what an objective says it needs"
     return values
+
+
+def importance(logp_N: Tensor, samples_N: Tensor, base_mean_S: Tensor) -> Tensor:
+    """iw-SFT's weight of each token's trace: exp of its mean log p over the base's, at most 16 (arXiv 2507.12856)."""
+    exponent, most = _IMPORTANCE
+    count_S = torch.bincount(samples_N, minlength=len(base_mean_S))
+    mean_S = torch.zeros_like(base_mean_S).index_add_(0, samples_N, logp_N.to(base_mean_S.dtype)) / count_S
+    weight_S: Tensor = (exponent * (mean_S - base_mean_S)).exp().clamp_max(most)
+    return weight_S[samples_N].float()

@@ -33,6 +33,13 @@ class Interval(NamedTuple):
         """Whether zero lies outside. False where an end is unknown."""
         return self.low > 0 or self.high < 0
 
+    def with_differing(self, count: int) -> Interval:
+        """The interval where so many problems differ: below six it is wide enough to hold zero."""
+        if count >= FEWEST_DIFFERING:
+            return self
+        half = abs(self.mid)
+        return Interval(min(self.low, self.mid - half), self.mid, max(self.high, self.mid + half))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteSummary:

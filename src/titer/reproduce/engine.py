@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from titer.cores import usable_cores
 from titer.errors import InputError
 from titer.pipeline.alone import held
 from titer.reproduce.bases import LAB, TAUGHT
@@ -67,19 +68,23 @@ def reproduce(
 ) -> dict[str, Any]:
     """Run what is missing of a reproduction in `out` (runs/reproduce-NAME) and return its table.
 
-    `jobs` processes work at a time (as many as cores; at another scale than the lab's one, for a GPU is not shared
-    unasked). At the lab's scale it says first how long it takes, by what the stored table took. Raises InputError for
-    an unknown name or scale, fewer than one seed or job, and an `out` that holds something else; JobError when a job
-    fails.
+    `jobs` processes work at a time (`default_jobs`). At the lab's scale it says first how long it takes, by what the
+    stored table took. Raises InputError for an unknown name or scale, fewer than one seed or job, and an `out` that
+    holds something else; JobError when a job fails.
     """
     experiment, folder = find(name).at(scale), folder_of(name, out, scale)
-    jobs = jobs if jobs is not None else (os.cpu_count() or 1) if scale == LAB else 1
+    jobs = default_jobs(scale) if jobs is None else jobs
     refuse_below_one(seeds, jobs)
     if scale != LAB:
         said(f"{name} at the scale {scale}: made for a GPU; the times of its first jobs tell how long it takes here")
     elif has_table(name):
         said(f"{name}, {AS_STORED.format(rough_duration(expected(name, folder, seeds) / jobs), jobs)}")
     return run_experiment(experiment, seeds=seeds, jobs=jobs, out=folder, said=said)
+
+
+def default_jobs(scale: str) -> int:
+    """As many as cores in the lab; one at another scale, for a GPU is not shared unasked."""
+    return usable_cores() if scale == LAB else 1
 
 
 def expected(name: str, folder: Path, seeds: int) -> float:

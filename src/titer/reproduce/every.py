@@ -6,17 +6,24 @@ table["claims"][0]                 # as those of one finding, with "finding", "c
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from titer.reproduce.bases import LAB
-from titer.reproduce.engine import AS_STORED, Said, expected, folder_of, refuse_below_one, reproduce, rough_duration
+from titer.reproduce.engine import (
+    AS_STORED,
+    Said,
+    default_jobs,
+    expected,
+    folder_of,
+    refuse_below_one,
+    reproduce,
+    rough_duration,
+)
+from titer.reproduce.experiment import FINDINGS
 from titer.reproduce.tables import stored
-
-FINDINGS: Final = {"A": "branching", "B": "recovery", "C": "repetition", "D": "stages", "E": "continuum"}
 
 # What each paper is known for, tried as it did: sound traces, equal updates, answers sampled, one of each counted
 # (pass@1). Chosen by what the papers say first, not by what the lab found.
@@ -50,10 +57,10 @@ def reproduce_all(
     At the lab's scale it says first how long it takes, by what the stored tables took on one core. Raises as
     `reproduce` does.
     """
-    refuse_below_one(seeds, 1 if jobs is None else jobs)
+    parallel = default_jobs(scale) if jobs is None else jobs
+    refuse_below_one(seeds, parallel)
     folders = {name: Path(out) / folder_of(name, None, scale).name for name in FINDINGS.values()}
     if scale == LAB:
-        parallel = jobs or os.cpu_count() or 1
         whole = sum(expected(name, folder, seeds) for name, folder in folders.items()) / parallel
         said(f"all five, {AS_STORED.format(rough_duration(whole), parallel)}")
     return _joined(

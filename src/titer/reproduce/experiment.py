@@ -2,7 +2,7 @@
 
     EXPERIMENT = Experiment(name="branching", module=__name__, arms=("a", "b"), settings={}, job=job, claims=(…,))
 
-A finding is one module or folder of `findings` with an EXPERIMENT in it, and one name in NAMES.
+A finding is one module or folder of `findings` with an EXPERIMENT in it, and one name in FINDINGS.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from titer.errors import InputError
 from titer.reproduce.bases import LAB, TAUGHT
 from titer.reproduce.verdict import Direction
 
-NAMES = ("branching", "continuum", "repetition", "stages", "recovery")
+FINDINGS: Final = {"A": "branching", "B": "recovery", "C": "repetition", "D": "stages", "E": "continuum"}
+NAMES = tuple(FINDINGS.values())
 
 Measures = dict[str, float]
 

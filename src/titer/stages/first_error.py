@@ -1,6 +1,6 @@
 """Where an attempt goes wrong: the number of its first wrong step.
 
-    place = by_arithmetic("First, 3 + 4 = 8, …")      # 0, or None where nothing can be told
+    place = first_wrong_step("First, 3 + 4 = 8, …")      # 0, or None where nothing can be told
 
 An equality that does not hold is wrong whatever it is for, so what is found is nearly always an error; but most errors
 of real attempts are not arithmetic, and are not seen here (`benchmarks/first_error.py`).
@@ -12,7 +12,7 @@ from titer.traces import cut_text
 from titer.verify.equalities import Equality, equalities
 
 
-def by_arithmetic(text: str) -> int | None:
+def first_wrong_step(text: str) -> int | None:
     """The first step, from 0, in which an equality of plain numbers does not hold; None where all do."""
     wrong = first_false(text)
     return None if wrong is None else step_at(cut_text(text), wrong.start)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from titer.measure import count_of
 from titer.records import Problem, Rollout, Trace
 from titer.rollouts import Sampler
 from titer.traces import cut_text, text_of
@@ -92,9 +93,4 @@ def rates_from(
     found: dict[str, list[Rollout]] = {place.id: [] for place in places}
     for rollout in sampler.collect_in_rounds(problems, more=more, out=out, prefixes=prefixes):
         found[rollout.problem_id].append(rollout)
-    return {name: _counted(rollouts) for name, rollouts in found.items()}
-
-
-def _counted(rollouts: list[Rollout]) -> FromHere:
-    scores = [rollout.score for rollout in rollouts]
-    return FromHere(scores.count(1.0), len(scores) - scores.count(None), rollouts)
+    return {name: FromHere(*count_of(rollouts)[:2], rollouts) for name, rollouts in found.items()}

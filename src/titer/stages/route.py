@@ -16,10 +16,14 @@ import numpy as np
 
 from titer.measure import Band, SolveRate
 
-Place = Literal["mastered", "sft", "rl", "bridge", "aside"]
-PLACES: tuple[Place, ...] = ("mastered", "sft", "rl", "bridge", "aside")
-Places = tuple[Place, ...]
-BY_BAND: Final[Mapping[Band, Places]] = {"simple": ("mastered",), "medium": ("sft", "rl"), "hard": ("bridge", "sft")}
+Destination = Literal["mastered", "sft", "rl", "bridge", "aside"]
+PLACES: tuple[Destination, ...] = ("mastered", "sft", "rl", "bridge", "aside")
+Destinations = tuple[Destination, ...]
+BY_BAND: Final[Mapping[Band, Destinations]] = {
+    "simple": ("mastered",),
+    "medium": ("sft", "rl"),
+    "hard": ("bridge", "sft"),
+}
 
 
 class Entry(NamedTuple):
@@ -32,7 +36,7 @@ class Entry(NamedTuple):
     low: float
     high: float
     graded: int
-    places: Places
+    places: Destinations
     reason: str
 
     @property
@@ -41,29 +45,29 @@ class Entry(NamedTuple):
         return {**self._asdict(), "places": list(self.places)}
 
 
-def by_band(rate: SolveRate) -> Places:
+def by_band(rate: SolveRate) -> Destinations:
     """arXiv 2606.04466: simple is mastered; medium to SFT and RL; hard to the bridge, and from there to SFT."""
     return BY_BAND[rate.band]
 
 
-def opposite(rate: SolveRate) -> Places:
+def opposite(rate: SolveRate) -> Destinations:
     """arXiv 2603.11193 (DeReason): easy problems to SFT, hard ones to RL."""
     return ("rl",) if rate.band == "hard" else ("sft",)
 
 
-def unsolved_to_sft(rate: SolveRate) -> Places:
+def unsolved_to_sft(rate: SolveRate) -> Destinations:
     """What was never solved to SFT, what was solved now and then to RL, the rest is mastered (0/8 and 1–7/8)."""
     if not rate.correct:
         return ("sft",)
     return ("rl",) if rate.correct < rate.graded else ("mastered",)
 
 
-def mixed_to_rl(rate: SolveRate) -> Places:
+def mixed_to_rl(rate: SolveRate) -> Destinations:
     """DAPO's filter: RL on groups with 0 < c < G, the rest set aside."""
     return ("rl",) if 0 < rate.correct < rate.graded else ("aside",)
 
 
-ALLOCATIONS: Final[Mapping[str, Callable[[SolveRate], Places]]] = {
+ALLOCATIONS: Final[Mapping[str, Callable[[SolveRate], Destinations]]] = {
     "bands": by_band,
     "opposite": opposite,
     "unsolved": unsolved_to_sft,
@@ -91,7 +95,7 @@ def route(rates: Mapping[str, SolveRate], allocation: str = "bands", *, round: i
     }
 
 
-def sent_to(ledger: Iterable[Entry], place: Place) -> list[str]:
+def sent_to(ledger: Iterable[Entry], place: Destination) -> list[str]:
     """The ids of the problems that go there, in the ledger's order."""
     return [entry.problem_id for entry in ledger if place in entry.places]
 

@@ -59,7 +59,7 @@ from titer.train.optimizers import make_optimizers
 from titer.train.scorer import Scorer, freeze_unread, refuse_leaks
 from titer.train.tokens.batches import SampleOrder, micro_batches, to_device
 from titer.train.tokens.encode import Sample
-from titer.train.watch.progress import Progress
+from titer.train.watch.progress import Bar
 from titer.train.watch.telemetry import Telemetry
 from titer.train.watch.trackers import require_tracker, tracked_settings
 from titer.train.zero import WHOLE, backward, is_zero, require_deepspeed, settle
@@ -93,9 +93,11 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     of `settings.objective`: an objective of one's own, a function of p (a tensor).
 
     The loss of an update is the sum over its trained tokens divided by their number, or by the sum of their weights
-    (`settings.normalize`), over all processes and micro-batches, so that neither changes it. Raises InputError: fewer
-    samples than processes, a loss that is not finite, an `out` that holds another training, a tracker that is not
-    installed, and what `take_aim` refuses.
+    (`settings.normalize`), over all processes and micro-batches, so that neither changes it.
+
+    Raises InputError: a `batch_size` below the number of processes, `repetition` (a run and sft plan it), a loss that
+    is not finite, an `out` that holds another training, a state that cannot be read, a tracker that is not installed,
+    packing for a model in which samples would see each other, and what `in_updates` and `take_aim` refuse.
     """
     require_tracker(settings)
     require_deepspeed()
@@ -155,13 +157,14 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     first = load_state(accelerator, scorer, optimizers, out, seed)
     probed = read_probes(out, before=first)
     accelerator.wait_for_everyone()
-    log = Log(out / "log.jsonl", keep_before=first, writes=accelerator.is_main_process)
-    probe_log = Log(out / "probe.jsonl", keep_before=first, writes=accelerator.is_main_process)
-    unseen_log = Log(out / "unseen.jsonl", keep_before=first, writes=accelerator.is_main_process and bool(unseen))
+    log = Log(out / "log.jsonl", keep_to=first, writes=accelerator.is_main_process)
+    # a probe of update `first` itself comes again: it is taken before the update that follows
+    probe_log = Log(out / "probe.jsonl", keep_to=first - 1, writes=accelerator.is_main_process)
+    unseen_log = Log(out / "unseen.jsonl", keep_to=first - 1, writes=accelerator.is_main_process and bool(unseen))
     saved_at = began = time.monotonic()
     seen = 0
 
-    with Progress(updates, first, shown=progress and accelerator.is_main_process) as bar:
+    with Bar(updates, first, shown=progress and accelerator.is_main_process) as bar:
         for step in count(first):
             end = stop.end if stop else updates
             if subset and probes.at(step, end):

@@ -23,12 +23,12 @@ from titer.objectives import (
     Objective,
     Scores,
     divergence,
+    importance,
     log_probs,
     objective,
     score_hidden,
     score_logits,
 )
-from titer.objectives.family import IMPORTANCE
 from titer.train.tokens.batches import MicroBatch, pack, to_device
 from titer.train.tokens.encode import Sample
 
@@ -135,15 +135,6 @@ def _whole_divergence(model: Any, other: Any, batch: MicroBatch) -> Tensor:
     )
     value_N: Tensor = (log_p.exp() * (log_p - log_q)).sum(1)
     return value_N
-
-
-def importance(logp_N: Tensor, samples_N: Tensor, base_mean_S: Tensor) -> Tensor:
-    """iw-SFT's weight of each token's trace: exp of its mean log p over the base's, at most 16 (arXiv 2507.12856)."""
-    exponent, most = IMPORTANCE
-    count_S = torch.bincount(samples_N, minlength=len(base_mean_S))
-    mean_S = torch.zeros_like(base_mean_S).index_add_(0, samples_N, logp_N.to(base_mean_S.dtype)) / count_S
-    weight_S: Tensor = (exponent * (mean_S - base_mean_S)).exp().clamp_max(most)
-    return weight_S[samples_N].float()
 
 
 def head_of(model: Any) -> Head | None:

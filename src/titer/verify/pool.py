@@ -29,6 +29,7 @@ from multiprocessing.connection import Pipe, wait
 from types import TracebackType
 from typing import NamedTuple, Self, cast
 
+from titer.cores import usable_cores
 from titer.errors import InputError
 from titer.records.schema import Problem
 from titer.verify.grade import Grade
@@ -108,7 +109,7 @@ class Grader:
             raise InputError(f"{workers} grading workers", field="workers", remedy="ask for at least one")
         if not 0 < timeout < math.inf:
             raise InputError(f"a timeout of {timeout} seconds", field="timeout", remedy="give a positive number")
-        self.workers = workers or _usable_cpus()
+        self.workers = workers or usable_cores()
         self.timeout = timeout
         self._staff: list[_Worker] = []
         self._failed_starts = 0
@@ -226,7 +227,3 @@ def _encode(job: _Job, timeout: float) -> bytes:
     except (TypeError, ValueError) as error:
         fault = f"problem {job.problem.id!r} has a meta that is not JSON: {error}"
         raise InputError(fault, field="meta", remedy="keep strings, numbers, lists and mappings there") from error
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

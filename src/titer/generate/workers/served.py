@@ -39,14 +39,11 @@ class ServedGenerator:
         command: what serves a model, with `{model}`, `{port}` and, of several, `{index}` in it.
         model: what has the `path` of its weights; held as long as it is served.
         servers: how many there are; calls go to the one that owes the fewest tokens.
-        concurrency: calls in flight at each.
         name: what rollouts call the model; by default its path.
 
     """
 
-    def __init__(
-        self, command: str, model: Weights, *, servers: int = 1, concurrency: int = 64, name: str = ""
-    ) -> None:
+    def __init__(self, command: str, model: Weights, *, servers: int = 1, name: str = "") -> None:
         if "{port}" not in command or "{model}" not in command:
             raise InputError(
                 f"{command!r} names no {{model}} or no {{port}}",
@@ -54,7 +51,6 @@ class ServedGenerator:
                 remedy="say for instance: vllm serve {model} --port {port}",
             )
         self._command, self._model, self._count = command, model, servers
-        self._concurrency = concurrency
         self._servers: list[_Server] = []
         self._generator: ServerGenerator | None = None
         self.name = name or model.path
@@ -76,7 +72,7 @@ class ServedGenerator:
             server.wait()
         known = self._servers[0].model or self._model.path
         urls = [server.url for server in self._servers]
-        return ServerGenerator(urls, known, concurrency=self._concurrency, name=self.name)
+        return ServerGenerator(urls, known, name=self.name)
 
     def close(self) -> None:
         """End the servers; a later stream starts others."""

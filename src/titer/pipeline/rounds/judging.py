@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from titer.errors import reading
-from titer.evaluate import change_in_pass, told
+from titer.evaluate import change_in_pass
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.training.fine_tune import Going, Model, named
 from titer.pipeline.training.trial import change_in_accuracy, sample_arm
@@ -78,7 +78,7 @@ def _judge(going: Going, held: Sequence[Problem], model: Model, before: str, num
     one = list(read_rollouts(going.folder.path / before / "rollouts.parquet"))
     other = _sample(going, model, held, named("judge", number), work)
     found, k = change_in_accuracy(one, other, seed=seed), _shared_k(one, other)
-    pass_1 = told(found.change, found.differing)
+    pass_1 = found.change.with_differing(found.differing)
     pass_k = change_in_pass(one, other, k=k, seed=seed)
     entropy = _entropy_left(going.folder.path / named("rl", number) / "log.jsonl") if settings.rl else None
     judged = Judged(k, pass_1, pass_k, entropy, is_kept(pass_1, pass_k, entropy, settings.least_entropy))

@@ -70,7 +70,7 @@ SCALES = {"smollm2": {"model": "smollm2", "teaching": 300, "learning_rate": 1e-4
 AXES = {"in_domain": ("countdown3", "countdown4"), "out_of_domain": ("ordered", "subset")}
 
 
-class Taught(NamedTuple):
+class Lessons(NamedTuple):
     """Both teachers' traces of the same problems, in the same order."""
 
     convergent: list[Trace]
@@ -79,7 +79,7 @@ class Taught(NamedTuple):
     seed: int
 
 
-def teach(settings: Settings, seed: int) -> Taught:
+def draw_lessons(settings: Settings, seed: int) -> Lessons:
     """Problems in random order, and both teachers' traces of them."""
     from titer.lab.tasks import items
     from titer.lab.teachers import explain
@@ -89,7 +89,7 @@ def teach(settings: Settings, seed: int) -> Taught:
     made += items("countdown4", four, seed=seed, held=False)
     rng = random.Random(f"branching:{seed}")
     rng.shuffle(made)
-    return Taught(
+    return Lessons(
         [explain(item, teacher="convergent", seed=seed) for item in made],
         [explain(item, teacher="divergent", seed=seed, branch_rate=rng.choice(BRANCH_RATES)) for item in made],
         settings,
@@ -97,10 +97,10 @@ def teach(settings: Settings, seed: int) -> Taught:
     )
 
 
-def token_matched(taught: Taught) -> list[Trace]:
+def token_matched(lessons: Lessons) -> list[Trace]:
     """The first divergent traces that together have as many completion tokens as all convergent ones."""
-    budget, chosen = sum(completion_tokens(taught.convergent, taught.settings)), list[Trace]()
-    for trace, tokens in zip(taught.divergent, completion_tokens(taught.divergent, taught.settings), strict=True):
+    budget, chosen = sum(completion_tokens(lessons.convergent, lessons.settings)), list[Trace]()
+    for trace, tokens in zip(lessons.divergent, completion_tokens(lessons.divergent, lessons.settings), strict=True):
         if budget < tokens / 2:  # nearer to the budget without it
             break
         budget -= tokens
@@ -116,36 +116,36 @@ def completion_tokens(traces: Sequence[Trace], settings: Settings) -> list[int]:
     return [sample.trained for sample in samples]
 
 
-def filtered(taught: Taught, keep: float) -> list[Trace]:
+def filtered(lessons: Lessons, keep: float) -> list[Trace]:
     """The least branching share of the divergent traces, by the paper's second proxy."""
     # not verified: the lab's answers are right by construction
-    return curate(taught.divergent, keep=keep, by="cue_share", verified=False, exact=True).kept
+    return curate(lessons.divergent, keep=keep, by="cue_share", verified=False, exact=True).kept
 
 
-def at_random(taught: Taught, keep: float) -> list[Trace]:
+def at_random(lessons: Lessons, keep: float) -> list[Trace]:
     """As many divergent traces as `filtered` keeps, drawn at random, in their old order."""
-    rng = random.Random(f"control:{keep}:{taught.seed}")
-    chosen = set(rng.sample(range(len(taught.divergent)), len(filtered(taught, keep))))
-    return [trace for i, trace in enumerate(taught.divergent) if i in chosen]
+    rng = random.Random(f"control:{keep}:{lessons.seed}")
+    chosen = set(rng.sample(range(len(lessons.divergent)), len(filtered(lessons, keep))))
+    return [trace for i, trace in enumerate(lessons.divergent) if i in chosen]
 
 
-def shortened(traces: Sequence[Trace], taught: Taught) -> list[Trace]:
+def shortened(traces: Sequence[Trace], lessons: Lessons) -> list[Trace]:
     """The traces without a share of their reasoning's steps."""
-    rate, seed = taught.settings.deleted, taught.seed
+    rate, seed = lessons.settings.deleted, lessons.seed
     return [replace(trace, reasoning=delete_steps(trace.reasoning, rate, seed)) for trace in traces]
 
 
 BASE, MATCHED = "base", "divergent-token-matched"
-ARMS: dict[str, Callable[[Taught], list[Trace]]] = {
-    "convergent": lambda taught: taught.convergent,
-    "divergent": lambda taught: taught.divergent,
+ARMS: dict[str, Callable[[Lessons], list[Trace]]] = {
+    "convergent": lambda lessons: lessons.convergent,
+    "divergent": lambda lessons: lessons.divergent,
     MATCHED: token_matched,
-    "divergent-filtered-0.9": lambda taught: filtered(taught, 0.9),
-    "divergent-random-0.9": lambda taught: at_random(taught, 0.9),
-    "divergent-filtered-0.5": lambda taught: filtered(taught, 0.5),
-    "divergent-random-0.5": lambda taught: at_random(taught, 0.5),
-    "convergent-deleted": lambda taught: shortened(taught.convergent, taught),
-    "divergent-deleted": lambda taught: shortened(taught.divergent, taught),
+    "divergent-filtered-0.9": lambda lessons: filtered(lessons, 0.9),
+    "divergent-random-0.9": lambda lessons: at_random(lessons, 0.9),
+    "divergent-filtered-0.5": lambda lessons: filtered(lessons, 0.5),
+    "divergent-random-0.5": lambda lessons: at_random(lessons, 0.5),
+    "convergent-deleted": lambda lessons: shortened(lessons.convergent, lessons),
+    "divergent-deleted": lambda lessons: shortened(lessons.divergent, lessons),
 }
 
 
@@ -154,13 +154,13 @@ def job(arm: str, seed: int, settings: Mapping[str, Any], folder: Path) -> Measu
     wanted = Settings(**settings)
     if arm == BASE:
         return score(base_of(wanted, folder.parent), wanted, seed, folder)
-    checkpoint, trained = train_arm(arm, teach(wanted, seed), folder)
+    checkpoint, trained = train_arm(arm, draw_lessons(wanted, seed), folder)
     return trained | score(checkpoint, wanted, seed, folder)
 
 
-def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
+def train_arm(arm: str, lessons: Lessons, folder: Path) -> tuple[str, Measures]:
     """The checkpoint of one arm, and how its training went."""
-    settings, traces = taught.settings, ARMS[arm](taught)
+    settings, traces = lessons.settings, ARMS[arm](lessons)
     train = Train(
         objective="nll",
         epochs=settings.epochs,
@@ -173,7 +173,7 @@ def train_arm(arm: str, taught: Taught, folder: Path) -> tuple[str, Measures]:
         save_seconds=20,
     )
     base = base_of(settings, folder.parent)
-    checkpoint, token_accuracy, rows = fine_tune(base, traces, train, seed=taught.seed, folder=folder)
+    checkpoint, token_accuracy, rows = fine_tune(base, traces, train, seed=lessons.seed, folder=folder)
     last = rows[-max(1, len(rows) // 10) :]
     return checkpoint, {
         "training_loss": sum(row["loss"] for row in last) / len(last),

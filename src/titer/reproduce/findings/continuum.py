@@ -197,9 +197,9 @@ NO_FIGURE = "no figure"
 OURS = "titer's own chooser; no figure"
 
 
-def over(strength: str, noise: int, name: str, other: str = "nll") -> dict[str, float]:
-    """The contrast of two objectives for one student and one noise."""
-    return versus(f"{strength}-{noise}-{name}", f"{strength}-{noise}-{other}")
+def over(strength: str, noise: int, name: str) -> dict[str, float]:
+    """The contrast of an objective and −log p for one student and one noise."""
+    return versus(f"{strength}-{noise}-{name}", f"{strength}-{noise}-nll")
 
 
 def crossing(noise: int) -> dict[str, float]:

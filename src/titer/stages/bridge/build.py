@@ -23,7 +23,7 @@ from titer.rollouts import Sampler
 from titer.stages.bridge.accept import Bounds, Checks, leak_in, refused
 from titer.stages.bridge.rewrite import rewrites
 from titer.stages.bridge.scaffold import scaffolds
-from titer.stages.first_error import by_arithmetic, first_false
+from titer.stages.first_error import first_false, first_wrong_step
 from titer.stages.prefixes import Place, rates_from, steps_of
 from titer.traces import cut_text, prune, text_of
 
@@ -229,7 +229,7 @@ def _first_checks(
 
 def _wrong_step(trace: Trace) -> int | None:
     """The first step in which a calculation does not hold, the response behind the thinking being the last."""
-    wrong = by_arithmetic(text_of(trace))
+    wrong = first_wrong_step(text_of(trace))
     if wrong is None and trace.reasoning.strip() and first_false(trace.response):
         return len(cut_text(text_of(trace)))
     return wrong

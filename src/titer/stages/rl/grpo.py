@@ -183,7 +183,7 @@ def _trainer(
     from titer.train.disk.state import Log
 
     rollouts = Rollouts(draws, loaded, settings, seed, Gauge(reference) if settings.kl_every else None)
-    log = Log(out / "log.jsonl", keep_before=begun, writes=True)
+    log = Log(out / "log.jsonl", keep_to=begun, writes=True)
     ended: list[str] = []
 
     class Follow(TrainerCallback):  # type: ignore[misc]

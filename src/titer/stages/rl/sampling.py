@@ -1,7 +1,7 @@
 """One update's rollouts: groups of new problems, graded, until enough of them have something to compare.
 
     draws = Draws(queue, log, out / "failures.jsonl", grader, name="rl", prompts=8, samples=8, refills=1, cut="wrong")
-    batch = draws.of_update(3, sample)         # batch.rewards: 1.0, 0.0 or None
+    batch = draws.of_update(3, draw)         # batch.rewards: 1.0, 0.0 or None
 
 Groups in which all rollouts score alike teach nothing (their advantages are zero). They are counted, and other problems
 are drawn in their place, `refills` times at most; what is missing then is filled up with them (arXiv 2503.14476 samples
@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
     logps: list[float] | None = None
 
 
-Sample = Callable[[Sequence[Request]], list[list[Drawn]]]
+Draw = Callable[[Sequence[Request]], list[list[Drawn]]]
 """Requests → `n` answers for each."""
 
 
@@ -69,20 +69,20 @@ class Draws:
         self.queue, self.log, self.failures, self.grader = queue, log, failures, grader
         self.name, self.prompts, self.samples, self.refills, self.cut = name, prompts, samples, refills, cut
 
-    def of_update(self, update: int, sample: Sample) -> Batch:
+    def of_update(self, update: int, draw: Draw) -> Batch:
         """The rollouts of one update."""
         rows: list[tuple[Group, list[Drawn], list[float | None]]] = []
         for attempt in range(self.refills + 1):
             missing = self.prompts - sum(group.live for group, _, _ in rows)
             if not missing:
                 break
-            rows += self._round(update, self.prompts if not attempt else missing, sample)
+            rows += self._round(update, self.prompts if not attempt else missing, draw)
         chosen = sorted(rows, key=lambda row: not row[0].live)[: self.prompts]
         rewards = [reward for _, _, some in chosen for reward in some]
         drawn = [one for _, some, _ in chosen for one in some]
         return Batch(drawn, rewards, [group for group, _, _ in rows], _figures([row[0] for row in rows], self.prompts))
 
-    def _round(self, update: int, count: int, sample: Sample) -> list[tuple[Group, list[Drawn], list[float | None]]]:
+    def _round(self, update: int, count: int, draw: Draw) -> list[tuple[Group, list[Drawn], list[float | None]]]:
         first = len(self.log.groups)
         problems = self.queue.take(first, count)
         # the number of the group keeps two groups of one problem apart
@@ -90,7 +90,7 @@ class Draws:
             Request(f"{first + i}:{problem.id}", problem.prompt, self.samples, earlier=earlier_turns(problem))
             for i, problem in enumerate(problems)
         ]
-        answers = sample(requests)
+        answers = draw(requests)
         flat = [(problem, one) for problem, some in zip(problems, answers, strict=True) for one in some]
         grades = self.grader.grade([(problem, one.response) for problem, one in flat])
         made, failed = [], list[Rollout]()

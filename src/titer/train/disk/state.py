@@ -38,16 +38,15 @@ logging.getLogger("torch.distributed.checkpoint").setLevel(logging.ERROR)
 class Log:
     """JSON lines, one a step. A resumed run first forgets the steps that it is going to repeat."""
 
-    def __init__(self, path: Path, *, keep_before: int, writes: bool) -> None:
-        """Keeps the rows of steps that the state to resume from has already behind it."""
+    def __init__(self, path: Path, *, keep_to: int, writes: bool) -> None:
+        """Keeps the rows of steps up to `keep_to`: those that the state to resume from has already behind it."""
         self.path = path
         self.writes = writes
         if not writes:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         rows = read_log(path) if path.exists() else []
-        last = keep_before if path.stem == "log" else keep_before - 1
-        write_text(path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= last))
+        write_text(path, "".join(json.dumps(row) + "\n" for row in rows if row["step"] <= keep_to))
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append one row."""

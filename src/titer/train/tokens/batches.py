@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from titer.train.tokens.encode import Sample
+from titer.train.tokens.encode import UNLABELLED, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,6 @@ class SampleOrder:
 @lru_cache(maxsize=8)
 def _shuffled(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(count)
-
-
-UNLABELLED = -1  # the kind of a token whose step nobody labelled
 
 
 class MicroBatch(NamedTuple):

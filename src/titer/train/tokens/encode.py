@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 StepLabels = Callable[[str], Sequence[tuple[int, int]]]
 
 
+UNLABELLED = -1  # the kind of a token that is of no labelled step
+
+
 class Sample(NamedTuple):
     """A tokenized trace: `ids`, of which the first `prompt_length` are the prompt's.
 
-    `kinds` say of what kind the reasoning step of each trained token is, −1 outside of steps (None: not labelled).
+    `kinds` say of what kind the reasoning step of each trained token is, UNLABELLED outside of steps (None: no token is
+    labelled).
     `base_mean` is the base model's mean log p of the trained tokens, where an objective asks for it.
     """
 
@@ -97,7 +101,7 @@ def _behind(encoded: Any, tokens: int, characters: int) -> _Tokens:
 
 
 def _kinds(trace: Trace, completion: str, offsets: Sequence[tuple[int, int]], label: StepLabels) -> list[int]:
-    """The kind of the step that each token of the completion begins in; −1 outside of the reasoning.
+    """The kind of the step that each token of the completion begins in; UNLABELLED outside of the reasoning.
 
     A token begins at its first character that is no white space: " Wait" is of the step that it opens, while steps end
     with their white space.
@@ -108,7 +112,10 @@ def _kinds(trace: Trace, completion: str, offsets: Sequence[tuple[int, int]], la
     starts = [first + start for start, _ in steps]
     end = first + len(reasoning)
     places = (_begin(completion, *offset) for offset in offsets)
-    return [steps[bisect_right(starts, place) - 1][1] if steps and starts[0] <= place < end else -1 for place in places]
+    return [
+        steps[bisect_right(starts, place) - 1][1] if steps and starts[0] <= place < end else UNLABELLED
+        for place in places
+    ]
 
 
 def _begin(text: str, start: int, stop: int) -> int:

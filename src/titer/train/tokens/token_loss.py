@@ -6,21 +6,23 @@ profile(losses[0])["near_zero_share"]
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from titer.errors import InputError
 from titer.objectives import objective
 from titer.processes import this_process
 from titer.train.scorer import Scorer, divergence_of
-from titer.train.tokens.batches import pad_rows, padded_groups, to_device
+from titer.train.tokens.batches import MicroBatch, pad_rows, padded_groups, to_device
 from titer.train.tokens.encode import Sample
 
+MICRO_TOKENS = 8192  # of a forward pass, padding included
 NEAR_ZERO = 0.01  # nats: tokens that teach nothing
 TAIL = 0.1  # share of the tokens that are called the tail
 
@@ -31,11 +33,9 @@ PROFILE = {
 }
 
 
-def token_losses(
-    model: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = 8192
-) -> Iterator[NDArray[np.float64]]:
+def token_losses(model: Any, tokenizer: Any, samples: Sequence[Sample]) -> Iterator[NDArray[np.float64]]:
     """−log p of every trained token of each sample, in order, (tokens,). See `token_stats`."""
-    for stats in token_stats(model, tokenizer, samples, micro_tokens=micro_tokens):
+    for stats in token_stats(model, tokenizer, samples):
         yield -stats.logp_N
 
 
@@ -49,58 +49,65 @@ class SampleStats(NamedTuple):
 
 @torch.no_grad()
 def token_stats(
-    model: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = 8192
+    model: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = MICRO_TOKENS
 ) -> list[SampleStats]:
     """What the model makes of each sample, in order. It is put in evaluation mode, and on a GPU where there is one.
 
     Raises InputError for a token id that the model has no embedding or logit for, and for a log p that is no number.
     """
     check_vocabulary(model, samples)
-    f, pad, scorer = objective("nll"), tokenizer.pad_token_id or 0, Scorer(model)
     model.to(this_process().device).eval()
-    found: dict[int, SampleStats] = {}
-    order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
-    for group in padded_groups(order, samples, micro_tokens):
-        micro = pad_rows([samples[i] for i in group], pad)
-        with _half_precision(model.device):
-            scores = scorer(to_device(micro, model.device), f)
-        by_token = (scores.logp_N, scores.entropy_N, scores.hit_N)
-        logp_N, entropy_N, hit_N = (one_N.double().cpu().numpy() for one_N in by_token)
-        places_N = micro.samples_N.numpy()
-        for place, i in enumerate(group):
-            its_N = places_N == place
-            found[i] = SampleStats(logp_N[its_N], entropy_N[its_N], hit_N[its_N])
-            if not np.isfinite(found[i].logp_N).all():
-                raise InputError(
-                    f"the model gives trace {samples[i].trace_id!r} a log p that is no number",
-                    field="model",
-                    remedy="look at its weights: some are not finite",
-                )
-    return [found[i] for i in range(len(samples))]
+    f, scorer = objective("nll"), Scorer(model)
+
+    def score(micro: MicroBatch) -> tuple[Tensor, ...]:
+        scores = scorer(micro, f)
+        return scores.logp_N, scores.entropy_N, scores.hit_N
+
+    found = [SampleStats(*its) for its in _by_sample(score, model.device, tokenizer, samples, micro_tokens)]
+    for sample, stats in zip(samples, found, strict=True):
+        if not np.isfinite(stats.logp_N).all():
+            raise InputError(
+                f"the model gives trace {sample.trace_id!r} a log p that is no number",
+                field="model",
+                remedy="look at its weights: some are not finite",
+            )
+    return found
 
 
 @torch.no_grad()
-def token_divergences(
-    model: Any, other: Any, tokenizer: Any, samples: Sequence[Sample], *, micro_tokens: int = 8192
-) -> list[NDArray[np.float64]]:
+def token_divergences(model: Any, other: Any, tokenizer: Any, samples: Sequence[Sample]) -> list[NDArray[np.float64]]:
     """KL(model ‖ other), in nats, of the distributions at every trained token of each sample, in order.
 
     Exact at each token: the sum over the vocabulary, which no draw of tokens stands in for. Raises InputError as
     `token_stats` does for token ids.
     """
-    pad = tokenizer.pad_token_id or 0
     for one in (model, other):
         check_vocabulary(one, samples)
         one.to(this_process().device).eval()
-    found: dict[int, NDArray[np.float64]] = {}
+
+    def score(micro: MicroBatch) -> tuple[Tensor, ...]:
+        return (divergence_of(model, other, micro),)
+
+    return [kl_N for (kl_N,) in _by_sample(score, model.device, tokenizer, samples, MICRO_TOKENS)]
+
+
+def _by_sample(
+    score: Callable[[MicroBatch], tuple[Tensor, ...]],
+    device: torch.device,
+    tokenizer: Any,
+    samples: Sequence[Sample],
+    micro_tokens: int,
+) -> list[tuple[NDArray[np.float64], ...]]:
+    """What `score` finds at the trained tokens of a micro-batch, by sample, in the samples' order."""
+    found: dict[int, tuple[NDArray[np.float64], ...]] = {}
     order = sorted(range(len(samples)), key=lambda i: len(samples[i].ids))
     for group in padded_groups(order, samples, micro_tokens):
-        micro = to_device(pad_rows([samples[i] for i in group], pad), model.device)
-        with _half_precision(model.device):
-            kl_N = divergence_of(model, other, micro).double().cpu().numpy()
+        micro = to_device(pad_rows([samples[i] for i in group], tokenizer.pad_token_id or 0), device)
+        with _half_precision(device):
+            values = [value_N.double().cpu().numpy() for value_N in score(micro)]
         places_N = micro.samples_N.cpu().numpy()
         for place, i in enumerate(group):
-            found[i] = kl_N[places_N == place]
+            found[i] = tuple(value_N[places_N == place] for value_N in values)
     return [found[i] for i in range(len(samples))]
 
 

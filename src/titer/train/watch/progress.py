@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
-class Progress:
-    """A bar that does nothing when it is not shown: `with Progress(100, 0, shown=True) as bar`."""
+class Bar:
+    """A bar that does nothing when it is not shown: `with Bar(100, 0, shown=True) as bar`."""
 
     def __init__(self, updates: int, first: int, *, shown: bool) -> None:
         """Starts at update `first` of `updates`."""
-        self.bar = Bar(
+        self.bar = Progress(
             TextColumn("sft"),
             BarColumn(),
             MofNCompleteColumn(),

@@ -119,14 +119,14 @@ def lesson(name: str, seed: int, settings: Settings) -> list[Trace]:
 
 def corrupt(item: Item, trace: Trace, seed: int) -> Trace:
     """The trace with every other result wrong, and an answer that was derived at random."""
-    from titer.lab.arithmetic import LARGEST, derive, expression
+    from titer.lab.arithmetic import derive, expression, near
 
     rng = random.Random(f"corrupt:{seed}:{trace.id}")
 
     def wrong(found: re.Match[str]) -> str:
         result = int(found[1])
-        near = [n for n in range(max(0, result - 9), min(LARGEST, result + 9) + 1) if n != result]
-        return f"= {rng.choice(near)}" if rng.random() < 0.5 else found[0]
+        others = [n for n in near(result) if n != result]
+        return f"= {rng.choice(others)}" if rng.random() < 0.5 else found[0]
 
     reasoning = re.sub(r"= (\d+)", wrong, trace.reasoning)
     steps = derive(rng, list(item.problem.meta["numbers"]))
@@ -167,7 +167,8 @@ def sample(model: str, suites: Sequence[Suite], seed: int, settings: Settings, f
 def measures_of(axes: Mapping[str, AxisCurves]) -> Measures:
     """Numbers of each axis: accuracy at the base, and how far from it at the early checkpoints, early and last."""
     found: Measures = {}
-    verdicts = {verdict.axis: verdict for verdict in judge(axes).axes}
+    judgement = judge(axes)
+    verdicts = {verdict.axis: verdict for verdict in judgement.axes}
     earlier = earlier_checkpoint(axes["in_domain"].accuracy.mean_T)
     for axis, curves in axes.items():
         change_T = curves.accuracy.mean_T - curves.accuracy.mean_T[0]
@@ -190,7 +191,7 @@ def measures_of(axes: Mapping[str, AxisCurves]) -> Measures:
             **{f"{axis}_at_{step}": float(change_T[i]) for i, step in enumerate(curves.accuracy.steps) if step},
         }
     found["earlier_update"] = float(axes["in_domain"].accuracy.steps[earlier])
-    found["paid"] = float(bool(judge(axes).cost))
+    found["paid"] = float(bool(judgement.cost))
     return found
 
 

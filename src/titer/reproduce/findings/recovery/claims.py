@@ -40,8 +40,8 @@ def prepare(name: str, settings: Mapping[str, Any], folder: Path) -> Measures:
     return prepare_weak(Settings(**settings), folder)
 
 
-def _one(claim: str, paper: str, measure: str, direction: Direction, arm: str = "verified") -> Claim:
-    return Claim(claim, paper, measure, {arm: 1.0}, direction)
+def _one(claim: str, paper: str, measure: str, direction: Direction) -> Claim:
+    return Claim(claim, paper, measure, {"verified": 1.0}, direction)
 
 
 def _two(claim: str, paper: str, measure: str, arm: str, other: str, direction: Direction = "above") -> Claim:

@@ -36,7 +36,7 @@ def run_arm(name: str, seed: int, settings: Settings, folder: Path) -> Measures:
 
 def routed(arm: Arm, allocation: str, bridge: bool, critique: bool) -> None:
     """Measure, route, SFT, RL, and what there is of a bridge and a critique."""
-    places = arm.route(arm.measure("measured"), allocation)
+    places = arm.route(arm.measure(), allocation)
     arm.found |= {f"to_{place}": float(len(names)) for place, names in places.items()}
     hard = places["bridge"] if bridge else set[str]()
     lesson = arm.of((places["sft"] | places["rehearsal"]) - hard)
@@ -52,7 +52,7 @@ def routed(arm: Arm, allocation: str, bridge: bool, critique: bool) -> None:
 
 def learn_hard(arm: Arm, kind: str) -> Measures:
     """SFT on the hard traces alone, raw or as one kind of candidate, for equal updates of the same problems' traces."""
-    places = arm.route(arm.measure("measured"), "bands")
+    places = arm.route(arm.measure(), "bands")
     hard = arm.of(places["bridge"])
     folder = arm.bridge(hard)
     rows = accepted(folder)

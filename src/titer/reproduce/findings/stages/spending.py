@@ -22,7 +22,6 @@ from titer.reproduce.findings.stages.settings import IN_DOMAIN, STUDENT, Setting
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
 
-TEACHERS = ("convergent", "divergent")
 REFILLED = 0.3  # groups of RL drawn in place of others, as the pilot had them
 
 
@@ -44,7 +43,7 @@ class Arm:
 
     def __init__(self, seed: int, settings: Settings, folder: Path) -> None:
         """Makes the problems and traces; the student stands beside the arm's folder."""
-        from titer.lab.teachers import explain
+        from titer.lab.teachers import TEACHERS, explain
 
         self.seed, self.settings, self.folder = seed, settings, folder
         made = lesson_items(settings, seed)
@@ -80,11 +79,11 @@ class Arm:
         old = self.spent
         self.spent = Spent(model or old.model, old.sampled + sampled, old.trained + trained)
 
-    def measure(self, name: str) -> Path:
+    def measure(self) -> Path:
         """Solve rates of the model as it is, on all problems, and the routing of the bands; its folder."""
         from titer import verbs
 
-        out = self.borrowed(name)
+        out = self.borrowed("measured")
         how = Measure(samples=16, max_tokens=self.settings.max_tokens)
         verbs.measure(self.spent.model, self.folder / "problems.jsonl", out=out, settings=how, seed=self.seed)
         self.pays(sampled=tokens_of(read_rollouts(out / "rollouts.jsonl")))
@@ -103,18 +102,16 @@ class Arm:
             for place, file in files.items()
         }
 
-    def bridge(
-        self, hard: Sequence[Trace], name: str = "bridged", kinds: Sequence[str] = ("pruned", "scaffold")
-    ) -> Path:
+    def bridge(self, hard: Sequence[Trace]) -> Path:
         """Hard traces made learnable; the folder with them and all candidates."""
         from titer import verbs
 
-        out = self.borrowed(name)
-        write_records(self.folder / f"{name}.hard.jsonl", hard)
-        how = Bridge.model_validate({"kinds": list(kinds), "max_tokens": self.settings.max_tokens})
+        out = self.borrowed("bridged")
+        write_records(self.folder / "bridged.hard.jsonl", hard)
+        how = Bridge.model_validate({"kinds": ["pruned", "scaffold"], "max_tokens": self.settings.max_tokens})
         result = verbs.bridge(
             self.spent.model,
-            self.folder / f"{name}.hard.jsonl",
+            self.folder / "bridged.hard.jsonl",
             self.folder / "problems.jsonl",
             out=out,
             settings=how,

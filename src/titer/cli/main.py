@@ -365,7 +365,8 @@ def _print_shown(shown: Any, as_json: bool) -> None:
         return print_json({name: value for name, value in shown._asdict().items() if name not in {"text", "dropped"}})
     from rich.console import Console
 
-    Console().print(shown.text, soft_wrap=True)
+    if is_main():
+        Console().print(shown.text, soft_wrap=True)
 
 
 def _print_table(table: dict[str, Any]) -> None:

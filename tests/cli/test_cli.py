@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from chat_server import chat, serving
 from titer.cli.main import main
 from titer.models.load import LAB
 from titer.records import Rollout, write_records
@@ -98,6 +99,9 @@ def test_judge_prints_labels_of_rows_and_totals(tmp_path: Path) -> None:
     assert shown["totals"] == {"full_compliance": 1, "partial_refusal": 0, "full_refusal": 0, "truncated": 0}
     text = titer("judge", tmp_path / "a.jsonl").stdout
     assert "answered of what should be  100.0%" in text and "no such rows" in text
+    with serving(lambda *_: chat("full_refusal")) as (url, _):
+        judged = titer("judge", tmp_path / "a.jsonl", "--server", url, "--model", "m")
+    assert "judge: 1/1 answers, 0 failed" in judged.stderr and "agreement with the rules" in judged.stdout
 
 
 HELP = """

@@ -96,7 +96,7 @@ def judge(
     """
     from titer import verbs
 
-    result = verbs.judge(answers, server=server, model=model, cache=cache)
+    result = verbs.judge(answers, server=server, model=model, cache=cache, said=say)
     if as_json:
         return print_json(result._asdict() | {"rows": [row._asdict() for row in result.rows]})
     pairs: dict[str, Any] = {label.replace("_", " "): count for label, count in result.totals.items()}

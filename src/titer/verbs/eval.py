@@ -34,7 +34,8 @@ from titer.verbs.alike import (
     refuse_unfinished,
 )
 from titer.verbs.idle import all_but, refuse_idle
-from titer.verbs.sampling import checked_problems, open_generator
+from titer.verbs.reading import checked_problems
+from titer.verbs.sampling import open_generator
 from titer.verify import Grader
 
 

@@ -42,7 +42,7 @@ class SftResult(NamedTuple):
     dropped: list[str]
 
 
-class Shown(NamedTuple):
+class ShownSample(NamedTuple):
     """One sample: prompt and trained text, numbers of tokens, both texts in colour, rows dropped on the way to it."""
 
     prompt: str
@@ -171,7 +171,9 @@ def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence |
     return settings.model_copy(update={"objective": taken["objective"]}), _Evidence(taken, sums)
 
 
-def show_sample(model: str, traces: str | Path, *, settings: Train | None = None, on_bad: OnBad = "stop") -> Shown:
+def show_sample(
+    model: str, traces: str | Path, *, settings: Train | None = None, on_bad: OnBad = "stop"
+) -> ShownSample:
     """The first usable trace as `sft` with the same arguments would train on it; loads no weights.
 
     Raises InputError for whatever `sft` refuses in the rows up to this trace.
@@ -194,7 +196,7 @@ def show_sample(model: str, traces: str | Path, *, settings: Train | None = None
     if sample is None:
         raise _nothing_left(traces)
     first = len(sample.ids) - sample.trained
-    return Shown(
+    return ShownSample(
         tokenizer.decode(sample.ids[:first]),
         tokenizer.decode(sample.ids[first:]),
         len(sample.ids),

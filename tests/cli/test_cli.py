@@ -15,12 +15,15 @@ from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chat_server import chat, serving
 from titer.cli.main import main
 from titer.models.load import LAB
 from titer.records import Rollout, write_records
+from titer.verbs import EvalResult
 
 
 def titer(
@@ -96,6 +99,9 @@ def test_judge_prints_labels_of_rows_and_totals(tmp_path: Path) -> None:
     assert shown["totals"] == {"full_compliance": 1, "partial_refusal": 0, "full_refusal": 0, "truncated": 0}
     text = titer("judge", tmp_path / "a.jsonl").stdout
     assert "answered of what should be  100.0%" in text and "no such rows" in text
+    with serving(lambda *_: chat("full_refusal")) as (url, _):
+        judged = titer("judge", tmp_path / "a.jsonl", "--server", url, "--model", "m")
+    assert "judge: 1/1 answers, 0 failed" in judged.stderr and "agreement with the rules" in judged.stdout
 
 
 HELP = """
@@ -257,6 +263,13 @@ def test_show_refuses_and_drops_what_training_does(tmp_path: Path) -> None:
     assert done.stderr.count("dropped: ") == 2
 
 
+def test_of_several_processes_one_shows_the_sample(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.jsonl", '{"id": "good", "prompt": "What is 1?", "response": "Answer: 1"}')
+    places = [{"WORLD_SIZE": "2", "RANK": rank} for rank in ("0", "1")]
+    first, second = (titer("sft", "lab", file, "--show", environment=place).stdout for place in places)
+    assert "⟦Answer" in first and second == ""
+
+
 WEIGHTLESS = """
 import sys
 from titer.verbs import show_sample
@@ -398,6 +411,9 @@ def test_verdict_of_results_and_of_a_run(tmp_path: Path) -> None:
     assert "'x' is no update" in refused("verdict", "x=1", both[1])
     assert "no NAME=VALUE" in refused("verdict", *both, "--axis", "gsm8k")
     assert "run" in refused("verdict", tmp_path / "none")
+    assert "runs/lr=1e-4: no manifest.json" in refused("verdict", "runs/lr=1e-4")
+    assert "no base and checkpoint" in refused("verdict", both[0])
+    assert "update 0 comes twice" in refused("verdict", *both, f"00={tmp_path / 'at640'}")
 
 
 def test_doctor_says_what_is_there_and_whether_it_fits() -> None:
@@ -438,3 +454,15 @@ def test_settings_of_eval_may_stand_among_its_files(tmp_path: Path) -> None:
     assert [suite["suite"] for suite in found["suites"]] == ["countdown3"] and found["suites"][0]["pass_at"].keys() == {
         "1"
     }
+
+
+def test_a_setting_of_eval_that_holds_an_address_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def noted(*_: object, generate: Any, **__: object) -> EvalResult:
+        asked.append(generate)
+        return EvalResult([], [], [])
+
+    monkeypatch.setattr("titer.verbs.eval", noted)
+    titer("eval", "lab", "p.jsonl", "generate.engine=ray", "generate.ray.address=ray://head:10001", "--json")
+    assert asked[0].ray.address == "ray://head:10001"

@@ -255,7 +255,7 @@ def test_compare_by_a_key_of_the_meta(titer: Any, lab_files: Path, tmp_path: Pat
     by_teacher = json.loads(titer("compare", lab_files / "traces.jsonl", *sides)[1])
     by_source = json.loads(titer("compare", file, "--by", "source", *sides)[1])
     assert by_source == by_teacher | {"a": "divergent-set", "b": "convergent-set"}
-    assert verbs.compare(file, a="diverg", b="converg", by="source").a == "divergent-set"
+    assert verbs.compare(file, a="diverg", b="converg", by="source").comparison.a == "divergent-set"
     status, _, said = titer("compare", file, "--by", "nothing", *sides)
     assert status == 2 and "use one of: teacher, " in said and "source" in said and "list" not in said
     said = titer("compare", file, "--by", "source", "--a", "qwen", "--b", "converg")[2]

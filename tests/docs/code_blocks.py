@@ -112,14 +112,12 @@ def _functions() -> Iterator[tuple[Any, str]]:
     """Where the command line finds what does the work."""
     import titer.lab
     import titer.lab.build
-    import titer.pipeline.reporting.two_runs
     import titer.reproduce
     import titer.verbs
     import titer.verbs.traces
 
     for owner in (titer.verbs, titer.verbs.traces, titer.reproduce):
         yield from ((owner, name) for name in owner.__all__ if inspect.isfunction(getattr(owner, name)))
-    yield titer.pipeline.reporting.two_runs, "two_runs"
     yield from ((titer.lab, "make"), (titer.lab.build, "build"))
 
 

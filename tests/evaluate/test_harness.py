@@ -140,6 +140,13 @@ def test_a_verdict_on_harness_results_is_paired_where_samples_are(tmp_path: Path
     assert wider.axes[0].length == "cannot tell" and wider.axes[0].tokens is None
 
 
+def test_the_task_whose_samples_are_no_accuracy_is_named(tmp_path: Path) -> None:
+    tables = {"math": [0.0, 1.0], "sums": [1.0, 7.0]}
+    both = {step: lm_eval(tmp_path / f"at{step}", tables) for step in (0, 640)}
+    with pytest.raises(InputError, match=r"samples of 'sums' are not in \[0, 1\]"):
+        verbs.verdict(both)
+
+
 def test_a_verdict_on_titers_own_evaluations(tmp_path: Path) -> None:
     def write(folder: Path, right: int) -> Path:
         rows = [

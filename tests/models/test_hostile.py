@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from shared import change
 from titer.errors import InputError
 from titer.models import add_lora, as_folder, describe_model, load_model, locate
 from titer.recipe import Lora
@@ -32,10 +32,6 @@ class Touches:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(locate("lab"), tmp_path / "model"))
-
-
-def change(file: Path, **changes: Any) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
 def module(canary: Path) -> str:

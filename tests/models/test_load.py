@@ -9,6 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from shared import change
 from titer.errors import InputError
 from titer.models import add_lora, as_folder, describe_model, ends_of, load_model, locate, standing_on
 from titer.models.load import LAB
@@ -106,10 +107,6 @@ def chat_base(tmp_path: Path) -> Path:
     for name in ("config.json", "generation_config.json"):
         change(folder / name, eos_token_id=0)
     return folder
-
-
-def change(file: Path, **changes: Any) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
 def named_ends(folder: str | Path) -> Any:

@@ -14,7 +14,7 @@ from titer.lab import make
 from titer.models import load_model
 from titer.pipeline.reporting.gather import gather
 from titer.pipeline.run import run
-from titer.pipeline.training.pick import at_random, pick, spread
+from titer.pipeline.training.pick import at_random, hard_first, pick
 from titer.pipeline.training.plan import pooled, read_plan
 from titer.recipe import Train, parse_recipe
 from titer.records import Trace, read_traces
@@ -59,7 +59,7 @@ def trace(name: int, domain: str) -> Trace:
 def test_the_hardest_come_first_domains_in_turn_and_noise_last() -> None:
     traces = [trace(i, "a" if i < 16 else "b") for i in range(20)]
     losses = {str(i): 9.0 if i == 0 else 1.0 + i / 10 if i < 16 else i / 10 for i in range(20)}
-    order = spread(traces, losses)
+    order = hard_first(traces, losses)
     assert order[-1] == 0  # of twenty the one of the highest loss
     assert order[:6] == [15, 19, 14, 18, 13, 17] and sorted(order) == list(range(20))
 

@@ -15,7 +15,7 @@ from titer.pipeline.evaluation.judging import axis_curves
 from titer.records.results import Interval
 from titer.records.schema import Decision, Rollout, Trace
 from titer.report.data import (
-    Curation,
+    CurationCounts,
     DecisionChange,
     FeatureRow,
     Manifest,
@@ -284,7 +284,7 @@ def sample_report() -> ReportData:
             for s in STEPS
         ],
         checkpoints=checkpoints,
-        curation=Curation(kept=1_843, dropped={"branchy": 205, "wrong answer": 31, "truncated": 12}),
+        curation=CurationCounts(kept=1_843, dropped={"branchy": 205, "wrong answer": 31, "truncated": 12}),
         teachers=teacher_comparison(),
         behaviours=BEHAVIOURS,
         traces=[_trace(n, teacher) for n in range(6) for teacher in ("convergent", "divergent")],
@@ -397,7 +397,7 @@ def hostile_report(sample: ReportData) -> ReportData:
             replace(row, tokens=_renamed(row.tokens, attack), pull=_renamed(row.pull, attack))
             for row in sample.training
         ],
-        curation=Curation(kept=1, dropped={attack: 1}),
+        curation=CurationCounts(kept=1, dropped={attack: 1}),
         teachers=replace(
             teacher_comparison(),
             a=attack,

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import psutil
 import pytest
 from toy_reproduction import toy
 
+from shared import wait_until
 from titer.errors import InputError
 from titer.reproduce import JobError, reproduce
 from titer.reproduce.engine import run_experiment
@@ -105,13 +105,6 @@ def test_a_killed_engine_takes_its_workers_with_it(control: Path, tmp_path: Path
     engine.send_signal(signal.SIGKILL)
     engine.wait()
     wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
-
-
-def wait_until(met: object, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not met():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_refuses_foreign_folders_and_senseless_numbers(control: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,15 @@ def test_the_verb_writes_what_it_found(tmp_path: Path) -> None:
     assert result.traces + result.without == 5 and result.kinds["scaffold"]["candidates"] == len(rows)
     again = verbs.bridge("lab", *files, out=tmp_path / "out", settings=settings)
     assert again == result
+
+
+def test_a_column_of_the_users_own_is_no_bridge(tmp_path: Path) -> None:
+    write_records(tmp_path / "problems.jsonl", [item.problem for item in ITEMS[:2]])
+    write_records(tmp_path / "traces.jsonl", [replace(short(item), meta={"bridge": "no"}) for item in ITEMS[:2]])
+    files = (tmp_path / "traces.jsonl", tmp_path / "problems.jsonl")
+    settings = Bridge(kinds=["pruned"], otherwise="raw", max_tokens=8)
+    result = verbs.bridge("lab", *files, out=tmp_path / "out", settings=settings)
+    assert (result.traces, result.without, result.bridged) == (2, 2, 0)
 
 
 def test_a_trace_of_an_unknown_problem_is_refused(tmp_path: Path) -> None:

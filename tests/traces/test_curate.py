@@ -155,7 +155,9 @@ def test_step_ratio_against_a_paired_teacher(name: str) -> None:
     wrong = replace(of("gpt-oss-20b", "s", 30), correct=False)
     found = curate([*traces, wrong, of("R1", "s", 60)], keep=3 / 4, by="step_ratio", paired_with=name)
     assert found.unranked == 4 and ("R1-p", "branching") in dropped(found)
-    three = facts_of([of("R1", "p", 12), traces[0], of("gpt-oss-20b", "p", 20)], by="step_ratio")
+    three = facts_of(
+        [of("R1", "p", 12), traces[0], of("gpt-oss-20b", "p", 20)], by="step_ratio", verified=True, finished=True
+    )
     assert step_ratios(three, name)[0] == 0.0
 
 

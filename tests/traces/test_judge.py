@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import Killed
 from titer.errors import InputError
 from titer.generate import Completion, Request, Sampling, ServerGenerator
 from titer.records.schema import FinishReason
@@ -177,10 +178,6 @@ def test_thinking_is_not_the_verdict() -> None:
                 yield completion._replace(text="<think>1: verify</think>…", reasoning="1: verify")
 
     assert ModelLabeller(Thinking()).label([trace("recap")]) == [["recap"]]
-
-
-class Killed(Exception):
-    pass
 
 
 class Dying(Fake):

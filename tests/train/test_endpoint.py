@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from training import TOKENIZER, lab_samples, tiny_model
 
+from shared import Killed
 from titer.models import load_model
 from titer.recipe import Train
 from titer.train import loop as loop_module
@@ -138,9 +139,6 @@ def test_stopped_in_the_middle_it_ends_at_the_same_place(
     """Before the rule fires, and in its cooldown."""
     end = json.loads((ended / "endpoint.json").read_text())["end"]
     real, calls = loop_module.find_stop, [0]
-
-    class Killed(Exception):
-        pass
 
     def rate(*, step: int, **options: object) -> float:
         calls[0] += 1

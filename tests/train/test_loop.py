@@ -12,6 +12,7 @@ import torch
 from training import TOKENIZER, lab_samples, tiny_model
 from transformers import AutoModelForCausalLM, Gemma3Config, GPT2Config, GPT2LMHeadModel
 
+from shared import Killed
 from titer.errors import InputError
 from titer.models import add_lora, context_length, load_model
 from titer.recipe import Lora, Train
@@ -32,10 +33,6 @@ def test_training_learns_and_leaves_what_it_promises(tmp_path: Path) -> None:
     assert sorted(result.checkpoints) == [10, 12] and result.last.name == "step-000012"
     reloaded = load_model(str(result.last))
     assert reloaded.tokenizer.chat_template == TOKENIZER.chat_template
-
-
-class Killed(Exception):
-    pass
 
 
 def test_a_run_killed_in_the_third_epoch_ends_with_the_same_weights_and_log(

@@ -30,6 +30,10 @@ CASES: dict[str, tuple[str, Callable[[Path], object]]] = {
         "field 'limit': it is for tasks of lm-eval, and there are none; add --harness TASK",
         lambda tmp: verbs.eval("lab", {"p": tmp / HERE}, out=tmp / "o", limit=1),
     ),
+    "eval, an earlier one": (
+        "field 'against': no suite to compare; give problem files, or leave it out",
+        lambda tmp: verbs.eval("lab", {}, out=tmp / "o", against=tmp, harness=["gsm8k"]),
+    ),
     "prior, a trial": (
         "field 'updates': nothing here uses it: it is for the trial of a run",
         lambda tmp: verbs.prior("lab", tmp / "traces.jsonl", settings=Choose(updates=3)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -58,3 +59,13 @@ def test_a_plan_is_found_again_with_other_settings_of_speed(lab_files: Path, tmp
     faster = settings.model_copy(update={"micro_tokens": 512, "save_seconds": 9.0})
     assert verbs.sft("lab", tmp_path / "t.jsonl", out=tmp_path / "sft", settings=faster) == first
     assert len(list((tmp_path / "sft" / "plan").iterdir())) == 1
+
+
+def test_a_plan_says_how_many_traces_were_too_long(lab_files: Path, tmp_path: Path) -> None:
+    write_records(tmp_path / "t.jsonl", list(read_traces(lab_files / "traces.jsonl"))[:16])
+    settings = Train(tokens=2000, batch_size=2, probe_samples=0, max_length=120, too_long="drop")
+    result = verbs.sft("lab", tmp_path / "t.jsonl", out=tmp_path / "sft", settings=settings)
+    (file,) = (tmp_path / "sft" / "plan").glob("*/decisions.json")
+    (decision,) = json.loads(file.read_text())
+    assert decision["evidence"]["traces kept"] == 16
+    assert decision["evidence"]["dropped as too long"] == len(result.dropped) > 0

@@ -4,12 +4,8 @@ import threading
 
 import pytest
 
-from titer.records.schema import Problem
+from shared import math
 from titer.verify import check
-
-
-def math(answer: str) -> Problem:
-    return Problem(id="m", prompt="", answer=answer, verifier="math")
 
 
 @pytest.mark.parametrize(

@@ -6,22 +6,18 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared import math, wait_until
 from titer.errors import InputError
 from titer.records.schema import Problem
 from titer.verify import Grader, check, grade_many, gym_problems
 
 TOWER = r"\boxed{9^{9^{9^{9}}}}"  # sympy compares it with 5 for longer than anybody waits
-
-
-def math(answer: str = "5") -> Problem:
-    return Problem(id="m", prompt="", answer=answer, verifier="math")
 
 
 def exact(answer: str = "5") -> Problem:
@@ -32,11 +28,6 @@ def exact(answer: str = "5") -> Problem:
 def grader() -> Iterator[Grader]:
     with Grader(workers=2, timeout=20.0) as grader:
         yield grader
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        time.sleep(0.01)
 
 
 def test_grades_agree_with_check_and_keep_the_order(grader: Grader) -> None:
@@ -90,7 +81,7 @@ def test_a_worker_that_dies_costs_only_its_item(sign: signal.Signals) -> None:
     with Grader(workers=1, timeout=60.0) as grader:
         thread = threading.Thread(target=lambda: grades.extend(grader.grade(items)))
         thread.start()
-        wait_until(lambda: any(w.begun and w.job and w.job.response == TOWER for w in list(grader._staff)))
+        wait_until(lambda: any(w.begun and w.job and w.job.response == TOWER for w in list(grader._staff)), 120)
         os.kill(grader._staff[0].process.pid, sign)
         thread.join()
     assert [grade.score for grade in grades] == [1.0, None, 0.0, 1.0]

@@ -15,7 +15,7 @@ from titer.errors import InputError
 def evaluate(
     model: Annotated[str, typer.Argument(help="lab, smollm2, a model folder, a .gguf file or a hub id.")],
     suites: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(help="Problem files, each a suite of its name; or settings as key=value."),
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Settings as key=value, e.g. samples=8.")] = None,
@@ -40,15 +40,15 @@ def evaluate(
     from titer import verbs
     from titer.recipe import parse_sampled
 
-    given = [str(one) for one in suites or [] if "=" in str(one) and not one.exists()]
-    suites = [one for one in suites or [] if str(one) not in given]
+    given = [one for one in suites or [] if "=" in one and not Path(one).exists()]
+    files = [Path(one) for one in suites or [] if one not in given]
     block, generate = parse_sampled("evaluate", [*given, *(settings or [])])
     tasks = [task for task in harness.split(",") if task]
-    if not suites and not tasks:
+    if not files and not tasks:
         raise InputError("nothing to evaluate on", field="suites", remedy="give problem files, or --harness TASK")
     result = verbs.eval(
         model,
-        _suites(suites or []),
+        _suites(files),
         out=out,
         settings=block,
         generate=generate,
@@ -96,7 +96,7 @@ def judge(
     """
     from titer import verbs
 
-    result = verbs.judge(answers, server=server, model=model, cache=cache)
+    result = verbs.judge(answers, server=server, model=model, cache=cache, said=say)
     if as_json:
         return print_json(result._asdict() | {"rows": [row._asdict() for row in result.rows]})
     pairs: dict[str, Any] = {label.replace("_", " "): count for label, count in result.totals.items()}
@@ -127,13 +127,25 @@ def verdict(
     from titer import verbs
     from titer.report import ReportData, show
 
-    given: Any = checkpoints[0]
-    if len(checkpoints) > 1 or "=" in given:
-        given = {_update(step): path for step, path in _pairs(checkpoints, "checkpoints").items()}
-    judgement = verbs.verdict(given, axes=_pairs(axis or [], "--axis"), metrics=_pairs(metric or [], "--metric"))
+    judgement = verbs.verdict(
+        _judged(checkpoints), axes=_pairs(axis or [], "--axis"), metrics=_pairs(metric or [], "--metric")
+    )
     if as_json:
         return print_json(asdict(judgement))
     show(ReportData(title="verdict", judgement=judgement), Console())
+
+
+def _judged(given: list[str]) -> str | dict[int, str]:
+    """A run directory, whose name may hold a =, or evaluations by update."""
+    first = given[0]
+    if len(given) == 1 and (Path(first).exists() or not _is_update(first.partition("=")[0])):
+        return first
+    evaluations: dict[int, str] = {}
+    for step, path in _pairs(given, "checkpoints").items():
+        if (update := _update(step)) in evaluations:
+            raise InputError(f"update {update} comes twice", field="checkpoints", remedy="leave one of them out")
+        evaluations[update] = path
+    return evaluations
 
 
 def _pairs(given: list[str], option: str) -> dict[str, str]:
@@ -147,8 +159,12 @@ def _pairs(given: list[str], option: str) -> dict[str, str]:
     return dict(one.split("=", 1) for one in given)
 
 
+def _is_update(step: str) -> bool:
+    return step.isascii() and step.isdigit()  # ² is a digit, too
+
+
 def _update(step: str) -> int:
-    if not (step.isascii() and step.isdigit()):  # ² is a digit, too
+    if not _is_update(step):
         raise InputError(
             f"{step!r} is no update", field="checkpoints", remedy="write UPDATE=EVALUATION, such as 640=after"
         )

@@ -365,7 +365,8 @@ def _print_shown(shown: Any, as_json: bool) -> None:
         return print_json({name: value for name, value in shown._asdict().items() if name not in {"text", "dropped"}})
     from rich.console import Console
 
-    Console().print(shown.text, soft_wrap=True)
+    if is_main():
+        Console().print(shown.text, soft_wrap=True)
 
 
 def _print_table(table: dict[str, Any]) -> None:
@@ -391,12 +392,10 @@ def _print_report(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
 def _print_two_runs(run: str, other: str, out: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
-    from titer.pipeline.reporting.two_runs import two_runs, write_two_runs
+    from titer import verbs
     from titer.report import show_two_runs
-    from titer.verbs.report import PAGE
 
-    found = two_runs(run, other)
-    summary = write_two_runs(found, out or PAGE)
+    found, summary = verbs.compare_runs(run, other, out=out)
     if as_json:
         return print_json(summary)
     show_two_runs(found, Console())

@@ -11,7 +11,7 @@ import typer
 
 from titer.cli.printing import choice, on_bad_choice, print_json, print_pairs, say, say_dropped
 from titer.cli.types import Json, OnBad, Seed
-from titer.errors import InputError, harmless
+from titer.errors import harmless
 
 app = typer.Typer(no_args_is_help=True, help="Look into reasoning traces, and choose among them.")
 
@@ -142,7 +142,6 @@ def compare(
     """
     from titer.verbs import traces
 
-    dropped = list[InputError]()
     result = traces.compare(
         file,
         a=a,
@@ -153,17 +152,16 @@ def compare(
         html=html,
         seed=seed,
         on_bad=on_bad_choice(on_bad),
-        dropped=dropped,
     )
-    say_dropped([str(error) for error in dropped])
+    say_dropped(result.dropped)
     if as_json:
-        return print_json(traces.comparison_json(result))
+        return print_json(traces.comparison_json(result.comparison))
     from rich.console import Console
 
     from titer.pipeline.reporting.reading import as_teachers
     from titer.report import show_comparison
 
-    show_comparison(as_teachers(result), Console())
+    show_comparison(as_teachers(result.comparison), Console())
     if html:
         print(f"\npage: {html}")
 

@@ -31,6 +31,11 @@ class Progress(NamedTuple):
     failed: int
     note: str
 
+    @property
+    def line(self) -> str:
+        """As a line for people."""
+        return f"judge: {self.done}/{self.total} answers, {self.failed} failed"
+
 
 class Asking:
     """A model that is asked, and what it has answered.

@@ -2,7 +2,7 @@
 
 from titer.report.articles import spread
 from titer.report.data import (
-    Curation,
+    CurationCounts,
     DecisionChange,
     FeatureRow,
     Manifest,
@@ -27,7 +27,7 @@ from titer.report.pick import pick_moved, pick_pairs
 from titer.report.terminal import show, show_comparison, show_steps, show_two_runs
 
 __all__ = [
-    "Curation",
+    "CurationCounts",
     "DecisionChange",
     "FeatureRow",
     "Manifest",

@@ -75,10 +75,9 @@ class Placed(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A reader: some articles, how many there are and how many of them are listed, and those as an archive."""
+    """A reader: some articles, how many there are, and as many as the archive has room for."""
 
     shown: list[Placed]
-    listed: int
     total: int
     archive: str
 
@@ -161,10 +160,10 @@ def reading(articles: Sequence[Article]) -> Reading:
     """A reader of the articles: of many a few spread over all stand in the page, the archive has as many as it may."""
     if len(articles) <= MOST_ITEMS:
         placed = [Placed(place, article) for place, article in enumerate(articles, 1)]
-        return Reading(placed, len(placed), len(articles), "")
+        return Reading(placed, len(articles), "")
     listed, archive = _archived(articles)
     shown = [Placed(place + 1, listed[place]) for place in spread(len(listed), MOST_ITEMS)]
-    return Reading(shown, len(listed), len(articles), archive)
+    return Reading(shown, len(articles), archive)
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -54,7 +54,7 @@ class ProbeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curation:
+class CurationCounts:
     """How many traces were kept, and how many were dropped for which reason."""
 
     kept: int
@@ -266,7 +266,7 @@ class ReportData:
     endpoint: ProbeRow | None = None
     unseen: Sequence[ProbeRow] = ()
     checkpoints: Mapping[int, Sequence[SuiteSummary]] = field(default_factory=dict)
-    curation: Curation | None = None
+    curation: CurationCounts | None = None
     teachers: TeacherComparison | None = None
     behaviours: Mapping[str, str] = field(default_factory=dict)
     traces: Sequence[TraceToRead] = ()

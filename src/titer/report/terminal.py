@@ -20,10 +20,10 @@ from titer.records.results import Difference, Judgement, Measure, SuiteSummary, 
 from titer.records.schema import Decision
 from titer.report import numbers
 from titer.report.data import FeatureRow, ReportData, TeacherComparison, TwoRuns
-from titer.report.names import title
+from titer.report.names import row_name, title
 from titer.report.numbers import UNKNOWN
-from titer.report.page import ChangeRow, ScoreRow, change_rows, score_rows
 from titer.report.reader import LOOKS, Readable, Run, bare, letter, runs
+from titer.report.rows import ChangeRow, ScoreRow, change_rows, score_rows
 
 _STYLES: Final = {"better": "bold cyan", "worse": "bold yellow"}
 _TAG: Final = 10  # columns for a behaviour's name
@@ -227,8 +227,7 @@ def _change_cells(row: ChangeRow, measure: Measure) -> list[Text]:
     if measure == "accuracy":
         changes += [_text(f"{part} {numbers.points(change)}") for part, change in row.parts.items()]
     second = f"{d.problems:,}" if measure == "accuracy" else _LENGTHS[measure]
-    name = title(row.name) if row.level == "axis" else f"· {title(row.name)}"
-    shown = [name, second, written(d.base_value), written(d.other_value)]
+    shown = [row_name(d), second, written(d.base_value), written(d.other_value)]
     return [*(_text(cell) for cell in shown), Text("\n").join(changes)]
 
 

@@ -1,6 +1,6 @@
 """Which traces to keep, decided from what is known of each, without its text.
 
-facts = facts_of(traces, by="cue_share")
+facts = facts_of(traces, by="cue_share", verified=True, finished=True)
 choice = choose(facts, keep=0.9)
 [traces[i] for i in choice.kept], choice.dropped[0].reason
 
@@ -85,12 +85,9 @@ class Choice(NamedTuple):
     length_overlap: float
 
 
-def facts_of(
-    traces: Sequence[Trace], *, by: str = "cue_share", verified: bool = True, finished: bool = True
-) -> list[Facts]:
+def facts_of(traces: Sequence[Trace], *, by: str, verified: bool, finished: bool) -> list[Facts]:
     """What the choice needs to know of each trace. Raises InputError for an unknown `by`."""
-    if by not in RANKINGS:
-        raise InputError(f"no feature {by!r} to rank by", field="by", remedy=f"use one of: {', '.join(RANKINGS)}")
+    _refuse_unknown(by)
     texts, faults = [text_of(trace) for trace in traces], [_unsound(trace, verified, finished) for trace in traces]
     values = np.full(len(traces), np.nan)
     if by != "none":
@@ -107,8 +104,7 @@ def facts_of(
 
 def refuse_contradictions(by: str, shortest: int | None, longest: int | None, paired_with: str) -> None:
     """Raise InputError for settings of which one has no use, or leaves nothing to choose from."""
-    if by not in RANKINGS:
-        raise InputError(f"no feature {by!r} to rank by", field="by", remedy=f"use one of: {', '.join(RANKINGS)}")
+    _refuse_unknown(by)
     if shortest is not None and longest is not None and shortest > longest:
         fault = f"shortest is {shortest}, longest {longest}: no trace is both"
         raise InputError(fault, field="shortest", remedy="give the smaller number as shortest")
@@ -190,6 +186,11 @@ def step_ratios(facts: Sequence[Facts], paired_with: str) -> NDArray[np.float64]
         ]
     )
     return np.asarray((np.array([fact.value for fact in facts]) - mates) / mates)
+
+
+def _refuse_unknown(by: str) -> None:
+    if by not in RANKINGS:
+        raise InputError(f"no feature {by!r} to rank by", field="by", remedy=f"use one of: {', '.join(RANKINGS)}")
 
 
 def _rank_values(facts: Sequence[Facts], sound: Sequence[int], by: str, paired_with: str) -> list[float]:

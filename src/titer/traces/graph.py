@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from titer.traces.rules import BACKTRACK, PROPOSE, RECAP, VERIFY, Labels
+from titer.traces.rules import BACKTRACK, PROPOSE, RECAP, VERIFY, Behaviours
 
 Numbers = NDArray[np.int64]
 
@@ -39,7 +39,7 @@ class Lines(NamedTuple):
     dead: list[bool]
 
 
-def walk(behaviour_S: Labels, anew_S: NDArray[np.bool_], first: Sequence[int] = (0,)) -> Lines:
+def walk(behaviour_S: Behaviours, anew_S: NDArray[np.bool_], first: Sequence[int] = (0,)) -> Lines:
     """The lines of the texts whose steps begin at `first`, from what each step does."""
     total = len(behaviour_S)
     ends = [*first[1:], total]

@@ -20,7 +20,7 @@ from titer.traces.cues import ANEW, BEHAVIOURS, CUES, STEMS
 from titer.traces.cut import Places, Text
 from titer.traces.words import Words, find_words
 
-Labels = NDArray[np.int8]
+Behaviours = NDArray[np.int8]
 
 PROPOSE, DEDUCE, VERIFY, BACKTRACK, RECAP, SETUP = range(len(BEHAVIOURS))
 OPENING = 14  # bytes before a cue that still opens its step: "Okay, so but " and the like
@@ -33,7 +33,7 @@ DEFAULT = 1.5  # what a step must say to do anything but deduce
 class Judged(NamedTuple):
     """For each step its behaviour, and whether it is a proposal that turns away from the current line of attack."""
 
-    behaviour_S: Labels
+    behaviour_S: Behaviours
     anew_S: NDArray[np.bool_]
 
 

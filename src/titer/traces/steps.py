@@ -19,7 +19,6 @@ from titer.records import Trace
 from titer.traces.cues import BEHAVIOURS
 from titer.traces.cut import cut, join
 from titer.traces.features import batches, measure_texts, read
-from titer.traces.graph import walk
 
 
 class Step(NamedTuple):
@@ -51,15 +50,7 @@ def cut_text(text: str) -> list[str]:
 
 def read_steps(text: str) -> list[Step]:
     """The steps of a text with their behaviours and lines of attack."""
-    reading = read([text])
-    lines = walk(*reading.judged)
-    pieces = _pieces(text.encode("utf-8", "surrogatepass"), (reading.start_S - reading.text.starts[0]).tolist())
-    found, place = [], 0
-    for piece, behaviour, line in zip(pieces, reading.judged.behaviour_S, lines.of_step, strict=True):
-        end = place + len(piece)
-        found.append(Step(place, end, piece, BEHAVIOURS[behaviour], int(line), bool(lines.dead[line])))
-        place = end
-    return found
+    return next(read_many([text]))
 
 
 def read_many(texts: Sequence[str]) -> Iterator[list[Step]]:

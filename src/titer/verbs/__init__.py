@@ -12,14 +12,15 @@ from titer.verbs.eval import EvalResult, eval
 from titer.verbs.judge import JudgeResult, judge
 from titer.verbs.measure import MeasureResult, measure
 from titer.verbs.prior import PriorResult, prior
-from titer.verbs.report import report
+from titer.verbs.report import ComparedRuns, compare_runs, report
 from titer.verbs.rl import RlResult, rl
 from titer.verbs.route import RouteResult, route
-from titer.verbs.sft import SftResult, Shown, sft, show_sample
+from titer.verbs.sft import SftResult, ShownSample, sft, show_sample
 from titer.verbs.verdict import verdict
 
 __all__ = [
     "BridgeResult",
+    "ComparedRuns",
     "CritiqueResult",
     "DoctorResult",
     "EvalResult",
@@ -29,8 +30,9 @@ __all__ = [
     "RlResult",
     "RouteResult",
     "SftResult",
-    "Shown",
+    "ShownSample",
     "bridge",
+    "compare_runs",
     "critique",
     "doctor",
     "eval",

@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.pipeline.alone import alone
-from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.bridging import bridge_traces
 from titer.recipe import Bridge, Generate
-from titer.records import read_traces
 from titer.records.reading import OnBad
 from titer.stages.bridge import acceptance
-from titer.verbs.sampling import checked_problems
+from titer.verbs.reading import checked_problems, checked_traces
 
 
 class BridgeResult(NamedTuple):
@@ -53,16 +51,14 @@ def bridge(
     """
     dropped: list[InputError] = []
     known = {problem.id: problem for problem in checked_problems(problems, on_bad, dropped)}
-    rows = list(
-        read_traces(traces, on_bad=on_bad, dropped=dropped, check=lambda trace: refuse_unknown_problem(trace, known))
-    )
+    rows = checked_traces(traces, known, on_bad, dropped)
     if not rows:
         raise InputError("no trace is left", file=traces, remedy="give a file with usable traces")
     Path(out).mkdir(parents=True, exist_ok=True)
     found = bridge_traces(
         model, rows, known, settings or Bridge(), generate or Generate(), work=Path(out), seed=seed, said=said
     )
-    bridged = sum("bridge" in trace.meta for trace in found.traces)
+    bridged = len({one.raw.id for one in found.candidates if not one.fault})  # a trace's meta is its file's to fill
     kinds = acceptance(found.candidates)
     return BridgeResult(
         len(found.traces), bridged, len(found.without), kinds, found.faults, [str(error) for error in dropped]

@@ -13,12 +13,11 @@ from typing import NamedTuple
 from titer.errors import InputError
 from titer.pipeline.alone import alone
 from titer.pipeline.curating import verify_traces
-from titer.pipeline.data import refuse_unknown_problem
 from titer.pipeline.routes.criticizing import criticize
 from titer.recipe import Critique, Generate
-from titer.records import read_rollouts, read_traces
+from titer.records import read_rollouts
 from titer.records.reading import OnBad
-from titer.verbs.sampling import checked_problems
+from titer.verbs.reading import checked_problems, checked_traces
 
 
 class CritiqueResult(NamedTuple):
@@ -53,12 +52,7 @@ def critique(
     """
     dropped: list[InputError] = []
     known = {problem.id: problem for problem in checked_problems(problems, on_bad, dropped)}
-    taught = []
-    if teachers:
-        rows = read_traces(
-            teachers, on_bad=on_bad, dropped=dropped, check=lambda trace: refuse_unknown_problem(trace, known)
-        )
-        taught = verify_traces(list(rows), known)
+    taught = verify_traces(checked_traces(teachers, known, on_bad, dropped), known) if teachers else []
     Path(out).mkdir(parents=True, exist_ok=True)
     attempts, found = criticize(
         model,

@@ -28,9 +28,7 @@ class DoctorResult(NamedTuple):
     faults: list[str]
 
 
-def doctor(
-    recipe: Recipe, *, length: int = 512, measure: bool = False, probe: bool = False, place: str | Path = "runs"
-) -> DoctorResult:
+def doctor(recipe: Recipe, *, length: int = 512, measure: bool = False, probe: bool = False) -> DoctorResult:
     """Look at the machine, and whether the recipe's training on samples of `length` tokens fits it.
 
     `measure` trains for two updates in a process of its own and says what that took; `probe` trains and samples for
@@ -39,7 +37,7 @@ def doctor(
     """
     if length < 2:
         raise InputError(f"{length} tokens", field="--length", remedy="give at least 2")
-    machine = inspect(Path(place))
+    machine = inspect(Path("runs"))
     memory, unknown = _predicted(recipe, length)
     measured = measured_peak(recipe.model, recipe.train, length=length) if measure else None
     pace, stages = _paced(recipe) if probe else (None, [])

@@ -34,7 +34,8 @@ from titer.verbs.alike import (
     refuse_unfinished,
 )
 from titer.verbs.idle import all_but, refuse_idle
-from titer.verbs.sampling import checked_problems, open_generator
+from titer.verbs.reading import checked_problems
+from titer.verbs.sampling import open_generator
 from titer.verify import Grader
 
 
@@ -84,6 +85,8 @@ def eval(
         if value is not None and not harness:
             fault = "it is for tasks of lm-eval, and there are none"
             raise InputError(fault, field=option, remedy="add --harness TASK")
+    if against and not suites:
+        raise InputError("no suite to compare", field="against", remedy="give problem files, or leave it out")
     for name in suites:
         if not is_folder_name(name):
             raise InputError(f"suite {name!r} names no file", field="suites", remedy="no / or \\, and no dot in front")

@@ -1,4 +1,4 @@
-"""Settings that a verb has no use for: refused, not passed over."""
+"""Settings that a verb has no use for, for want of others too: refused, not passed over."""
 
 from __future__ import annotations
 
@@ -18,3 +18,13 @@ def refuse_idle(given: Block | None, idle: Collection[str], why: str) -> None:
 def all_but(kind: type[Block], *used: str) -> set[str]:
     """The settings of a block but for some."""
     return set(kind.model_fields) - {*used}
+
+
+def refuse_half(server: str | None, model: str) -> None:
+    """Raise InputError for a judge's server without its model, and for a model without a server."""
+    if server and not model:
+        raise InputError("a server without a model", field="model", remedy="name the model that it serves")
+    if model and not server:
+        raise InputError(
+            "a model without a server", field="server", remedy="name the server, or leave both out: the rules judge"
+        )

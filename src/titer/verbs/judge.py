@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.evaluate.refusals import Answer, ModelJudge, RefusalLabel, RuleJudge, label_thinking
 from titer.generate import ServerGenerator
-from titer.judges import Asking, Progress, agreement
+from titer.judges import Asking, agreement
 from titer.records import read_rows, split_thinking
 from titer.records.columns import flag
+from titer.verbs.idle import refuse_half
 from titer.verify.verifiers.refusal import REFUSALS
 
 
@@ -52,7 +53,7 @@ def judge(
     server: str | None = None,
     model: str = "",
     cache: str | Path | None = None,
-    said: Callable[[Progress], None] = lambda _: None,
+    said: Callable[[str], None] = lambda _: None,
 ) -> JudgeResult:
     """Label every row {prompt, response, should_refuse}: by the rules, or by `model` behind a server.
 
@@ -61,17 +62,17 @@ def judge(
     are kept in `cache`. Raises InputError for a row that lacks a field, with its number, and for a server without a
     model's name.
     """
-    if not server and (model or cache):
-        fault = "a model, and no server to ask it of" if model else "a cache, and no model whose answers it would keep"
-        raise InputError(fault, field="--server", remedy="name the server, or leave both out: the rules judge")
-    if server and not model:
-        raise InputError("a server without a model", field="--model", remedy="name the model that it serves")
+    refuse_half(server, model)
+    if cache and not server:
+        fault = "a cache, and no model whose answers it would keep"
+        raise InputError(fault, field="server", remedy="name the server, or leave both out: the rules judge")
     asked = list(read_rows(file, _asked))
     answers = [one.answer for one in asked]
     rules = RuleJudge().label(answers)
     labels = rules
     if server:
-        asking = Asking(ServerGenerator(server, model=model), cache=Path(cache) if cache else None, said=said)
+        kept = Path(cache) if cache else None
+        asking = Asking(ServerGenerator(server, model=model), cache=kept, said=lambda far: said(far.line))
         labels = ModelJudge(asking).label(answers)
     rows = [
         JudgedRow(number, label, label_thinking(one.answer), one.should_refuse, _is_right(label, one.should_refuse))

@@ -20,7 +20,8 @@ from titer.records.reading import OnBad
 from titer.rollouts import model_identity
 from titer.verbs.idle import refuse_idle
 from titer.verbs.rates import write_rates
-from titer.verbs.sampling import checked_problems, open_generator
+from titer.verbs.reading import checked_problems
+from titer.verbs.sampling import open_generator
 
 
 class MeasureResult(NamedTuple):

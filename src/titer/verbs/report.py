@@ -7,13 +7,21 @@ report("runs/first", "runs/second", out="compare.html")["axes"]        # B − A
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from titer.errors import InputError
 from titer.pipeline.reporting.report import report as report_of
 from titer.pipeline.reporting.two_runs import two_runs, write_two_runs
+from titer.report import TwoRuns
 
 PAGE: Final = "compare.html"
+
+
+class ComparedRuns(NamedTuple):
+    """Two runs held against each other, and the summary of that."""
+
+    found: TwoRuns
+    summary: dict[str, Any]
 
 
 def report(run: Path | str, other: Path | str | None = None, *, out: Path | str | None = None) -> dict[str, Any]:
@@ -24,7 +32,16 @@ def report(run: Path | str, other: Path | str | None = None, *, out: Path | str 
     where the two share no suite, or a problem of a shared suite is another one; for an `out` with one run.
     """
     if other is not None:
-        return write_two_runs(two_runs(run, other), out or PAGE)
+        return compare_runs(run, other, out=out).summary
     if out is not None:
         raise InputError("is for the page of two runs", field="out", remedy="give a second run, or leave it out")
     return report_of(run)
+
+
+def compare_runs(run: Path | str, other: Path | str, *, out: Path | str | None = None) -> ComparedRuns:
+    """Hold `other` against `run` on one page, as `report` of two runs does, and give what was found beside the summary.
+
+    Raises InputError where `report` of two runs does.
+    """
+    found = two_runs(run, other)
+    return ComparedRuns(found, write_two_runs(found, out or PAGE))

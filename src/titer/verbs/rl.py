@@ -14,7 +14,7 @@ from titer.pipeline.alone import alone
 from titer.pipeline.routes.rl import train_rl
 from titer.recipe import Rl
 from titer.records.reading import OnBad
-from titer.verbs.sampling import checked_problems
+from titer.verbs.reading import checked_problems
 
 
 class RlResult(NamedTuple):

@@ -19,7 +19,7 @@ from titer.stages import PLACES, gaps, rehearsed, sent_to, shares
 from titer.stages import route as allocate
 from titer.store import write_table
 from titer.verbs.rates import Rates, read_rates
-from titer.verbs.sampling import checked_problems
+from titer.verbs.reading import checked_problems
 
 
 class RouteResult(NamedTuple):

@@ -42,7 +42,7 @@ class SftResult(NamedTuple):
     dropped: list[str]
 
 
-class Shown(NamedTuple):
+class ShownSample(NamedTuple):
     """One sample: prompt and trained text, numbers of tokens, both texts in colour, rows dropped on the way to it."""
 
     prompt: str
@@ -96,7 +96,7 @@ def sft(
     samples: list[Sample] = pool.samples
     unseen: list[Sample] = []
     if is_planned(settings):
-        settings, samples, unseen = _planned(model, pool, settings, Path(out), seed)
+        settings, samples, unseen = _planned(model, pool, settings, Path(out), seed, (len(rows), len(too_long)))
     student = add_lora(loaded.model, settings.lora, seed=seed) if settings.lora else loaded.model
     result = train(
         student,
@@ -130,9 +130,11 @@ def _last_accuracy(out: Path) -> float | None:
     return float(probes[-1]["token_accuracy"]) if probes else None
 
 
-def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> tuple[Train, list[Sample], list[Sample]]:
+def _planned(
+    model: str, pool: Pool, settings: Train, out: Path, seed: int, counts: tuple[int, int]
+) -> tuple[Train, list[Sample], list[Sample]]:
     """The settings with their budget in updates, the samples that fill it, and others whose loss is followed; as an
-    earlier call planned them.
+    earlier call planned them. `counts`: the traces there were, and those of them that are too long.
 
     A plan stands in a folder named by what it depends on, so that none is taken for another's.
     """
@@ -145,7 +147,7 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
     if not (work / "plan.json").exists():
         plan = planned(pool, settings, model, work=work, seed=seed, plan=Plan(), said=logger.info)
         if is_main():
-            write_plan(work, plan, settings, len(pool.traces), 0)
+            write_plan(work, plan, settings, *counts)
     agreed(None)  # the main process has written it
     taken, unseen = ({trace.id for trace in traces} for traces in traces_of(work))
     samples = [sample for sample in pool.samples if sample.trace_id in taken]
@@ -169,7 +171,9 @@ def _settled(settings: Train, pool: Pool, seed: int) -> tuple[Train, _Evidence |
     return settings.model_copy(update={"objective": taken["objective"]}), _Evidence(taken, sums)
 
 
-def show_sample(model: str, traces: str | Path, *, settings: Train | None = None, on_bad: OnBad = "stop") -> Shown:
+def show_sample(
+    model: str, traces: str | Path, *, settings: Train | None = None, on_bad: OnBad = "stop"
+) -> ShownSample:
     """The first usable trace as `sft` with the same arguments would train on it; loads no weights.
 
     Raises InputError for whatever `sft` refuses in the rows up to this trace.
@@ -192,7 +196,7 @@ def show_sample(model: str, traces: str | Path, *, settings: Train | None = None
     if sample is None:
         raise _nothing_left(traces)
     first = len(sample.ids) - sample.trained
-    return Shown(
+    return ShownSample(
         tokenizer.decode(sample.ids[:first]),
         tokenizer.decode(sample.ids[first:]),
         len(sample.ids),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from titer.dynamics import AxisCurves, Curve, Judgement, curve_of_rates, curve_of_scores, judge
 from titer.dynamics.curve import variance_of
@@ -163,14 +164,19 @@ def _of_harness(found: Mapping[int, Sequence[HarnessScore]], axes: Mapping[str, 
 def _paired(steps: Sequence[int], tasks: Sequence[_Task]) -> Curve | None:
     if not all(task.shared for task in tasks):
         return None
-    rows = np.array([[score.by_problem[name] for score in task.scores] for task in tasks for name in task.shared])
+    return curve_of_rates(steps, np.concatenate([_rows(task) for task in tasks]))
+
+
+def _rows(task: _Task) -> NDArray[np.float64]:
+    """The scores of each shared problem at every checkpoint. Raises InputError where they are no accuracy."""
+    rows = np.array([[score.by_problem[name] for score in task.scores] for name in task.shared])
     if rows.min() < 0 or rows.max() > 1:
         raise InputError(
-            f"samples of {tasks[0].scores[0].task!r} are not in [0, 1]",
+            f"samples of {task.scores[0].task!r} are not in [0, 1]",
             field="metrics",
             remedy="name an accuracy: --metric TASK=METRIC",
         )
-    return curve_of_rates(steps, rows)
+    return rows
 
 
 def _pooled(steps: Sequence[int], tasks: Sequence[_Task]) -> Curve:

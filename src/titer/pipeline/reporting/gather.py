@@ -27,7 +27,7 @@ from titer.pipeline.reporting.standing import refuse_mixture
 from titer.recipe import Recipe, load_recipe
 from titer.records import Rollout, Trace, read_rollouts, read_traces
 from titer.report import (
-    Curation,
+    CurationCounts,
     Manifest,
     ReportData,
     StageRow,
@@ -140,11 +140,11 @@ def _parts(file: Path) -> list[Part]:
         return [Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])}) for row in rows]
 
 
-def _curation(folder: Path) -> Curation:
+def _curation(folder: Path) -> CurationCounts:
     rows = read_table(folder / "reasons.parquet")
     with reading(folder / "reasons.parquet", remedy=STAGE_AGAIN):
         dropped = dict(Counter(str(row["rule"]) for row in rows))
-    return Curation(kept=sum(1 for _ in read_traces(folder / "kept.parquet")), dropped=dropped)
+    return CurationCounts(kept=sum(1 for _ in read_traces(folder / "kept.parquet")), dropped=dropped)
 
 
 def _curated(folder: Path) -> Curated:

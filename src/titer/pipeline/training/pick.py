@@ -43,7 +43,7 @@ class Picked(NamedTuple):
 def pick(pool: Pool, count: int, how: Literal["random", "hard"], *, seed: int) -> Picked:
     """So many of the traces, all of them where these are fewer."""
     losses = losses_of(pool) if how == "hard" else {}
-    order = spread(pool.traces, losses) if losses else at_random(len(pool.traces), seed)
+    order = hard_first(pool.traces, losses) if losses else at_random(len(pool.traces), seed)
     return Picked([pool.traces[i] for i in sorted(order[:count])], losses)
 
 
@@ -60,7 +60,7 @@ def losses_of(pool: Pool) -> dict[str, float]:
     return {one.trace_id: one.nll / one.tokens for one in sums}
 
 
-def spread(traces: Sequence[Trace], losses: dict[str, float]) -> list[int]:
+def hard_first(traces: Sequence[Trace], losses: dict[str, float]) -> list[int]:
     """The places of the traces: highest loss first, a domain at a time, the NOISE highest at the end."""
     ranked = sorted(range(len(traces)), key=lambda place: (-losses[traces[place].id], place))
     noisy = round(NOISE * len(ranked))

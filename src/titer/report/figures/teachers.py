@@ -15,6 +15,7 @@ _HATCHED: Final[Figure] = {
     "pattern": {"shape": "/", "bgcolor": "--paper", "fgcolor": "--red", "size": 8, "solidity": 0.4},
     "line": {"color": "--red", "width": 1.5},
 }
+_LONGEST_NAME: Final = 32  # what a phone's legend has room for
 
 
 def behaviours(teachers: TeacherComparison) -> Figure | None:
@@ -72,10 +73,10 @@ def lengths(teachers: TeacherComparison) -> Figure | None:
     return {"data": [dots, line], "layout": layout, "about": "Steps of each problem's traces, both teachers"}
 
 
-def _short(teachers: str, length: int = 32) -> str:
-    """Models' names without their owners, as long as a phone's legend has room for."""
+def _short(teachers: str) -> str:
+    """Models' names without their owners."""
     name = ", ".join(teacher.rpartition("/")[2] or teacher for teacher in teachers.split(", "))
-    return name if len(name) <= length else f"{name[: length - 1]}…"
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _bars(name: str, labels: Sequence[str], shares: Sequence[float], marker: Figure) -> Figure:

@@ -1,6 +1,6 @@
 """Two teachers of a file, paired.
 
-compare("traces.jsonl", a="R1", b="gpt-oss").features["propose_share"].difference
+compare("traces.jsonl", a="R1", b="gpt-oss").comparison.features["propose_share"].difference
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,13 @@ from titer.verbs.traces.outputs import refuse_overwriting, write_result
 TEACHER = "teacher"
 
 
+class Compared(NamedTuple):
+    """Two teachers compared, and the rows that could not be read."""
+
+    comparison: Comparison
+    dropped: list[str]
+
+
 def compare(
     file: str | Path,
     *,
@@ -37,16 +44,16 @@ def compare(
     html: str | Path | None = None,
     seed: int = 0,
     on_bad: OnBad = "stop",
-    dropped: list[InputError] | None = None,
-) -> Comparison:
+) -> Compared:
     """Two teachers of one file on the problems they share; see `titer.traces.compare`.
 
     `by` says what `a` and `b` are names of where not of teachers: a key of the traces' meta, such as "source". With
     `model` the profile of its loss over the traces' tokens is compared too (`titer.train.tokens.token_loss`); traces
-    beyond the model's context have none. With `on_bad="drop"` rows that cannot be read go to `dropped`.
+    beyond the model's context have none. With `on_bad="drop"` rows that cannot be read are listed in the result.
     """
     refuse_overwriting([html] if html else [], [file])
-    rows: Iterable[Trace] = read_traces(file, on_bad=on_bad, dropped=[] if dropped is None else dropped)
+    bad = list[InputError]()
+    rows: Iterable[Trace] = read_traces(file, on_bad=on_bad, dropped=bad)
     if by != TEACHER:
         rows = _named_by(list(rows), by, file)
     extra = _token_profiles(model) if model else None
@@ -58,7 +65,7 @@ def compare(
         raise
     if html:
         write_result(Path(html), render_comparison(as_teachers(comparison)))
-    return comparison
+    return Compared(comparison, [str(error) for error in bad])
 
 
 def _named_by(traces: Sequence[Trace], key: str, file: str | Path) -> list[Trace]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from titer.errors import InputError
 from titer.records import Problem, Trace, read_traces
 from titer.records.reading import OnBad
-from titer.verbs.sampling import checked_problems
+from titer.verbs.reading import checked_problems
 
 
 class Gradable(NamedTuple):

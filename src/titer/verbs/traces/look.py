@@ -18,6 +18,7 @@ from titer.records.writing import disk_faults
 from titer.traces import BEHAVIOURS, cut_text, read_steps, text_of
 from titer.traces.judge import ModelLabeller, RuleLabeller, agreement
 from titer.traces.steps import Step
+from titer.verbs.idle import refuse_half
 from titer.verbs.traces.outputs import refuse_overwriting, write_result
 
 
@@ -37,7 +38,7 @@ class Labelled(NamedTuple):
     dropped: list[str]  # rows that could not be read
 
 
-class Shown(NamedTuple):
+class ShownTrace(NamedTuple):
     """A trace with its steps, and the rows before it that could not be read."""
 
     trace: Trace
@@ -45,7 +46,7 @@ class Shown(NamedTuple):
     dropped: list[str]
 
 
-def show(file: str | Path, *, id: str | None = None, teacher: str | None = None, on_bad: OnBad = "stop") -> Shown:
+def show(file: str | Path, *, id: str | None = None, teacher: str | None = None, on_bad: OnBad = "stop") -> ShownTrace:
     """One trace with its steps: the first, or the first whose teacher contains what is asked for and whose id, or its
     problem's, is `id` or, where none is, contains it."""
     bad = list[InputError]()
@@ -54,11 +55,11 @@ def show(file: str | Path, *, id: str | None = None, teacher: str | None = None,
         if teacher is not None and teacher.lower() not in trace.teacher.lower():
             continue
         if id is None or id in (trace.id, trace.problem_id):
-            return Shown(trace, read_steps(text_of(trace)), [str(error) for error in bad])
+            return ShownTrace(trace, read_steps(text_of(trace)), [str(error) for error in bad])
         if near is None and (id in trace.id or id in trace.problem_id):
             near = trace
     if near is not None:
-        return Shown(near, read_steps(text_of(near)), [str(error) for error in bad])
+        return ShownTrace(near, read_steps(text_of(near)), [str(error) for error in bad])
     raise InputError("no such trace here", file=file, remedy="look at the ids and teachers of the file")
 
 
@@ -76,10 +77,7 @@ def label(
     The rules label, or the `model` behind the OpenAI-compatible `server`, whose verdicts are kept beside `out` (ending
     .verdicts.jsonl): the same call goes on where it stopped. The taxonomy is ours; arXiv 2604.01702 publishes none.
     """
-    if server and not model:
-        raise InputError("a judge needs its name", field="model", remedy="say which model the server serves")
-    if model and not server:
-        raise InputError("a judge without a server", field="model", remedy="say where it is served, or let rules label")
+    refuse_half(server, model)
     cache = Path(out).with_suffix(".verdicts.jsonl")
     refuse_overwriting([out, *([cache] if server else [])], [file])
     bad = list[InputError]()
@@ -91,11 +89,7 @@ def label(
         from titer.generate import ServerGenerator
 
         with disk_faults(cache):
-            judge = ModelLabeller(
-                ServerGenerator(server, model),
-                cache=cache,
-                said=lambda p: said(f"judge: {p.done}/{p.total} answers, {p.failed} failed"),
-            )
+            judge = ModelLabeller(ServerGenerator(server, model), cache=cache, said=lambda far: said(far.line))
             labels = judge.label(steps)
     rows = [
         {"id": trace.id, "steps": [{"text": t, "behaviour": b} for t, b in zip(parts, found, strict=True)]}

@@ -97,6 +97,44 @@ def test_a_stage_that_is_left_out_leaves_nothing(tmp_path: Path) -> None:
     run.leave_out("measure")
 
 
+def test_half_of_a_stage_that_was_being_left_out_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = open_run(tmp_path / "run")
+
+    def build(work: Path) -> None:
+        for name in ("a", "b"):
+            (work / name).write_text(name)
+
+    def killed(folder: Path, **_: object) -> None:
+        (folder / "a").unlink()
+        raise KeyboardInterrupt
+
+    run.stage("measure", {}, build)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("shutil.rmtree", killed)
+        run.leave_out("measure")
+    assert sorted(path.name for path in run.stage("measure", {}, build).iterdir()) == ["a", "b", "stage.json"]
+
+
+def test_what_is_spent_stays_until_the_stage_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, there = open_run(tmp_path / "run"), []
+
+    def build(work: Path) -> None:
+        there.append((work / "lines.jsonl").exists())
+        (work / "lines.jsonl").write_text("1")
+        (work / "arm").mkdir(exist_ok=True)
+        (work / "table").write_text("1")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("publish", "Run._finish"):  # before it has its name, and after
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(f"titer.store.run.{place}", interrupted)
+            run.stage("judge", {}, build, spent=["lines.jsonl", "arm"])
+    folder = run.stage("judge", {}, build, spent=["lines.jsonl", "arm"])
+    assert there == [False, True] and {path.name for path in folder.iterdir()} == {"table", "stage.json"}
+
+
 def test_refuses_a_folder_that_is_something_else(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(InputError, match="not a run directory, and not empty"):

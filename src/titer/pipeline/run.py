@@ -19,6 +19,7 @@ from titer.pipeline.reporting.report import report
 from titer.pipeline.rounds import check_rounds, leave_out_rounds, run_rounds
 from titer.pipeline.routes.measuring import measure_base
 from titer.pipeline.routes.routing import route_measured
+from titer.pipeline.sampling import SPENT
 from titer.pipeline.training.choose import check_objective
 from titer.pipeline.training.fine_tune import Going, Model, base_of, checkpoints_of, fine_tune, made_by
 from titer.pipeline.training.launching import command_of
@@ -82,6 +83,7 @@ def _run(recipe: Recipe, out: Path | str, said: Callable[[str], None], progress:
             "generate": recipe.generate.decisive(),
         },
         lambda work: evaluate_models(recipe, inputs.suites, checkpoints, work, said),
+        spent=[*checkpoints],
         said=said,
     )
     folder.sweep()
@@ -107,6 +109,7 @@ def _measure(going: Going, base: Model) -> None:
             "generate": recipe.generate.decisive(),
         },
         lambda work: measure_base(recipe, going.inputs, work, going.said),
+        spent=SPENT,
         said=going.said,
     )
     route_measured(going)

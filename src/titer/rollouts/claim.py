@@ -13,13 +13,18 @@ from titer.records import Problem, holds_any
 from titer.store import content_hash, write_json
 
 
+def made_file(out: Path) -> Path:
+    """Where it stands: `NAME.made.json` beside NAME.jsonl."""
+    return out.with_suffix(".made.json")
+
+
 def claim(out: Path, made_with: Mapping[str, Any], beside: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Say beside `out` (`NAME.made.json`) what its rollouts are made with, or refuse when others stand there. What
     `beside` says follows from it, and is written for whoever reads.
 
     Raises InputError naming what differs.
     """
-    ours, file = json.loads(json.dumps(made_with)), out.with_suffix(".made.json")
+    ours, file = json.loads(json.dumps(made_with)), made_file(out)
     if not holds_any(out):
         return write_json(file, {**ours, **beside})
     theirs = claimed(out)
@@ -40,12 +45,12 @@ def claim_problems(out: Path, made_with: Mapping[str, Any], problems: Mapping[st
     known = claimed(out).get("problems") if holds_any(out) else {}
     known = known if isinstance(known, dict) else {}  # else one hash of all: such rollouts are refused
     claim(out, {**made_with, "problems": {**known, **{name: problems[name] for name in problems.keys() & known}}})
-    write_json(out.with_suffix(".made.json"), {**made_with, "problems": {**known, **problems}})
+    write_json(made_file(out), {**made_with, "problems": {**known, **problems}})
 
 
 def claimed(out: Path) -> dict[str, Any]:
     """What stands beside `out`; nothing where nothing does."""
-    file = out.with_suffix(".made.json")
+    file = made_file(out)
     if not file.exists():
         return {}
     with reading(file, remedy="remove it and the rollouts beside it, and they are drawn again"):

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+STAGE = "stage.json"  # in each stage's folder: what made it
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -68,6 +69,12 @@ def publish(work: Path, final: Path) -> None:
     work.rename(final)
     sync_folder(final.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def drop_stage(folder: Path) -> None:
+    """Remove a stage's folder, if it is there; what a kill leaves of it is no stage."""
+    (folder / STAGE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

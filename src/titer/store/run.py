@@ -16,18 +16,17 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError, reading
-from titer.store.atomic import publish, sync_folder, write_json, write_text
+from titer.store.atomic import STAGE, drop_stage, publish, sync_folder, write_json, write_text
 from titer.store.mirror import Mirror, fetched
 
 FORMAT = 1
-STAGE = "stage.json"  # in each stage's folder: what made it
 LOCK = ".titer.lock"  # of the call that works in a folder
 PACKAGES = ("titer", "torch", "transformers", "accelerate", "peft", "math-verify", "reasoning-gym")
 
@@ -107,16 +106,16 @@ class Run:
         inputs: Mapping[str, Any],
         build: Callable[[Path], None],
         *,
+        spent: Sequence[str] = (),
         said: Callable[[str], None] = lambda _: None,
     ) -> Path:
-        """The folder of stage `name` for these inputs, built if it is not there. `said` hears what happens."""
+        """The folder of stage `name` for these inputs, built if it is not there. `said` hears what happens; `spent`
+        names what `build` leaves that is of use only for going on after a crash: it goes once the stage is finished."""
         key, final = content_hash([name, inputs]), self.path / name
         # what the folder says of itself counts: a kill may fall between its publication and the manifest
         made = _made_by(final)
         if made.get("key") == key:
-            self._record(name, made)
-            if self.mirror:
-                self.mirror.commit(name)
+            self._finish(name, made, spent)
             said(f"{name}: unchanged, kept")
             return final
         if self.mirror and self.mirror.take(name, key):
@@ -130,9 +129,7 @@ class Run:
         made = _made(key, inputs, began, time.monotonic() - clock)
         write_json(work / STAGE, made)
         publish(work, final)
-        self._record(name, made)
-        if self.mirror:
-            self.mirror.commit(name)
+        self._finish(name, made, spent)
         return final
 
     def leave_out(self, name: str) -> None:
@@ -140,7 +137,7 @@ class Run:
         manifest = self.manifest
         if manifest["stages"].pop(name, None):
             write_json(self.path / "manifest.json", manifest)
-        shutil.rmtree(self.path / name, ignore_errors=True)
+        drop_stage(self.path / name)
         if self.mirror:
             self.mirror.forget(name)
 
@@ -152,6 +149,16 @@ class Run:
         """Remove work folders that no longer belong to anything."""
         shutil.rmtree(self.path / "work", ignore_errors=True)
         sync_folder(self.path)
+
+    def _finish(self, name: str, made: Mapping[str, Any], spent: Sequence[str]) -> None:
+        """What follows publication; a kill may fall between any two of these."""
+        for place in (self.path / name / one for one in spent):
+            if place.is_dir():
+                shutil.rmtree(place)
+            place.unlink(missing_ok=True)
+        self._record(name, made)
+        if self.mirror:
+            self.mirror.commit(name)
 
     def _record(self, name: str, made: Mapping[str, Any]) -> None:
         manifest = self.manifest

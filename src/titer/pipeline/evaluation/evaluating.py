@@ -6,7 +6,6 @@ evaluate_models(recipe, suites, {"base": "lab", "trained": checkpoint}, work, sa
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,6 +64,8 @@ def evaluate_models(
 ) -> None:
     """Sample and grade every suite with every model (`checkpoints`: name in the tables → what to load).
 
+    The lines of each model stay in a folder of its name, which nobody needs once the stage is finished.
+
     The first is the base. With a budget those between it and the last are asked a part of the problems, which
     `parts.json` then holds.
     """
@@ -77,6 +78,10 @@ def evaluate_models(
         for name, model in checkpoints.items():
             asked = whole if name in (first, last) else lots
             rollouts += _answers(recipe, name, model, asked, work, grader, said, pace=name == first)
+            if name == first and recipe.evaluate.minutes and not (work / PACE).exists():
+                # a kill fell between the last answer and its time
+                _lines_of(work, name, whole[0]).unlink()
+                _answers(recipe, name, model, whole[:1], work, grader, said, pace=True)
             if name == first and len(checkpoints) > 2 and (tokens := budget(recipe.evaluate, work / PACE)):
                 parts = _shared_out(recipe, whole, rollouts, tokens)
                 write_json(work / "parts.json", [part._asdict() for part in parts])
@@ -86,8 +91,6 @@ def evaluate_models(
     decisions += thinking_of(rollouts, halves_of(suites), (first, last))
     decisions += gauge(recipe, checkpoints, rollouts, suites, work)
     write_decisions(work, decisions)
-    for name in checkpoints:
-        shutil.rmtree(work / name)
 
 
 def _answers(
@@ -105,7 +108,7 @@ def _answers(
     generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
     rollouts: list[Rollout] = []
     for lot in lots:
-        out = work / name / f"{lot.name}.jsonl"
+        out = _lines_of(work, name, lot)
         begun, there = time.monotonic(), held_in(out)
         drawn = collect(
             generator,
@@ -124,6 +127,11 @@ def _answers(
         if pace:
             note_pace(work / PACE, drawn[there:], time.monotonic() - begun)
     return rollouts
+
+
+def _lines_of(work: Path, name: str, lot: Lot) -> Path:
+    """Where a checkpoint's answers to a lot are written as they come."""
+    return work / name / f"{lot.name}.jsonl"
 
 
 def _shared_out(recipe: Recipe, whole: Sequence[Lot], base: Sequence[Rollout], tokens: int) -> list[Part]:

@@ -17,6 +17,7 @@ import numpy as np
 from titer.errors import reading
 from titer.evaluate import change_in_pass, told
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.sampling import SPENT
 from titer.pipeline.training.fine_tune import Going, Model, named
 from titer.pipeline.training.trial import change_in_accuracy, sample_arm
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
@@ -48,7 +49,7 @@ def sample_held(going: Going, name: str, model: Model, held: Sequence[Problem]) 
     def build(work: Path) -> None:
         _sample(going, model, held, name, work)
 
-    going.folder.stage(name, {**going.known, "model": model.key, **_how(going)}, build, said=going.said)
+    going.folder.stage(name, {**going.known, "model": model.key, **_how(going)}, build, spent=SPENT, said=going.said)
     return name
 
 
@@ -58,6 +59,7 @@ def judge_round(going: Going, held: Sequence[Problem], model: Model, before: str
         named("judge", number),
         {**going.known, "model": model.key, "before": going.folder.key(before), **_how(going)},
         lambda work: _judge(going, held, model, before, number, work),
+        spent=SPENT,
         said=going.said,
     )
     file = folder / "judged.json"
@@ -109,8 +111,6 @@ def _decision(going: Going, judged: Judged, held: int, number: int) -> Decision:
 def _sample(going: Going, model: Model, held: Sequence[Problem], name: str, work: Path) -> list[Rollout]:
     rollouts = sample_arm(going.recipe, model.name, held, name=name, samples=going.recipe.stages.samples, work=work)
     write_records(work / "rollouts.parquet", rollouts)
-    for file in ("rollouts.jsonl", "rollouts.made.json"):
-        (work / file).unlink(missing_ok=True)
     return rollouts
 
 

@@ -21,6 +21,7 @@ from titer.pipeline.rounds.outcome import write_outcome
 from titer.pipeline.rounds.reinforce import reinforce, take_apart
 from titer.pipeline.routes.measuring import measure_base
 from titer.pipeline.routes.routing import route_measured
+from titer.pipeline.sampling import SPENT
 from titer.pipeline.training.fine_tune import Going, Model, fine_tune, made_by, named
 from titer.recipe import Recipe
 from titer.records import Problem
@@ -122,6 +123,7 @@ def measure_round(going: Going, model: Model, number: int) -> None:
             "held": recipe.stages.held,
         },
         lambda work: measure_base(recipe, going.inputs, work, going.said),
+        spent=SPENT,
         said=going.said,
     )
 

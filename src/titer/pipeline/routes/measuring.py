@@ -15,7 +15,7 @@ from titer.generate.protocol import Generator, Sampling
 from titer.measure import Edges, Rule, SolveRate, band_shares, solve_rates, still_in_doubt
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.sampling import Said, make_generator, progress_lines
+from titer.pipeline.sampling import LINES, Said, make_generator, progress_lines
 from titer.recipe import Measure, Recipe
 from titer.records import Decision, Problem, Rollout, write_records
 from titer.rollouts import Progress, collect_in_rounds, model_identity
@@ -60,7 +60,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
         make_generator(recipe.model, recipe.generate, name="base"),
         problems,
         recipe.measure,
-        out=work / "rollouts.jsonl",
+        out=work / LINES,
         model=model_identity(recipe.model),
         chunk=recipe.generate.chunk,
         seed=recipe.seed,
@@ -69,8 +69,6 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
     if not rates:
         raise InputError("no rollout could be graded", field="measure", remedy="look at the verifier of the problems")
     write_records(work / "rollouts.parquet", rollouts)
-    for name in ("rollouts.jsonl", "rollouts.made.json"):
-        (work / name).unlink()
     write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
     write_decisions(work, [_decision(recipe.measure, rollouts, rates)])
 

@@ -20,6 +20,7 @@ from titer.pipeline.data import load_inputs
 from titer.pipeline.reporting.logs import P_BINS, training_rows
 from titer.pipeline.reporting.report import report
 from titer.pipeline.run import run
+from titer.pipeline.training.fine_tune import checkpoints_of
 from titer.recipe import parse_recipe
 from titer.records import Problem, Trace, read_rollouts, write_records
 from titer.store import read_manifest, read_table
@@ -274,6 +275,18 @@ def test_a_lab_that_makes_nothing_is_refused(block: str, tmp_path: Path) -> None
     lab = {"problems": {"countdown3": 2}, "suites": {"countdown3": 1}} | {block: {"countdown3": 0}}
     with pytest.raises(InputError, match=rf"field 'data.lab.{block}': nothing is to be made"):
         run(parse_recipe(MINI | {"data": {"lab": lab}}), out=tmp_path / "run")
+
+
+def test_a_gym_that_makes_nothing_is_refused_by_its_own_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"field 'data.gym.problems': nothing is to be made"):
+        run(parse_recipe(MINI | {"data": {"gym": {}}}), out=tmp_path / "run")
+
+
+def test_a_training_without_checkpoints_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "empty"):
+        with pytest.raises(InputError, match="no checkpoint stands here; remove the folder and run again"):
+            checkpoints_of(folder)
 
 
 def test_a_launcher_without_a_device_is_refused_first(tmp_path: Path) -> None:

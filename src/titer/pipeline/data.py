@@ -187,9 +187,12 @@ def _made(recipe: Recipe, dropped: list[InputError]) -> Made:
     suites = _suites(data, dropped)
     if both := sorted(set(suites) & set(made.suites)):
         raise InputError(f"two suites {both[0]!r}", field="data.suites", remedy="give the file's suite another name")
-    for made_any, field in ((made.problems, "data.lab.problems"), (made.suites | suites, "data.lab.suites")):
+    maker = "lab" if data.lab else "gym"
+    for made_any, part in ((made.problems, "problems"), (made.suites | suites, "suites")):
         if not made_any:
-            raise InputError("nothing is to be made", field=field, remedy="ask for at least one problem")
+            raise InputError(
+                "nothing is to be made", field=f"data.{maker}.{part}", remedy="ask for at least one problem"
+            )
     return made._replace(suites=made.suites | suites, rehearsal=[*made.rehearsal, *_rehearsal(data, dropped)])
 
 

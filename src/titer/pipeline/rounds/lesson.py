@@ -73,7 +73,8 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
     recipe, said = going.recipe, going.said
     taught = {problem.id: problem for problem in going.inputs.problems}
     curated_traces = list(read_traces(going.folder.path / curated / "kept.parquet"))
-    rehearsing = [trace for trace in curated_traces if trace.meta.get("rehearsal")]
+    theirs = {trace.id for trace in going.inputs.rehearsal}  # a user's own traces may have a column of that name
+    rehearsing = [trace for trace in curated_traces if trace.id in theirs]
     traces = [trace for trace in curated_traces if trace.problem_id in taught]
     ledger = ledger_of(going, number)
     again = rehearsed(ledger, recipe.route.rehearsal, recipe.seed)

@@ -75,7 +75,7 @@ def fine_tune(going: Going, source: str, model: Model, number: int = 1) -> Path:
 
 def checkpoints_of(trained: Path) -> list[Path]:
     """All checkpoints of a training, in order. Raises InputError when it has none."""
-    found = sorted((trained / "checkpoints").iterdir())
+    found = sorted((trained / "checkpoints").glob("step-*"))
     if not found:
         raise InputError("no checkpoint stands here", file=trained, remedy="remove the folder and run again")
     return found

@@ -14,14 +14,15 @@ from titer.lab.tasks import items
 from titer.pipeline import rounds as package
 from titer.pipeline.curating import rehearse
 from titer.pipeline.data import Inputs
+from titer.pipeline.going import Going, Model
 from titer.pipeline.reporting.gather import gather
-from titer.pipeline.rounds import judging, loop, reinforce
+from titer.pipeline.rounds import judging, reinforce
 from titer.pipeline.rounds import lesson as lessons
 from titer.pipeline.rounds.judging import Judged, is_kept
 from titer.pipeline.rounds.lesson import parts_of
 from titer.pipeline.rounds.loop import split_problems
+from titer.pipeline.routes import measuring
 from titer.pipeline.run import run
-from titer.pipeline.training.fine_tune import Going, Model
 from titer.recipe import Recipe, load_recipe
 from titer.records import Rollout, Trace, read_rollouts, read_traces, write_records
 from titer.records.results import Interval
@@ -130,7 +131,7 @@ def test_what_rounds_cannot_be_done_with_is_refused_before_they_begin(
 
 
 INTERRUPTED = {
-    "measure": (loop, "measure_base"),
+    "measure": (measuring, "measure_base"),
     "bridge": (lessons, "bridge_traces"),
     "rl": (reinforce, "train_rl"),
     "critique": (reinforce, "criticize"),

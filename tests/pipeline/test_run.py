@@ -17,10 +17,10 @@ import yaml
 
 from titer.errors import InputError
 from titer.pipeline.data import load_inputs
+from titer.pipeline.going import checkpoints_of
 from titer.pipeline.reporting.logs import P_BINS, training_rows
 from titer.pipeline.reporting.report import report
 from titer.pipeline.run import run
-from titer.pipeline.training.fine_tune import checkpoints_of
 from titer.recipe import parse_recipe
 from titer.records import Problem, Trace, read_rollouts, write_records
 from titer.store import read_manifest, read_table

@@ -15,7 +15,7 @@ from titer.errors import InputError, reading
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.separate import refuse_shared, with_own_ids, without_overlap
-from titer.recipe import Data, GymData, Recipe
+from titer.recipe import SAMPLED, Data, GymData, Recipe
 from titer.records import (
     Decision,
     Problem,
@@ -32,7 +32,7 @@ from titer.store import STAGE_AGAIN, file_hash, read_table, write_json, write_ta
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
-SAMPLING = ("samples", "temperature", "top_p", "max_tokens", "aggregate")  # what a suite may have of its own
+SAMPLING = ("samples", *SAMPLED, "aggregate")  # what a suite may have of its own
 
 
 class Suite(NamedTuple):

@@ -20,7 +20,7 @@ from titer.pipeline.evaluation.forgetting import divergence_of, refuse_other_tok
 from titer.pipeline.evaluation.judging import halves_of
 from titer.pipeline.evaluation.thinking import thinking_of
 from titer.pipeline.sampling import Said, make_generator, progress_lines
-from titer.recipe import Evaluate, Recipe
+from titer.recipe import SAMPLED, Evaluate, Recipe
 from titer.records import Decision, Problem, Rollout, holds_any, kept_turns, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
 from titer.store import STAGE_AGAIN, write_json
@@ -40,13 +40,13 @@ class Lot(NamedTuple):
 
 def evaluation_sampling(recipe: Recipe) -> Sampling:
     """How checkpoints are sampled where a suite says nothing else, the trial's arms too."""
-    return _sampling(recipe.evaluate, recipe.seed)
+    return sampling_by(recipe.evaluate, recipe.seed)
 
 
 def settings_of(recipe: Recipe, suite: str) -> Evaluate:
     """The evaluation's settings with what a suite of files has of its own."""
     own = recipe.data.suites.get(suite)
-    given = own.model_dump(include={"samples", "temperature", "top_p", "max_tokens"}, exclude_none=True) if own else {}
+    given = own.model_dump(include={"samples", *SAMPLED}, exclude_none=True) if own else {}
     return recipe.evaluate.model_copy(update=given)
 
 
@@ -55,7 +55,8 @@ def passing_of(recipe: Recipe) -> list[str]:
     return [name for name, suite in recipe.data.suites.items() if suite.aggregate == "pass"]
 
 
-def _sampling(settings: Evaluate, seed: int) -> Sampling:
+def sampling_by(settings: Evaluate, seed: int) -> Sampling:
+    """How an evaluation with these settings samples."""
     return Sampling(temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed)
 
 
@@ -114,7 +115,7 @@ def _answers(
             generator,
             lot.problems,
             samples=lot.samples,
-            sampling=_sampling(settings_of(recipe, lot.suite.name), recipe.seed),
+            sampling=sampling_by(settings_of(recipe, lot.suite.name), recipe.seed),
             grader=grader,
             out=out,
             model=identity,

@@ -17,9 +17,10 @@ import numpy as np
 from titer.errors import reading
 from titer.evaluate import change_in_pass, told
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.going import Going, Model, named
 from titer.pipeline.sampling import SPENT
-from titer.pipeline.training.fine_tune import Going, Model, named
 from titer.pipeline.training.trial import change_in_accuracy, sample_arm
+from titer.recipe import SAMPLED
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.records.results import Interval
 from titer.store import STAGE_AGAIN, write_json
@@ -118,7 +119,7 @@ def _how(going: Going) -> dict[str, Any]:
     """What the rollouts and the judgement depend on."""
     return {
         "settings": going.recipe.stages.model_dump(include={"held", "samples", "least_entropy"}),
-        "sampling": going.recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"}),
+        "sampling": going.recipe.evaluate.model_dump(include={*SAMPLED}),
         "generate": going.recipe.generate.decisive(),
     }
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.going import Going, Model, named
 from titer.pipeline.routes.bridging import bridge_traces
 from titer.pipeline.routes.routing import ledger_of
-from titer.pipeline.training.fine_tune import Going, Model, named
 from titer.records import Decision, Trace, holds_any, read_traces, without_repeats, write_records
 from titer.stages import Entry, rehearsed, sent_to
 from titer.stages.bridge import acceptance

@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from titer.pipeline.going import Going, named
 from titer.pipeline.rounds.lesson import traces_of
 from titer.pipeline.routes.routing import ledger_of
-from titer.pipeline.training.fine_tune import Going, named
 from titer.records import holds_any, read_traces
 from titer.stages.rl import Group, read_groups
 from titer.store import write_table

@@ -10,10 +10,10 @@ import numpy as np
 
 from titer.errors import reading
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.going import Going, Model, made_by, named
 from titer.pipeline.routes.criticizing import criticize
 from titer.pipeline.routes.rl import train_rl
 from titer.pipeline.routes.routing import ledger_of
-from titer.pipeline.training.fine_tune import Going, Model, made_by, named
 from titer.records import Decision, Problem, Rollout, read_rollouts, read_traces
 from titer.stages import sent_to
 from titer.store import STAGE_AGAIN

@@ -11,7 +11,7 @@ from pathlib import Path
 from titer.errors import reading
 from titer.measure import SolveRate
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.training.fine_tune import Going, named
+from titer.pipeline.going import Going, named
 from titer.records import Decision
 from titer.stages import Entry, gaps, route, shares
 from titer.store import STAGE_AGAIN, read_table, write_table

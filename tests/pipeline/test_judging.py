@@ -15,8 +15,9 @@ from titer.errors import InputError
 from titer.evaluate.allocate import Part
 from titer.lab.tasks import items
 from titer.pipeline.data import Suite
-from titer.pipeline.evaluation.evaluating import budget, evaluate_models, note_pace
+from titer.pipeline.evaluation.evaluating import evaluate_models
 from titer.pipeline.evaluation.judging import Asked, axis_curves, halves_of
+from titer.pipeline.evaluation.pace import budget, note_pace
 from titer.pipeline.run import refuse_missing
 from titer.recipe import Evaluate, parse_recipe
 from titer.records import Problem, Rollout, read_rollouts

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError
-from titer.pipeline.alone import held
+from titer.pipeline.alone import locked
 from titer.pipeline.curating import check_curation, curate_traces
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.evaluation.evaluating import evaluate_models, settings_of
@@ -50,7 +50,7 @@ def run(
     check_curation(recipe)
     command_of(recipe.train.launch)  # refuses what this machine cannot start
     place = out or Path("runs") / recipe.name
-    with held(place):
+    with locked(place):
         return _run(recipe, place, said, progress)
 
 

@@ -80,9 +80,9 @@ def sft(
     """
     refuse_idle(settings, {"launch"}, "sft itself is started with torchrun or accelerate launch")
     from titer.models import add_lora, load_model
-    from titer.pipeline.reporting.reading import step_kinds
     from titer.pipeline.training.plan import is_planned, pooled
     from titer.traces import BEHAVIOURS
+    from titer.traces.steps import step_kinds
     from titer.train import require_tracker, train
 
     settings = settings or Train()
@@ -136,7 +136,7 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
 
     A plan stands in a folder named by what it depends on, so that none is taken for another's.
     """
-    from titer.pipeline.training.plan import planned, read_plan, traces_of, write_plan
+    from titer.pipeline.training.plan import planned, planned_traces, read_plan, write_plan
 
     digests = [[sample.trace_id, sample.ids] for sample in pool.samples]
     key = content_hash([model, seed, settings.decisive(), digests])
@@ -147,7 +147,7 @@ def _planned(model: str, pool: Pool, settings: Train, out: Path, seed: int) -> t
         if is_main():
             write_plan(work, plan, settings, len(pool.traces), 0)
     agreed(None)  # the main process has written it
-    taken, unseen = ({trace.id for trace in traces} for traces in traces_of(work))
+    taken, unseen = ({trace.id for trace in traces} for traces in planned_traces(work))
     samples = [sample for sample in pool.samples if sample.trace_id in taken]
     return read_plan(work, settings), samples, [sample for sample in pool.samples if sample.trace_id in unseen]
 

@@ -17,7 +17,7 @@ import numpy as np
 from titer.errors import InputError
 from titer.pipeline.going import Going, Model, made_by, named
 from titer.pipeline.rounds.judging import FIRST, judge_round, sample_held
-from titer.pipeline.rounds.lesson import lesson, traces_of
+from titer.pipeline.rounds.lesson import lesson, lesson_traces
 from titer.pipeline.rounds.outcome import write_outcome
 from titer.pipeline.rounds.reinforce import reinforce, take_apart
 from titer.pipeline.routes.measuring import measure_stage
@@ -91,7 +91,7 @@ def run_round(going: Going, curated: str, model: Model, number: int) -> Model:
     for gap in gaps(route_measured(going, number)):
         going.said(f"round {number}: {gap}")
     learned = lesson(going, curated, model, number)
-    if traces_of(learned):
+    if lesson_traces(learned):
         fine_tune(going, learned.name, model, number)
         model = made_by(going, named("train", number))
     else:

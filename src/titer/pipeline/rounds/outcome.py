@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from titer.pipeline.going import Going, named
-from titer.pipeline.rounds.lesson import traces_of
+from titer.pipeline.rounds.lesson import lesson_traces
 from titer.pipeline.routes.routing import ledger_of
 from titer.records import holds_any, read_traces
 from titer.stages.rl import Group, read_groups
@@ -37,7 +37,7 @@ def outcomes(going: Going, number: int) -> list[dict[str, Any]]:
     path = going.folder.path
     groups = _groups(path / named("rl", number) / "groups.jsonl")
     taught: dict[str, list[str]] = {}
-    for trace in traces_of(path / named("lesson", number)):
+    for trace in lesson_traces(path / named("lesson", number)):
         taught.setdefault(trace.problem_id, []).append(str(trace.meta.get("bridge") or trace.meta.get("lesson") or ""))
     learned = _lessons(path / named("critique", number) / "lessons.jsonl")
     return [

@@ -6,7 +6,7 @@ choose_objective(recipe, inputs, traces, work, said)       # prior.parquet, choi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import context_length, load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.sampling import Said
 from titer.pipeline.training.trial import FEWEST, change_in_accuracy, held_out, let_go, sample_arm, train_arm, without
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Trace
@@ -23,8 +24,6 @@ from titer.store import STAGE_AGAIN, write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
-
-Said = Callable[[str], None]
 
 
 def check_objective(spec: str, *, field: str = "train.objective") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from titer.pipeline.going import Going, Model, named
 from titer.pipeline.training.choose import choose_objective, chosen
-from titer.pipeline.training.plan import is_planned, plan_training, read_plan, traces_of
+from titer.pipeline.training.plan import is_planned, plan_training, planned_traces, read_plan
 from titer.pipeline.training.train import train_model
 from titer.recipe import SAMPLED, Recipe
 from titer.records import read_traces
@@ -27,7 +27,7 @@ def fine_tune(going: Going, source: str, model: Model, number: int = 1) -> Path:
     return going.folder.stage(
         named("train", number),
         {"traces": going.folder.key(source), **seed, **weights, "settings": recipe.train.decisive()},
-        lambda work: train_model(recipe, *traces_of(going.folder.path / source), work, progress=going.progress),
+        lambda work: train_model(recipe, *planned_traces(going.folder.path / source), work, progress=going.progress),
         said=going.said,
     )
 

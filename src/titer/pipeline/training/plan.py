@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from titer.errors import InputError, reading
 from titer.models import Loaded, add_lora, context_length, load_model
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.sampling import Said
 from titer.pipeline.training.pick import HOW, Picked, Pool, at_random, pick
-from titer.pipeline.training.repetition import Held, Repetition, Said, choose_repetition
+from titer.pipeline.training.repetition import Held, Repetition, choose_repetition
 from titer.pipeline.training.trial import NOTHING_TO_PLAN, held_out
 from titer.processes import launched
 from titer.recipe import Plan, Recipe, Train
@@ -88,7 +89,7 @@ def read_plan(folder: Path, settings: Train) -> Train:
     return settings.model_copy(update={"updates": updates, **NOTHING_TO_PLAN})
 
 
-def traces_of(folder: Path) -> tuple[list[Trace], list[Trace]]:
+def planned_traces(folder: Path) -> tuple[list[Trace], list[Trace]]:
     """The traces to train on, from a finished plan or, where nothing was planned, curation; and the unseen ones."""
     if (folder / "kept.parquet").exists():
         return list(read_traces(folder / "kept.parquet")), []

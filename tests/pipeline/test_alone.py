@@ -16,7 +16,7 @@ from titer.pipeline.alone import locked
 from titer.recipe import load_recipe
 from titer.reproduce.engine import reproduce
 from titer.store import Run
-from titer.store.run import LOCK
+from titer.store.layout import LOCK
 
 
 def holding(folder: Path) -> subprocess.Popen[str]:

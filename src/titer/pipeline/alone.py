@@ -22,7 +22,7 @@ from typing import ParamSpec, TypeVar
 from titer.errors import InputError
 from titer.processes import is_main
 from titer.store import Mirror
-from titer.store.run import LOCK
+from titer.store.layout import LOCK
 
 TRIES = 100  # of a lock whose holder has ended meanwhile
 

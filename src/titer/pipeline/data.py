@@ -6,7 +6,6 @@ inputs = load_inputs(folder)       # reads them back
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +27,7 @@ from titer.records import (
     write_records,
 )
 from titer.records.reading import OnBad
-from titer.store import STAGE_AGAIN, file_hash, read_table, write_json, write_table
+from titer.store import STAGE_AGAIN, file_hash, read_json, read_table, write_json, write_table
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
@@ -119,9 +118,7 @@ def load_inputs(folder: Path) -> Inputs:
 
 def read_dropped(folder: Path) -> list[str]:
     """The rows that the data stage dropped, a line each."""
-    file = folder / "dropped_rows.json"
-    with reading(file, remedy=STAGE_AGAIN):
-        return [str(line) for line in json.loads(file.read_text(encoding="utf-8"))]
+    return read_json(folder / "dropped_rows.json", lambda lines: [str(line) for line in lines])
 
 
 def problem_of(trace: Trace) -> Problem:

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from titer.errors import InputError, reading
+from titer.errors import InputError
 from titer.records import Problem, holds_any
-from titer.store import content_hash, write_json
+from titer.store import content_hash, read_json, write_json
+from titer.store.layout import as_object
 
 
 def made_file(out: Path) -> Path:
@@ -51,10 +52,8 @@ def claim_problems(out: Path, made_with: Mapping[str, Any], problems: Mapping[st
 def claimed(out: Path) -> dict[str, Any]:
     """What stands beside `out`; nothing where nothing does."""
     file = made_file(out)
-    if not file.exists():
-        return {}
-    with reading(file, remedy="remove it and the rollouts beside it, and they are drawn again"):
-        return {**json.loads(file.read_text(encoding="utf-8"))}
+    again = "remove it and the rollouts beside it, and they are drawn again"
+    return read_json(file, as_object, remedy=again) if file.exists() else {}
 
 
 def shown(problem: Problem) -> list[Any]:

@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from titer.errors import InputError, reading
-from titer.store.atomic import STAGE, as_json, drop_stage, publish, write_json
+from titer.errors import InputError
+from titer.store.atomic import as_json, drop_stage, publish, write_json
+from titer.store.layout import KEY, MANIFEST, STAGE, as_object, read_json
 
-MANIFEST = "manifest.json"
 THERE = "there.json"  # by stage, the key of the one that was last put there or fetched
 BESIDE = ("recipe.yaml", "report.html", "summary.json", "scores.parquet", "differences.parquet", "moves.parquet")
 """Files of a run that belong to no stage."""
-KEY = 12  # characters of a stage's key in its folder's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +221,8 @@ def _is_file(url: str) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    if not file.exists():
-        return None
-    with reading(file, remedy="remove it, and the same command fetches it again"):
-        return {**json.loads(file.read_text(encoding="utf-8"))}
+    again = "remove it, and the same command fetches it again"
+    return read_json(file, as_object, remedy=again) if file.exists() else None
 
 
 @contextmanager

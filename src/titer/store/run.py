@@ -22,12 +22,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from titer.errors import InputError, reading
-from titer.store.atomic import STAGE, drop_stage, publish, sync_folder, write_json, write_text
+from titer.errors import InputError
+from titer.records.writing import sync_folder
+from titer.store.atomic import drop_stage, publish, write_json, write_text
+from titer.store.layout import KEY, LOCK, MANIFEST, STAGE, as_object, read_json
 from titer.store.mirror import Mirror, fetched
 
 FORMAT = 1
-LOCK = ".titer.lock"  # of the call that works in a folder
 PACKAGES = ("titer", "torch", "transformers", "accelerate", "peft", "math-verify", "reasoning-gym")
 
 
@@ -84,12 +85,12 @@ class Run:
         an address that cannot be read.
         """
         path, mirror = fetched(place, said)
-        if holds_other(path) and not (path / "manifest.json").exists() and not _is_run(path):
+        if holds_other(path) and not (path / MANIFEST).exists() and not _is_run(path):
             raise InputError("not a run directory, and not empty", file=path, remedy="give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, mirror)
-        if not (path / "manifest.json").exists() or not run.manifest["stages"]:  # what failed at once fixes no model
-            write_json(path / "manifest.json", {"format": FORMAT, "name": name, "model": model, "stages": {}})
+        if not (path / MANIFEST).exists() or not run.manifest["stages"]:  # what failed at once fixes no model
+            write_json(path / MANIFEST, {"format": FORMAT, "name": name, "model": model, "stages": {}})
         elif (other := run.manifest.get("model") or model) != model:
             raise InputError(f"holds a run of the model {other}", file=path, remedy="give another --out, or remove it")
         write_text(path / "recipe.yaml", recipe_text)
@@ -121,7 +122,7 @@ class Run:
         if self.mirror and self.mirror.take(name, key):
             said(f"{name}: fetched from {self.mirror.url}")
             return final
-        work = self.path / "work" / f"{name}-{key[:12]}"
+        work = self.path / "work" / f"{name}-{key[:KEY]}"
         work.mkdir(parents=True, exist_ok=True)
         said(f"{name}: running")
         began, clock = time.time(), time.monotonic()
@@ -136,7 +137,7 @@ class Run:
         """Remove a stage that the recipe no longer has, so that no later reader finds it."""
         manifest = self.manifest
         if manifest["stages"].pop(name, None):
-            write_json(self.path / "manifest.json", manifest)
+            write_json(self.path / MANIFEST, manifest)
         drop_stage(self.path / name)
         if self.mirror:
             self.mirror.forget(name)
@@ -164,12 +165,18 @@ class Run:
         manifest = self.manifest
         if manifest["stages"].get(name) != made:
             manifest["stages"][name] = made
-            write_json(self.path / "manifest.json", manifest)
+            write_json(self.path / MANIFEST, manifest)
 
 
-def _facts_of(made: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
-    parts = [{**made.get(part, {})} for part in ("inputs", "versions", "machine")]
-    return str(made["key"]), float(made["seconds"]), parts[0]
+def _checked(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The same, where later readers find what they rely on. Raises what `reading` expects where they do not."""
+    str(manifest["name"])
+    for made in manifest["stages"].values():
+        str(made["key"])
+        float(made["seconds"])
+        for part in ("inputs", "versions", "machine"):
+            as_object(made.get(part, {}))
+    return manifest
 
 
 def holds_other(path: Path) -> bool:
@@ -185,10 +192,8 @@ def _is_run(path: Path) -> bool:
 def _made_by(folder: Path) -> dict[str, Any]:
     """What a stage's folder says that made it, if it says so. Raises InputError where that is broken."""
     file = folder / STAGE
-    if not file.exists():
-        return {}
-    with reading(file, remedy="remove its folder, and the stage is run again"):
-        return {**json.loads(file.read_text(encoding="utf-8"))}
+    again = "remove its folder, and the stage is run again"
+    return read_json(file, as_object, remedy=again) if file.exists() else {}
 
 
 def _made(key: str, inputs: Mapping[str, Any], began: float, seconds: float) -> dict[str, Any]:
@@ -205,11 +210,8 @@ def _made(key: str, inputs: Mapping[str, Any], began: float, seconds: float) -> 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a run directory. Raises InputError when there is none, or a broken one."""
-    file = path / "manifest.json"
+    file = path / MANIFEST
     if not file.is_file():
         raise InputError("no manifest.json, so not a run directory", file=path, remedy="give the folder of a run")
-    with reading(file, remedy="remove it, and `titer run` writes it again from what the stages' folders say"):
-        manifest = {**json.loads(file.read_text(encoding="utf-8"))}
-        # what later readers rely on
-        _ = str(manifest["name"]), *(_facts_of(made) for made in manifest["stages"].values())
-    return manifest
+    again = "remove it, and `titer run` writes it again from what the stages' folders say"
+    return read_json(file, lambda found: _checked(as_object(found)), remedy=again)

@@ -6,14 +6,12 @@ tokens = budget(recipe.evaluate, work / PACE)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from titer.errors import reading
 from titer.recipe import Evaluate
 from titer.records import Rollout
-from titer.store import STAGE_AGAIN, write_json
+from titer.store import read_json, write_json
 
 PACE = "pace.json"
 
@@ -27,9 +25,7 @@ def note_pace(file: Path, drawn: Sequence[Rollout], seconds: float) -> None:
 
 
 def _pace(file: Path) -> dict[str, float]:
-    with reading(file, remedy=STAGE_AGAIN):
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {name: found[name] + 0 for name in ("tokens", "seconds")}
+    return read_json(file, lambda found: {name: found[name] + 0 for name in ("tokens", "seconds")})
 
 
 def budget(settings: Evaluate, pace: Path) -> int | None:

@@ -6,7 +6,6 @@ data.suites, data.judgement, data.decisions
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +33,7 @@ from titer.report import (
     moves,
     pick_pairs,
 )
-from titer.store import STAGE_AGAIN, read_manifest, read_table
+from titer.store import STAGE_AGAIN, read_json, read_manifest, read_table
 from titer.traces.cues import DEFINITIONS
 
 
@@ -130,15 +129,16 @@ def _objective(asked: str, settled: Path) -> str:
     """The objective as the recipe has it, or what auto came to."""
     if asked != "auto" or not settled.exists():
         return asked
-    with reading(settled, remedy=STAGE_AGAIN):
-        return f"{json.loads(settled.read_text(encoding='utf-8'))['objective']} (auto)"
+    return read_json(settled, lambda row: f"{row['objective']} (auto)")
 
 
 def _parts(file: Path) -> list[Part]:
     """What the checkpoints between base and last were asked; nothing where that was everything."""
-    with reading(file, remedy=STAGE_AGAIN):
-        rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-        return [Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])}) for row in rows]
+    return read_json(file, lambda rows: [_part(row) for row in rows]) if file.exists() else []
+
+
+def _part(row: Mapping[str, Any]) -> Part:
+    return Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])})
 
 
 def _curated(folder: Path) -> Curated:

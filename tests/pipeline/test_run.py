@@ -27,6 +27,7 @@ from titer.store import read_manifest, read_table
 from titer.traces import BEHAVIOURS
 from titer.train.disk.state import read_log
 from titer.train.watch.telemetry import BINS
+from titer.verbs.route import route
 
 MINI: dict[str, Any] = {
     "name": "mini",
@@ -97,6 +98,18 @@ def test_a_log_without_kinds_or_without_histograms_is_read_too(finished: Path, t
 
 def test_the_ledger_names_its_round(finished: Path) -> None:
     assert {row["round"] for row in read_table(finished / "route" / "ledger.parquet")} == {1}
+
+
+def test_a_run_measures_for_titer_route_too_which_knows_another_problem_by_the_same_id(
+    finished: Path, tmp_path: Path
+) -> None:
+    measured = {row["problem_id"] for row in read_table(finished / "measure" / "solve_rates.parquet")}
+    problems = [one for one in load_inputs(finished / "data").problems if one.id in measured]
+    write_records(tmp_path / "p.jsonl", problems)
+    assert len(problems) == 6 and not route(tmp_path / "p.jsonl", finished / "measure", out=tmp_path / "out").dropped
+    write_records(tmp_path / "p.jsonl", [replace(problems[0], prompt="another?"), *problems[1:]])
+    with pytest.raises(InputError, match="another problem was measured by the id"):
+        route(tmp_path / "p.jsonl", finished / "measure", out=tmp_path / "out")
 
 
 def test_every_rollout_is_there_once(finished: Path) -> None:

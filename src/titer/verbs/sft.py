@@ -18,7 +18,7 @@ from titer.processes import agreed, is_main
 from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
 from titer.records.reading import OnBad
-from titer.store import content_hash, write_json, write_table
+from titer.store import TRAINING_AGAIN, content_hash, read_lines, write_json, write_table
 from titer.verbs.idle import refuse_idle
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ def sft(
 
 def _last_accuracy(out: Path) -> float | None:
     """Token accuracy on the fixed subset at the last probe; None where there was none."""
-    from titer.train.disk.state import read_log
-
-    probes = read_log(out / "probe.jsonl")
+    probes = read_lines(out / "probe.jsonl", remedy=TRAINING_AGAIN)
     return float(probes[-1]["token_accuracy"]) if probes else None
 
 

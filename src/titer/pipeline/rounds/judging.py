@@ -6,7 +6,6 @@ judged.kept, judged.narrowed
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from titer.errors import reading
 from titer.evaluate import change_in_pass, told
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.going import Going, Model, named
+from titer.pipeline.routes.rl import tenths
 from titer.pipeline.sampling import SPENT
 from titer.pipeline.training.trial import change_in_accuracy, sample_arm
 from titer.recipe import SAMPLED
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.records.results import Interval
-from titer.store import STAGE_AGAIN, write_json
+from titer.store import read_json, read_lines, write_json
 
 FIRST = "judge-0"  # the base's own rollouts
 
@@ -63,10 +62,10 @@ def judge_round(going: Going, held: Sequence[Problem], model: Model, before: str
         spent=SPENT,
         said=going.said,
     )
-    file = folder / "judged.json"
-    with reading(file, remedy=STAGE_AGAIN):
-        row = json.loads(file.read_text(encoding="utf-8"))
-        return Judged(**{**row, "pass_1": Interval(*row["pass_1"]), "pass_k": Interval(*row["pass_k"])})
+    return read_json(
+        folder / "judged.json",
+        lambda row: Judged(**{**row, "pass_1": Interval(*row["pass_1"]), "pass_k": Interval(*row["pass_k"])}),
+    )
 
 
 def is_kept(pass_1: Interval, pass_k: Interval, entropy: float | None, least: float) -> bool:
@@ -133,8 +132,5 @@ def _shared_k(one: Sequence[Rollout], other: Sequence[Rollout]) -> int:
 
 def _entropy_left(log: Path) -> float | None:
     """Mean entropy of RL's last tenth of updates over that of its first; None without RL."""
-    from titer.train.disk.state import read_log
-
-    rows = [row["entropy"] for row in read_log(log) if "entropy" in row] if log.exists() else []
-    tenth = max(1, len(rows) // 10)
-    return float(np.mean(rows[-tenth:]) / np.mean(rows[:tenth])) if rows and np.mean(rows[:tenth]) > 0 else None
+    first, last = tenths([row["entropy"] for row in read_lines(log) if "entropy" in row] if log.exists() else [])
+    return float(np.mean(last) / np.mean(first)) if first and np.mean(first) > 0 else None

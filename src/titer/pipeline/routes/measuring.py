@@ -18,11 +18,11 @@ from titer.measure import Edges, Rule, SolveRate, band_shares, solve_rates, stil
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.going import Going, Model, named
+from titer.pipeline.routes.rates import write_rates
 from titer.pipeline.sampling import LINES, SPENT, Said, make_generator, progress_lines
 from titer.recipe import Measure, Recipe
 from titer.records import Decision, Problem, Rollout, write_records
 from titer.rollouts import Progress, collect_in_rounds, model_identity
-from titer.store import write_table
 from titer.verify import Grader
 
 
@@ -90,7 +90,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
     if not rates:
         raise InputError("no rollout could be graded", field="measure", remedy="look at the verifier of the problems")
     write_records(work / "rollouts.parquet", rollouts)
-    write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
+    write_rates(work / "solve_rates.parquet", rates, problems)
     write_decisions(work, [_decision(recipe.measure, rollouts, rates)])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from titer.pipeline.rounds import lesson as lessons
 from titer.pipeline.rounds.judging import Judged, is_kept
 from titer.pipeline.rounds.lesson import parts_of
 from titer.pipeline.rounds.loop import split_problems
+from titer.pipeline.rounds.outcome import outcomes
 from titer.pipeline.routes import measuring
 from titer.pipeline.run import run
 from titer.recipe import Recipe, load_recipe
@@ -242,6 +244,10 @@ def test_a_column_of_the_users_own_does_not_make_rehearsal(tmp_path: Path) -> No
     assert [trace.id for trace in read_traces(found / "kept.parquet")] == ["keep0"]
     (decision,) = json.loads((found / "decisions.json").read_text())
     assert decision["evidence"]["of the rehearsal set"] == 1
+    # nor does one of another name make a bridged trace
+    bridged = replace(own[1], id="own1:pruned", meta={"bridge": "pruned"})
+    write_records(found / "kept.parquet", [replace(own[0], meta={"bridge": "no"}), bridged])
+    assert [row["made_by"] for row in outcomes(going, 1)] == [[], ["pruned"]]
 
 
 def test_a_quarter_at_most_is_held_out() -> None:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "report"))
 from report_sample import sample_report
 from test_browser import Browser
 
-from titer.pipeline.reporting.reading import traces_of
+from titer.pipeline.reporting.reading import traces_to_read
 from titer.records import Trace
 from titer.report import ReportData, render
 
@@ -71,7 +71,7 @@ def page_of(count: int, base: ReportData, folder: Path) -> tuple[Path, float]:
     """A page that has all else that a run's has, with so many traces, and the seconds that it took."""
     traces = made(count)
     start = time.perf_counter()
-    data = ReportData(**{**_fields(base), "traces": traces_of(traces, {}), "trace_pairs": ()})
+    data = ReportData(**{**_fields(base), "traces": traces_to_read(traces, {}), "trace_pairs": ()})
     path = folder / f"{count}.html"
     path.write_text(render(data), encoding="utf-8")
     return path, time.perf_counter() - start

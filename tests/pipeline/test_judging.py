@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 from titer.dynamics import judge
 from titer.errors import InputError
 from titer.evaluate.allocate import Part
+from titer.lab.tasks import items
 from titer.pipeline.data import Suite
-from titer.pipeline.evaluation.evaluating import budget, note_pace
+from titer.pipeline.evaluation.evaluating import evaluate_models
 from titer.pipeline.evaluation.judging import Asked, axis_curves, halves_of
+from titer.pipeline.evaluation.pace import budget, note_pace
 from titer.pipeline.run import refuse_missing
-from titer.recipe import Evaluate
-from titer.records import Problem, Rollout
+from titer.recipe import Evaluate, parse_recipe
+from titer.records import Problem, Rollout, read_rollouts
 
 
 def rollouts(
@@ -158,3 +161,20 @@ def test_a_checkpoint_that_is_gone_is_named() -> None:
     refuse_missing(folders)
     with pytest.raises(InputError, match="checkpoint 20 of the grid is gone"):
         refuse_missing([folders[0], *folders[2:]])
+
+
+def test_a_kill_between_the_last_answer_and_its_time_costs_a_suite_at_most(tmp_path: Path) -> None:
+    problems = [item.problem for item in items("countdown3", 4, seed=0, held=True)]
+    suites = [Suite(axis, axis, some) for axis, some in (("in_domain", problems[:2]), ("general", problems[2:]))]
+    evaluate = {"samples": 1, "max_tokens": 8, "checkpoints": "grid", "minutes": 1, "kl": 0}
+    recipe = parse_recipe({"name": "r", "model": "lab", "data": {}, "evaluate": evaluate})
+    checkpoints, said = {"base": "lab", "step-000010": "lab", "trained": "lab"}, list[str]()
+    evaluate_models(recipe, suites, checkpoints, tmp_path, said.append)
+    whole = list(read_rollouts(tmp_path / "rollouts.parquet"))
+    (tmp_path / "pace.json").unlink()
+    said.clear()
+    evaluate_models(recipe, suites, checkpoints, tmp_path, said.append)
+    assert list(read_rollouts(tmp_path / "rollouts.parquet")) == whole
+    assert json.loads((tmp_path / "pace.json").read_text())["tokens"] > 0
+    assert any(line.startswith("evaluate base on in_domain") for line in said)
+    assert not any(line.startswith("evaluate base on general") for line in said)

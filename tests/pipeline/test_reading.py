@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from titer.pipeline.reporting import reading
-from titer.pipeline.reporting.reading import as_steps, pairs_of, step_kinds, teachers_of, traces_of, two_teachers
+from titer.pipeline.reporting.reading import as_steps, pairs_of, teachers_of, traces_to_read, two_teachers
 from titer.records import Trace
 from titer.traces import BEHAVIOURS, read_steps, text_of
-from titer.traces.steps import read_many
+from titer.traces.steps import read_many, step_kinds
 
 BRANCHY = "We have 3 and 4. Perhaps 3 + 4 = 7? No, that doesn't work. Alternatively, let me try 3 * 4. So 3 * 4 = 12."
 STRAIGHT = "We have 3 and 4. So 3 * 4 = 12. The answer is 12."
@@ -96,7 +96,7 @@ def test_of_too_much_text_some_is_read_spread_over_all(monkeypatch: pytest.Monke
     monkeypatch.setattr("titer.pipeline.reporting.reading.MOST_TEXT", size * 12 // 30)
     pairs = pairs_of(BOTH, {})
     assert [pair.problem_id for pair in pairs] == [f"p{n}" for n in (0, 2, 5, 7, 10, 12, 15, 17, 20, 22, 25, 27)]
-    assert len(traces_of(BOTH, {})) == 24 and traces_of([], {}) == []
+    assert len(traces_to_read(BOTH, {})) == 24 and traces_to_read([], {}) == []
 
 
 def test_many_texts_are_cut_as_each_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,23 @@ import pytest
 from titer.errors import InputError
 from titer.lab.tasks import items
 from titer.pipeline import rounds as package
+from titer.pipeline.curating import rehearse
+from titer.pipeline.data import Inputs
+from titer.pipeline.going import Going, Model
 from titer.pipeline.reporting.gather import gather
-from titer.pipeline.rounds import judging, loop, reinforce
+from titer.pipeline.rounds import judging, reinforce
 from titer.pipeline.rounds import lesson as lessons
 from titer.pipeline.rounds.judging import Judged, is_kept
 from titer.pipeline.rounds.lesson import parts_of
 from titer.pipeline.rounds.loop import split_problems
+from titer.pipeline.rounds.outcome import outcomes
+from titer.pipeline.routes import measuring
 from titer.pipeline.run import run
 from titer.recipe import Recipe, load_recipe
-from titer.records import Rollout, Trace, read_rollouts, read_traces
+from titer.records import Rollout, Trace, read_rollouts, read_traces, write_records
 from titer.records.results import Interval
 from titer.stages import route
-from titer.store import read_manifest, read_table
+from titer.store import Run, read_manifest, read_table, write_table
 
 SMALL = [
     "data.lab={problems: {countdown3: 12, countdown4: 12}, suites: {countdown3: 4}, teachers: [convergent]}",
@@ -127,7 +133,7 @@ def test_what_rounds_cannot_be_done_with_is_refused_before_they_begin(
 
 
 INTERRUPTED = {
-    "measure": (loop, "measure_base"),
+    "measure": (measuring, "measure_base"),
     "bridge": (lessons, "bridge_traces"),
     "rl": (reinforce, "train_rl"),
     "critique": (reinforce, "criticize"),
@@ -216,6 +222,32 @@ def test_every_trace_goes_where_its_problem_was_sent() -> None:
     assert [ids(some) for some in parts] == [["half"], ["easy"], ["unknown"], ["never"]]
     parts = parts_of(traces, ledger, [], bridge=False)
     assert [ids(some) for some in parts] == [["half", "never"], [], ["unknown"], []]
+
+
+def test_a_column_of_the_users_own_does_not_make_rehearsal(tmp_path: Path) -> None:
+    from titer.measure import solve_rates
+
+    problems = [item.problem for item in items("countdown3", 2, seed=0, held=False)]
+    own, keep = (
+        [Trace(id=f"{name}{i}", problem_id=p.id, prompt=p.prompt, response="7", meta=meta) for i, p in some]
+        for name, some, meta in (("own", enumerate(problems), {"rehearsal": "no"}), ("keep", [(0, problems[0])], {}))
+    )
+    asked = recipe("stages.bridge=false", "stages.rl=false", "route.rehearsal=0")
+    folder = Run.open(tmp_path, name="r", recipe_text="")
+    rates = solve_rates(one for p in problems for one in rolled(p.id, 8))  # all solved: none is sent to SFT
+    ledger = [entry.row for entry in route(rates).values()]
+    kept = [*own, *rehearse(keep, 0.5, 1, 0)]
+    folder.stage("curate", {}, lambda work: write_records(work / "kept.parquet", kept) and None)
+    folder.stage("route", {}, lambda work: write_table(work / "ledger.parquet", ledger))
+    going = Going(asked, folder, Inputs(problems, own, [], keep), print, False)
+    found = lessons.lesson(going, "curate", Model("lab", "key"), 1)
+    assert [trace.id for trace in read_traces(found / "kept.parquet")] == ["keep0"]
+    (decision,) = json.loads((found / "decisions.json").read_text())
+    assert decision["evidence"]["of the rehearsal set"] == 1
+    # nor does one of another name make a bridged trace
+    bridged = replace(own[1], id="own1:pruned", meta={"bridge": "pruned"})
+    write_records(found / "kept.parquet", [replace(own[0], meta={"bridge": "no"}), bridged])
+    assert [row["made_by"] for row in outcomes(going, 1)] == [[], ["pruned"]]
 
 
 def test_a_quarter_at_most_is_held_out() -> None:

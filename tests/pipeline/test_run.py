@@ -17,6 +17,7 @@ import yaml
 
 from titer.errors import InputError
 from titer.pipeline.data import load_inputs
+from titer.pipeline.going import checkpoints_of
 from titer.pipeline.reporting.logs import P_BINS, training_rows
 from titer.pipeline.reporting.report import report
 from titer.pipeline.run import run
@@ -26,6 +27,7 @@ from titer.store import read_manifest, read_table
 from titer.traces import BEHAVIOURS
 from titer.train.disk.state import read_log
 from titer.train.watch.telemetry import BINS
+from titer.verbs.route import route
 
 MINI: dict[str, Any] = {
     "name": "mini",
@@ -96,6 +98,18 @@ def test_a_log_without_kinds_or_without_histograms_is_read_too(finished: Path, t
 
 def test_the_ledger_names_its_round(finished: Path) -> None:
     assert {row["round"] for row in read_table(finished / "route" / "ledger.parquet")} == {1}
+
+
+def test_a_run_measures_for_titer_route_too_which_knows_another_problem_by_the_same_id(
+    finished: Path, tmp_path: Path
+) -> None:
+    measured = {row["problem_id"] for row in read_table(finished / "measure" / "solve_rates.parquet")}
+    problems = [one for one in load_inputs(finished / "data").problems if one.id in measured]
+    write_records(tmp_path / "p.jsonl", problems)
+    assert len(problems) == 6 and not route(tmp_path / "p.jsonl", finished / "measure", out=tmp_path / "out").dropped
+    write_records(tmp_path / "p.jsonl", [replace(problems[0], prompt="another?"), *problems[1:]])
+    with pytest.raises(InputError, match="another problem was measured by the id"):
+        route(tmp_path / "p.jsonl", finished / "measure", out=tmp_path / "out")
 
 
 def test_every_rollout_is_there_once(finished: Path) -> None:
@@ -274,6 +288,18 @@ def test_a_lab_that_makes_nothing_is_refused(block: str, tmp_path: Path) -> None
     lab = {"problems": {"countdown3": 2}, "suites": {"countdown3": 1}} | {block: {"countdown3": 0}}
     with pytest.raises(InputError, match=rf"field 'data.lab.{block}': nothing is to be made"):
         run(parse_recipe(MINI | {"data": {"lab": lab}}), out=tmp_path / "run")
+
+
+def test_a_gym_that_makes_nothing_is_refused_by_its_own_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"field 'data.gym.problems': nothing is to be made"):
+        run(parse_recipe(MINI | {"data": {"gym": {}}}), out=tmp_path / "run")
+
+
+def test_a_training_without_checkpoints_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "empty"):
+        with pytest.raises(InputError, match="no checkpoint stands here; remove the folder and run again"):
+            checkpoints_of(folder)
 
 
 def test_a_launcher_without_a_device_is_refused_first(tmp_path: Path) -> None:

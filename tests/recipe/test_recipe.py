@@ -211,6 +211,13 @@ def test_a_recipe_that_is_written_out_can_be_read_again() -> None:
         assert parse_recipe(yaml.safe_load(dump_recipe(whole))) == whole
 
 
+@pytest.mark.parametrize("name", ["1e3", "1.5e3", "1e-3", "1:30", "0100", "1_0", "5.", "yes", "null", "2026-01-01"])
+def test_text_that_looks_like_a_number_stays_text(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe("quickstart", [f"name='{name}'"])
+    (tmp_path / "recipe.yaml").write_text(dump_recipe(recipe))
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

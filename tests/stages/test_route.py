@@ -10,11 +10,11 @@ import pytest
 from titer import verbs
 from titer.errors import InputError
 from titer.measure import SolveRate, solve_rates
+from titer.pipeline.routes.rates import write_rates
 from titer.recipe import Route
 from titer.records import Problem, Rollout, read_problems, write_records
 from titer.stages import ALLOCATIONS, gaps, rehearsed, route, sent_to, shares
 from titer.store import read_table, write_table
-from titer.verbs.rates import write_rates
 
 
 def rates(**right: tuple[int, int]) -> dict[str, SolveRate]:

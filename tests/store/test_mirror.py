@@ -126,6 +126,20 @@ def test_what_another_machine_has_left_out_goes_here_too(
     assert (again.path / "curate").exists()  # it has not stood there yet
 
 
+def test_what_was_left_out_and_made_again_with_the_same_inputs_is_not_taken_for_what_others_left_out(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = on_machine("one", address, tmp_path, monkeypatch)
+    for stage in ("data", "train"):
+        one.stage(stage, {"seed": 0}, build("a"))  # type: ignore[arg-type]
+    one.leave_out("train")
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="no route"):
+        patched.setattr(Mirror, "_put", no_route)
+        one.stage("train", {"seed": 0}, build("a"))  # type: ignore[arg-type]
+    again = on_machine("one", address, tmp_path, monkeypatch)
+    assert (again.stage("train", {"seed": 0}, never) / "checkpoints" / "weights").read_text() == "a"
+
+
 def test_what_could_not_be_put_there_is_not_overwritten_by_what_is(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

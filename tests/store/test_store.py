@@ -14,6 +14,7 @@ from titer.store import (
     content_hash,
     file_hash,
     publish,
+    read_lines,
     read_manifest,
     read_table,
     write_json,
@@ -95,6 +96,44 @@ def test_a_stage_that_is_left_out_leaves_nothing(tmp_path: Path) -> None:
     run.leave_out("measure")
     assert not (run.path / "measure").exists() and "measure" not in run.manifest["stages"]
     run.leave_out("measure")
+
+
+def test_half_of_a_stage_that_was_being_left_out_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = open_run(tmp_path / "run")
+
+    def build(work: Path) -> None:
+        for name in ("a", "b"):
+            (work / name).write_text(name)
+
+    def killed(folder: Path, **_: object) -> None:
+        (folder / "a").unlink()
+        raise KeyboardInterrupt
+
+    run.stage("measure", {}, build)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("shutil.rmtree", killed)
+        run.leave_out("measure")
+    assert sorted(path.name for path in run.stage("measure", {}, build).iterdir()) == ["a", "b", "stage.json"]
+
+
+def test_what_is_spent_stays_until_the_stage_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, there = open_run(tmp_path / "run"), []
+
+    def build(work: Path) -> None:
+        there.append((work / "lines.jsonl").exists())
+        (work / "lines.jsonl").write_text("1")
+        (work / "arm").mkdir(exist_ok=True)
+        (work / "table").write_text("1")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("publish", "Run._finish"):  # before it has its name, and after
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(f"titer.store.run.{place}", interrupted)
+            run.stage("judge", {}, build, spent=["lines.jsonl", "arm"])
+    folder = run.stage("judge", {}, build, spent=["lines.jsonl", "arm"])
+    assert there == [False, True] and {path.name for path in folder.iterdir()} == {"table", "stage.json"}
 
 
 def test_refuses_a_folder_that_is_something_else(tmp_path: Path) -> None:
@@ -222,3 +261,30 @@ def test_publish_takes_nothing_away_for_a_folder_that_is_not_there(tmp_path: Pat
     with pytest.raises(FileNotFoundError):
         publish(tmp_path / "work", tmp_path / "final")
     assert (tmp_path / "final").is_dir()
+
+
+def test_a_torn_last_line_is_left_out_and_any_other_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    for row in ({"step": 1}, {"step": 2, "said": "é"}):
+        append_line(file, row)
+    whole = file.read_bytes()
+    assert read_lines(file) == [{"step": 1}, {"step": 2, "said": "é"}]
+    for cut in range(len(whole) - 2, len(whole) - 22, -1):
+        file.write_bytes(whole[:cut])
+        assert read_lines(file) == [{"step": 1}]
+    file.write_bytes(whole[:-1])
+    assert len(read_lines(file)) == 2  # whole, but for its newline
+    for broken in (b"{\n", b"[1]\n", b"\xff\n"):
+        file.write_bytes(broken + whole)
+        with pytest.raises(InputError, match="is not as titer writes it.*begin anew"):
+            read_lines(file, remedy="begin anew")
+
+
+def test_an_interrupted_write_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "a.txt", "new")
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
 """One call at a time in a folder: two would write into each other's files.
 
-    with held("runs/quickstart"):
+    with locked("runs/quickstart"):
         ...
 
     @alone
@@ -22,7 +22,7 @@ from typing import ParamSpec, TypeVar
 from titer.errors import InputError
 from titer.processes import is_main
 from titer.store import Mirror
-from titer.store.run import LOCK
+from titer.store.layout import LOCK
 
 TRIES = 100  # of a lock whose holder has ended meanwhile
 
@@ -34,17 +34,17 @@ def alone(verb: Callable[P, T]) -> Callable[P, T]:
     """The verb, with its folder `out` held for the length of a call. Raises InputError where another call holds it."""
 
     @wraps(verb)
-    def held_verb(*args: P.args, **kwargs: P.kwargs) -> T:
+    def alone_verb(*args: P.args, **kwargs: P.kwargs) -> T:
         if "out" not in kwargs:  # which the verb refuses
             return verb(*args, **kwargs)
-        with held(Path(str(kwargs["out"]))):
+        with locked(Path(str(kwargs["out"]))):
             return verb(*args, **kwargs)
 
-    return held_verb
+    return alone_verb
 
 
 @contextmanager
-def held(place: str | Path) -> Iterator[None]:
+def locked(place: str | Path) -> Iterator[None]:
     """Hold a folder, or the one in which a run at an address works; of the processes of one launch the main one does.
 
     A folder that was made to be held and stays empty goes again. Where files cannot be locked nothing is held. Raises
@@ -56,7 +56,7 @@ def held(place: str | Path) -> Iterator[None]:
     mirror = Mirror.of(place)
     folder = mirror.local if mirror else Path(place)
     made = [one for one in (folder, *folder.parents) if not one.exists()]
-    lock = _locked(folder)
+    lock = _lock_of(folder)
     try:
         yield
     finally:
@@ -68,7 +68,7 @@ def held(place: str | Path) -> Iterator[None]:
                 one.rmdir()
 
 
-def _locked(folder: Path) -> int | None:
+def _lock_of(folder: Path) -> int | None:
     """The descriptor of the folder's lock; None where nothing can be locked, of which the call itself will tell."""
     for _ in range(TRIES):
         try:

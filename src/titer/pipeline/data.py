@@ -6,7 +6,6 @@ inputs = load_inputs(folder)       # reads them back
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from titer.errors import InputError, reading
 from titer.lab.make import Made, MadeSuite, make_gym, make_lab
 from titer.pipeline.decisions import write_decisions
 from titer.pipeline.separate import refuse_shared, with_own_ids, without_overlap
-from titer.recipe import Data, GymData, Recipe
+from titer.recipe import SAMPLED, Data, GymData, Recipe
 from titer.records import (
     Decision,
     Problem,
@@ -28,11 +27,11 @@ from titer.records import (
     write_records,
 )
 from titer.records.reading import OnBad
-from titer.store import STAGE_AGAIN, file_hash, read_table, write_json, write_table
+from titer.store import STAGE_AGAIN, file_hash, read_json, read_table, write_json, write_table
 from titer.verify import validate_problem
 
 LISTED = 20  # dropped rows that the report shows
-SAMPLING = ("samples", "temperature", "top_p", "max_tokens", "aggregate")  # what a suite may have of its own
+SAMPLING = ("samples", *SAMPLED, "aggregate")  # what a suite may have of its own
 
 
 class Suite(NamedTuple):
@@ -119,9 +118,7 @@ def load_inputs(folder: Path) -> Inputs:
 
 def read_dropped(folder: Path) -> list[str]:
     """The rows that the data stage dropped, a line each."""
-    file = folder / "dropped_rows.json"
-    with reading(file, remedy=STAGE_AGAIN):
-        return [str(line) for line in json.loads(file.read_text(encoding="utf-8"))]
+    return read_json(folder / "dropped_rows.json", lambda lines: [str(line) for line in lines])
 
 
 def problem_of(trace: Trace) -> Problem:
@@ -187,9 +184,12 @@ def _made(recipe: Recipe, dropped: list[InputError]) -> Made:
     suites = _suites(data, dropped)
     if both := sorted(set(suites) & set(made.suites)):
         raise InputError(f"two suites {both[0]!r}", field="data.suites", remedy="give the file's suite another name")
-    for made_any, field in ((made.problems, "data.lab.problems"), (made.suites | suites, "data.lab.suites")):
+    maker = "lab" if data.lab else "gym"
+    for made_any, part in ((made.problems, "problems"), (made.suites | suites, "suites")):
         if not made_any:
-            raise InputError("nothing is to be made", field=field, remedy="ask for at least one problem")
+            raise InputError(
+                "nothing is to be made", field=f"data.{maker}.{part}", remedy="ask for at least one problem"
+            )
     return made._replace(suites=made.suites | suites, rehearsal=[*made.rehearsal, *_rehearsal(data, dropped)])
 
 

@@ -6,20 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from titer.records import Decision
+from titer.records.rows import to_row
 from titer.store import write_json
 
 
 def write_decisions(work: Path, decisions: Sequence[Decision]) -> None:
     """Store a stage's decisions beside its tables."""
-    rows = [
-        {
-            "stage": decision.stage,
-            "question": decision.question,
-            "choice": decision.choice,
-            "rule": decision.rule,
-            "evidence": dict(decision.evidence),
-            "setting": decision.setting,
-        }
-        for decision in decisions
-    ]
-    write_json(work / "decisions.json", rows)
+    write_json(work / "decisions.json", [to_row(decision) for decision in decisions])

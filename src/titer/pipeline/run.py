@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from titer.errors import InputError
-from titer.pipeline.alone import held
+from titer.pipeline.alone import locked
 from titer.pipeline.curating import check_curation, curate_traces
 from titer.pipeline.data import data_inputs, load_inputs, prepare, read_dropped
 from titer.pipeline.evaluation.evaluating import evaluate_models, settings_of
+from titer.pipeline.going import Going, Model, base_of, checkpoints_of, made_by
 from titer.pipeline.reporting.report import report
 from titer.pipeline.rounds import check_rounds, leave_out_rounds, run_rounds
-from titer.pipeline.routes.measuring import measure_base
+from titer.pipeline.routes.measuring import measure_stage
 from titer.pipeline.routes.routing import route_measured
 from titer.pipeline.training.choose import check_objective
-from titer.pipeline.training.fine_tune import Going, Model, base_of, checkpoints_of, fine_tune, made_by
+from titer.pipeline.training.fine_tune import fine_tune
 from titer.pipeline.training.launching import command_of
 from titer.pipeline.training.plan import check_budget
 from titer.recipe import Recipe, dump_recipe
@@ -49,7 +50,7 @@ def run(
     check_curation(recipe)
     command_of(recipe.train.launch)  # refuses what this machine cannot start
     place = out or Path("runs") / recipe.name
-    with held(place):
+    with locked(place):
         return _run(recipe, place, said, progress)
 
 
@@ -82,6 +83,7 @@ def _run(recipe: Recipe, out: Path | str, said: Callable[[str], None], progress:
             "generate": recipe.generate.decisive(),
         },
         lambda work: evaluate_models(recipe, inputs.suites, checkpoints, work, said),
+        spent=[*checkpoints],
         said=said,
     )
     folder.sweep()
@@ -93,23 +95,12 @@ def _run(recipe: Recipe, out: Path | str, said: Callable[[str], None], progress:
 
 def _measure(going: Going, base: Model) -> None:
     """Solve rates of the base, for the report."""
-    recipe = going.recipe
-    if not recipe.measure.problems:
-        for name in ("measure", "route"):
-            going.folder.leave_out(name)
+    if going.recipe.measure.problems:
+        measure_stage(going, base)
+        route_measured(going)
         return
-    going.folder.stage(
-        "measure",
-        {
-            **going.known,
-            "model": base.key,
-            "settings": recipe.measure.model_dump(),
-            "generate": recipe.generate.decisive(),
-        },
-        lambda work: measure_base(recipe, going.inputs, work, going.said),
-        said=going.said,
-    )
-    route_measured(going)
+    for name in ("measure", "route"):
+        going.folder.leave_out(name)
 
 
 def refuse_missing(checkpoints: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from titer.generate.protocol import Generator
@@ -15,8 +16,11 @@ from titer.models import Loaded, as_folder, describe_model, ends_of, load_model
 from titer.processes import this_process
 from titer.recipe import Generate
 from titer.rollouts import Progress
+from titer.rollouts.claim import made_file
 
 Said = Callable[[str], None]
+LINES = "rollouts.jsonl"  # in a stage's work folder: rollouts as they come, which its table then holds
+SPENT = (LINES, made_file(Path(LINES)).name)
 
 
 def make_generator(model: str, settings: Generate, *, name: str) -> Generator:

@@ -4,10 +4,11 @@ from titer.recipe.block import Axis, Block, Lora
 from titer.recipe.data import Data, GymData, LabData, Suite
 from titer.recipe.generate import Generate, Ray
 from titer.recipe.load import builtin_names, dump_recipe, load_recipe, parse_block, parse_recipe, parse_sampled
-from titer.recipe.schema import Choose, Curate, Evaluate, Plan, Recipe, Train
+from titer.recipe.schema import SAMPLED, Choose, Curate, Evaluate, Plan, Recipe, Train
 from titer.recipe.stages import Bridge, Critique, Measure, Rl, Route, Stages
 
 __all__ = [
+    "SAMPLED",
     "Axis",
     "Block",
     "Bridge",

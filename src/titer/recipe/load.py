@@ -45,6 +45,14 @@ for _tag, _pattern in _NUMBERS.items():
     _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list("-+.0123456789"))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what is a number to YAML 1.1 or to `_Loader`, and is text."""
+
+
+for _tag, _pattern in _NUMBERS.items():
+    _Dumper.add_implicit_resolver(_tag, re.compile(_pattern), list("-+.0123456789"))
+
+
 BUDGETS = ("epochs", "updates", "tokens", "hours")
 
 
@@ -105,7 +113,7 @@ def parse_sampled(name: str, settings: Sequence[str]) -> tuple[Any, Generate]:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The resolved recipe as YAML, every value written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _text(source: str | Path) -> tuple[str, str]:

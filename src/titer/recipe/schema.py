@@ -6,7 +6,7 @@ recipe.train.epochs
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
@@ -187,6 +187,10 @@ class Train(Block):
         if self.stop == "endpoint" and not self.probe_samples:
             raise PydanticCustomError("endpoint", "stop=endpoint needs probe_samples, by which it is found")
         return self
+
+
+SAMPLED: Final = ("temperature", "top_p", "max_tokens")
+"""Settings of `Evaluate` that say how a rollout is drawn."""
 
 
 class Evaluate(Block):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from titer.cores import usable_cores
 from titer.errors import InputError
-from titer.pipeline.alone import held
+from titer.pipeline.alone import locked
 from titer.reproduce.bases import LAB, TAUGHT
 from titer.reproduce.experiment import Experiment, find
 from titer.reproduce.tables import JobResult, has_table, make_table, stored
@@ -107,7 +107,7 @@ def run_experiment(
     experiment: Experiment, *, seeds: int, jobs: int, out: Path, said: Said = lambda _: None
 ) -> dict[str, Any]:
     """`reproduce` of an experiment that is at hand. Raises as it does for `out` and for a job that fails."""
-    with held(out):
+    with locked(out):
         return _run_held(experiment, seeds, jobs, out, said)
 
 

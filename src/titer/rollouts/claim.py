@@ -8,9 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from titer.errors import InputError, reading
+from titer.errors import InputError
 from titer.records import Problem, holds_any
-from titer.store import content_hash, write_json
+from titer.store import content_hash, read_json, write_json
+from titer.store.layout import as_object
+
+
+def made_file(out: Path) -> Path:
+    """Where it stands: `NAME.made.json` beside NAME.jsonl."""
+    return out.with_suffix(".made.json")
 
 
 def claim(out: Path, made_with: Mapping[str, Any], beside: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -19,7 +25,7 @@ def claim(out: Path, made_with: Mapping[str, Any], beside: Mapping[str, Any] = M
 
     Raises InputError naming what differs.
     """
-    ours, file = json.loads(json.dumps(made_with)), out.with_suffix(".made.json")
+    ours, file = json.loads(json.dumps(made_with)), made_file(out)
     if not holds_any(out):
         return write_json(file, {**ours, **beside})
     theirs = claimed(out)
@@ -40,16 +46,14 @@ def claim_problems(out: Path, made_with: Mapping[str, Any], problems: Mapping[st
     known = claimed(out).get("problems") if holds_any(out) else {}
     known = known if isinstance(known, dict) else {}  # else one hash of all: such rollouts are refused
     claim(out, {**made_with, "problems": {**known, **{name: problems[name] for name in problems.keys() & known}}})
-    write_json(out.with_suffix(".made.json"), {**made_with, "problems": {**known, **problems}})
+    write_json(made_file(out), {**made_with, "problems": {**known, **problems}})
 
 
 def claimed(out: Path) -> dict[str, Any]:
     """What stands beside `out`; nothing where nothing does."""
-    file = out.with_suffix(".made.json")
-    if not file.exists():
-        return {}
-    with reading(file, remedy="remove it and the rollouts beside it, and they are drawn again"):
-        return {**json.loads(file.read_text(encoding="utf-8"))}
+    file = made_file(out)
+    again = "remove it and the rollouts beside it, and they are drawn again"
+    return read_json(file, as_object, remedy=again) if file.exists() else {}
 
 
 def shown(problem: Problem) -> list[Any]:

@@ -13,23 +13,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from titer.records.writing import replacing, sync_folder
+from titer.store.layout import STAGE
+
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`; after a crash either the old or the new content stands there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # two processes may write the same file
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,10 +63,7 @@ def publish(work: Path, final: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Force a folder's entries to disk, so that a rename survives a crash."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def drop_stage(folder: Path) -> None:
+    """Remove a stage's folder, if it is there; what a kill leaves of it is no stage."""
+    (folder / STAGE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)

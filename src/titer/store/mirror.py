@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from titer.errors import InputError, reading
-from titer.store.atomic import as_json, publish, write_json
+from titer.errors import InputError
+from titer.store.atomic import as_json, drop_stage, publish, write_json
+from titer.store.layout import KEY, MANIFEST, STAGE, as_object, read_json
 
-MANIFEST, STAGE = "manifest.json", "stage.json"
 THERE = "there.json"  # by stage, the key of the one that was last put there or fetched
 BESIDE = ("recipe.yaml", "report.html", "summary.json", "scores.parquet", "differences.parquet", "moves.parquet")
 """Files of a run that belong to no stage."""
-KEY = 12  # characters of a stage's key in its folder's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +123,7 @@ class Mirror:
 
     def forget(self, stage: str) -> None:
         """Take a stage out of the manifest there, then away."""
+        self._forget_there(stage)  # else one made anew, with the same key, would pass for one that others have left out
         with _refusals(self.url):
             theirs = self._manifest()
             if theirs and theirs["stages"].pop(stage, None):
@@ -159,12 +159,16 @@ class Mirror:
         """Remove a stage that stood there and that another machine has left out since."""
         del ours["stages"][stage]
         write_json(self.local / MANIFEST, ours)
-        (self.local / stage / STAGE).unlink(missing_ok=True)  # half of a folder says that it is none
-        shutil.rmtree(self.local / stage, ignore_errors=True)
-        write_json(self.local / THERE, {n: key for n, key in (_read(self.local / THERE) or {}).items() if n != stage})
+        drop_stage(self.local / stage)
+        self._forget_there(stage)
 
     def _note_there(self, stage: str, key: str) -> None:
         write_json(self.local / THERE, {**(_read(self.local / THERE) or {}), stage: key})
+
+    def _forget_there(self, stage: str) -> None:
+        there = _read(self.local / THERE) or {}
+        if there.pop(stage, None):
+            write_json(self.local / THERE, there)
 
     def _manifest(self) -> dict[str, Any] | None:
         system, root = self._place()
@@ -217,10 +221,8 @@ def _is_file(url: str) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    if not file.exists():
-        return None
-    with reading(file, remedy="remove it, and the same command fetches it again"):
-        return {**json.loads(file.read_text(encoding="utf-8"))}
+    again = "remove it, and the same command fetches it again"
+    return read_json(file, as_object, remedy=again) if file.exists() else None
 
 
 @contextmanager

@@ -16,19 +16,19 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from titer.errors import InputError, reading
-from titer.store.atomic import publish, sync_folder, write_json, write_text
+from titer.errors import InputError
+from titer.records.writing import sync_folder
+from titer.store.atomic import drop_stage, publish, write_json, write_text
+from titer.store.layout import KEY, LOCK, MANIFEST, STAGE, as_object, read_json
 from titer.store.mirror import Mirror, fetched
 
 FORMAT = 1
-STAGE = "stage.json"  # in each stage's folder: what made it
-LOCK = ".titer.lock"  # of the call that works in a folder
 PACKAGES = ("titer", "torch", "transformers", "accelerate", "peft", "math-verify", "reasoning-gym")
 
 
@@ -85,12 +85,12 @@ class Run:
         an address that cannot be read.
         """
         path, mirror = fetched(place, said)
-        if holds_other(path) and not (path / "manifest.json").exists() and not _is_run(path):
+        if holds_other(path) and not (path / MANIFEST).exists() and not _is_run(path):
             raise InputError("not a run directory, and not empty", file=path, remedy="give another --out")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path, mirror)
-        if not (path / "manifest.json").exists() or not run.manifest["stages"]:  # what failed at once fixes no model
-            write_json(path / "manifest.json", {"format": FORMAT, "name": name, "model": model, "stages": {}})
+        if not (path / MANIFEST).exists() or not run.manifest["stages"]:  # what failed at once fixes no model
+            write_json(path / MANIFEST, {"format": FORMAT, "name": name, "model": model, "stages": {}})
         elif (other := run.manifest.get("model") or model) != model:
             raise InputError(f"holds a run of the model {other}", file=path, remedy="give another --out, or remove it")
         write_text(path / "recipe.yaml", recipe_text)
@@ -107,22 +107,22 @@ class Run:
         inputs: Mapping[str, Any],
         build: Callable[[Path], None],
         *,
+        spent: Sequence[str] = (),
         said: Callable[[str], None] = lambda _: None,
     ) -> Path:
-        """The folder of stage `name` for these inputs, built if it is not there. `said` hears what happens."""
+        """The folder of stage `name` for these inputs, built if it is not there. `said` hears what happens; `spent`
+        names what `build` leaves that is of use only for going on after a crash: it goes once the stage is finished."""
         key, final = content_hash([name, inputs]), self.path / name
         # what the folder says of itself counts: a kill may fall between its publication and the manifest
         made = _made_by(final)
         if made.get("key") == key:
-            self._record(name, made)
-            if self.mirror:
-                self.mirror.commit(name)
+            self._finish(name, made, spent)
             said(f"{name}: unchanged, kept")
             return final
         if self.mirror and self.mirror.take(name, key):
             said(f"{name}: fetched from {self.mirror.url}")
             return final
-        work = self.path / "work" / f"{name}-{key[:12]}"
+        work = self.path / "work" / f"{name}-{key[:KEY]}"
         work.mkdir(parents=True, exist_ok=True)
         said(f"{name}: running")
         began, clock = time.time(), time.monotonic()
@@ -130,17 +130,15 @@ class Run:
         made = _made(key, inputs, began, time.monotonic() - clock)
         write_json(work / STAGE, made)
         publish(work, final)
-        self._record(name, made)
-        if self.mirror:
-            self.mirror.commit(name)
+        self._finish(name, made, spent)
         return final
 
     def leave_out(self, name: str) -> None:
         """Remove a stage that the recipe no longer has, so that no later reader finds it."""
         manifest = self.manifest
         if manifest["stages"].pop(name, None):
-            write_json(self.path / "manifest.json", manifest)
-        shutil.rmtree(self.path / name, ignore_errors=True)
+            write_json(self.path / MANIFEST, manifest)
+        drop_stage(self.path / name)
         if self.mirror:
             self.mirror.forget(name)
 
@@ -153,16 +151,32 @@ class Run:
         shutil.rmtree(self.path / "work", ignore_errors=True)
         sync_folder(self.path)
 
+    def _finish(self, name: str, made: Mapping[str, Any], spent: Sequence[str]) -> None:
+        """What follows publication; a kill may fall between any two of these."""
+        for place in (self.path / name / one for one in spent):
+            if place.is_dir():
+                shutil.rmtree(place)
+            place.unlink(missing_ok=True)
+        self._record(name, made)
+        if self.mirror:
+            self.mirror.commit(name)
+
     def _record(self, name: str, made: Mapping[str, Any]) -> None:
         manifest = self.manifest
         if manifest["stages"].get(name) != made:
             manifest["stages"][name] = made
-            write_json(self.path / "manifest.json", manifest)
+            write_json(self.path / MANIFEST, manifest)
 
 
-def _facts_of(made: Mapping[str, Any]) -> tuple[str, float, dict[str, Any]]:
-    parts = [{**made.get(part, {})} for part in ("inputs", "versions", "machine")]
-    return str(made["key"]), float(made["seconds"]), parts[0]
+def _checked(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The same, where later readers find what they rely on. Raises what `reading` expects where they do not."""
+    str(manifest["name"])
+    for made in manifest["stages"].values():
+        str(made["key"])
+        float(made["seconds"])
+        for part in ("inputs", "versions", "machine"):
+            as_object(made.get(part, {}))
+    return manifest
 
 
 def holds_other(path: Path) -> bool:
@@ -178,10 +192,8 @@ def _is_run(path: Path) -> bool:
 def _made_by(folder: Path) -> dict[str, Any]:
     """What a stage's folder says that made it, if it says so. Raises InputError where that is broken."""
     file = folder / STAGE
-    if not file.exists():
-        return {}
-    with reading(file, remedy="remove its folder, and the stage is run again"):
-        return {**json.loads(file.read_text(encoding="utf-8"))}
+    again = "remove its folder, and the stage is run again"
+    return read_json(file, as_object, remedy=again) if file.exists() else {}
 
 
 def _made(key: str, inputs: Mapping[str, Any], began: float, seconds: float) -> dict[str, Any]:
@@ -198,11 +210,8 @@ def _made(key: str, inputs: Mapping[str, Any], began: float, seconds: float) -> 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a run directory. Raises InputError when there is none, or a broken one."""
-    file = path / "manifest.json"
+    file = path / MANIFEST
     if not file.is_file():
         raise InputError("no manifest.json, so not a run directory", file=path, remedy="give the folder of a run")
-    with reading(file, remedy="remove it, and `titer run` writes it again from what the stages' folders say"):
-        manifest = {**json.loads(file.read_text(encoding="utf-8"))}
-        # what later readers rely on
-        _ = str(manifest["name"]), *(_facts_of(made) for made in manifest["stages"].values())
-    return manifest
+    again = "remove it, and `titer run` writes it again from what the stages' folders say"
+    return read_json(file, lambda found: _checked(as_object(found)), remedy=again)

@@ -12,8 +12,7 @@ from typing import Any
 
 from titer.errors import InputError
 from titer.store.atomic import write_bytes
-
-STAGE_AGAIN = "remove the folder it is in, and its stage is run again"  # the remedy for a damaged file of a stage
+from titer.store.layout import STAGE_AGAIN
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

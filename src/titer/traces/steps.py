@@ -73,6 +73,11 @@ def read_many(texts: Sequence[str]) -> Iterator[list[Step]]:
             yield found
 
 
+def step_kinds(text: str) -> list[tuple[int, int]]:
+    """Where each step of a text begins, and which of BEHAVIOURS it is: the labels that training logs by."""
+    return [(step.start, BEHAVIOURS.index(step.behaviour)) for step in read_steps(text)]
+
+
 def cue_share(text: str) -> float:
     """Share of steps that contain Perhaps, Another or Alternatively (arXiv 2604.01702, proxy 2); 0 without steps."""
     share = float(measure_texts([text])["cue_share"][0])

@@ -17,7 +17,7 @@ from titer.evaluate.harness import RESULTS
 from titer.generate.protocol import Sampling
 from titer.pipeline.evaluation.judging import Asked
 from titer.records import Rollout
-from titer.rollouts.claim import claimed
+from titer.rollouts.claim import claimed, made_file
 
 _FINISH: Final = "let `titer eval` finish it with the same --out"
 
@@ -73,22 +73,27 @@ def refuse_other_sampling(folder: Path, sampling: Mapping[str, Mapping[str, Any]
 
 def sampling_of(folder: Path, suite: str) -> dict[str, Any] | None:
     """How the rollouts of a suite were sampled, where that is known."""
-    return claimed(folder / f"{suite}.rollouts.jsonl").get("sampling")
+    return claimed(_lines_of(folder, suite)).get("sampling")
 
 
 def hashes_of(folder: Path, suites: Iterable[str]) -> dict[Asked, str]:
     """The hash of each problem of the suites, where that is known."""
     found = dict[Asked, str]()
     for suite in suites:
-        made = claimed(folder / f"{suite}.rollouts.jsonl")
-        with reading(folder / f"{suite}.rollouts.made.json", remedy=_FINISH):
+        made = claimed(out := _lines_of(folder, suite))
+        with reading(made_file(out), remedy=_FINISH):
             found |= {Asked(suite, name): str(known) for name, known in made.get("each", {}).items()}
     return found
 
 
+def _lines_of(folder: Path, suite: str) -> Path:
+    return folder / f"{suite}.rollouts.jsonl"
+
+
 def _samples(folder: Path, suite: str) -> int:
-    with reading(folder / f"{suite}.rollouts.made.json", remedy=_FINISH):
-        return int(claimed(folder / f"{suite}.rollouts.jsonl")["samples"])
+    out = _lines_of(folder, suite)
+    with reading(made_file(out), remedy=_FINISH):
+        return int(claimed(out)["samples"])
 
 
 def as_stored(sampling: Sampling) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from titer.generate.protocol import Sampling
 from titer.models import as_folder, describe_model
 from titer.pipeline.alone import alone
 from titer.pipeline.data import Suite
+from titer.pipeline.evaluation.evaluating import sampling_by
 from titer.pipeline.evaluation.judging import Asked, halves_of
 from titer.pipeline.sampling import progress_lines
-from titer.recipe import Evaluate, Generate
+from titer.recipe import SAMPLED, Evaluate, Generate
 from titer.recipe.block import is_folder_name
 from titer.records import Problem, Rollout, read_rollouts
 from titer.records.reading import OnBad
@@ -78,7 +79,7 @@ def eval(
     `on_bad="drop"` such rows are listed in the result), and, before anything is sampled, when the two share no problem,
     or the other one was not finished, sampled otherwise, or has other problems by the same ids.
     """
-    sampled = all_but(Evaluate, "samples", "temperature", "top_p", "max_tokens")
+    sampled = all_but(Evaluate, "samples", *SAMPLED)
     refuse_idle(settings, sampled, "it is for the checkpoints of a run")
     settings, generate, folder = settings or Evaluate(), generate or Generate(), Path(out)
     for option, value in (("limit", limit), ("include", include)):
@@ -98,9 +99,7 @@ def eval(
         require_harness()
     dropped: list[InputError] = []
     problems = {name: checked_problems(file, on_bad, dropped) for name, file in suites.items()}
-    sampling = Sampling(
-        temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed
-    )
+    sampling = sampling_by(settings, seed)
     earlier = _earlier(Path(against), problems, sampling) if against else []
     rollouts = _sampled(model, server, problems, settings.samples, sampling, generate, folder, said) if problems else []
     halves = halves_of(Suite(name, "", some) for name, some in problems.items())

@@ -14,12 +14,12 @@ from titer.errors import InputError
 from titer.measure import Band, SolveRate, band_shares
 from titer.pipeline.alone import alone
 from titer.pipeline.routes.measuring import sample_rates
+from titer.pipeline.routes.rates import write_rates
 from titer.pipeline.sampling import progress_lines
 from titer.recipe import Generate, Measure
 from titer.records.reading import OnBad
 from titer.rollouts import model_identity
 from titer.verbs.idle import refuse_idle
-from titer.verbs.rates import write_rates
 from titer.verbs.reading import checked_problems
 from titer.verbs.sampling import open_generator
 

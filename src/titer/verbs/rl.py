@@ -50,16 +50,15 @@ def rl(
     """
     dropped: list[InputError] = []
     rows = checked_problems(problems, on_bad, dropped)
-    done, rewards, dead = train_rl(model, rows, settings or Rl(), out=Path(out), seed=seed, progress=progress)
-    tenth = max(1, len(rewards) // 10)
-    first, last = (sum(some) / len(some) for some in (rewards[:tenth], rewards[-tenth:]))
+    found = train_rl(model, rows, settings or Rl(), out=Path(out), seed=seed, progress=progress)
+    done = found.trained
     return RlResult(
         done.checkpoint,
         done.updates,
         done.stopped,
-        first,
-        last,
-        dead,
+        found.first_reward,
+        found.last_reward,
+        found.dead,
         done.never_solved,
         [str(error) for error in dropped],
     )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from titer.errors import InputError
 from titer.measure import SolveRate
+from titer.pipeline.routes.rates import Rates, read_rates
 from titer.recipe import Route
 from titer.records import Problem, write_records
 from titer.records.reading import OnBad
@@ -18,7 +19,6 @@ from titer.rollouts.claim import hash_of
 from titer.stages import PLACES, gaps, rehearsed, sent_to, shares
 from titer.stages import route as allocate
 from titer.store import write_table
-from titer.verbs.rates import Rates, read_rates
 from titer.verbs.reading import checked_problems
 
 

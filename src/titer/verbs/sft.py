@@ -18,7 +18,7 @@ from titer.processes import agreed, is_main
 from titer.recipe import Choose, Plan, Train
 from titer.records import Trace, find_repeats, read_traces
 from titer.records.reading import OnBad
-from titer.store import content_hash, write_json, write_table
+from titer.store import TRAINING_AGAIN, content_hash, read_lines, write_json, write_table
 from titer.verbs.idle import refuse_idle
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def sft(
     """
     refuse_idle(settings, {"launch"}, "sft itself is started with torchrun or accelerate launch")
     from titer.models import add_lora, load_model
-    from titer.pipeline.reporting.reading import step_kinds
     from titer.pipeline.training.plan import is_planned, pooled
     from titer.traces import BEHAVIOURS
+    from titer.traces.steps import step_kinds
     from titer.train import require_tracker, train
 
     settings = settings or Train()
@@ -124,9 +124,7 @@ def sft(
 
 def _last_accuracy(out: Path) -> float | None:
     """Token accuracy on the fixed subset at the last probe; None where there was none."""
-    from titer.train.disk.state import read_log
-
-    probes = read_log(out / "probe.jsonl")
+    probes = read_lines(out / "probe.jsonl", remedy=TRAINING_AGAIN)
     return float(probes[-1]["token_accuracy"]) if probes else None
 
 
@@ -138,7 +136,7 @@ def _planned(
 
     A plan stands in a folder named by what it depends on, so that none is taken for another's.
     """
-    from titer.pipeline.training.plan import planned, read_plan, traces_of, write_plan
+    from titer.pipeline.training.plan import planned, planned_traces, read_plan, write_plan
 
     digests = [[sample.trace_id, sample.ids] for sample in pool.samples]
     key = content_hash([model, seed, settings.decisive(), digests])
@@ -149,7 +147,7 @@ def _planned(
         if is_main():
             write_plan(work, plan, settings, *counts)
     agreed(None)  # the main process has written it
-    taken, unseen = ({trace.id for trace in traces} for traces in traces_of(work))
+    taken, unseen = ({trace.id for trace in traces} for traces in planned_traces(work))
     samples = [sample for sample in pool.samples if sample.trace_id in taken]
     return read_plan(work, settings), samples, [sample for sample in pool.samples if sample.trace_id in unseen]
 

@@ -5,29 +5,25 @@ evaluate_models(recipe, suites, {"base": "lab", "trained": checkpoint}, work, sa
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from titer.errors import reading
 from titer.evaluate.allocate import Part, allocate, resolution, tokens_of
 from titer.generate.protocol import Sampling
 from titer.pipeline.data import Suite
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.evaluation.forgetting import divergence_of, refuse_other_tokenizers
+from titer.pipeline.evaluation.forgetting import gauge, refuse_other_tokenizers
 from titer.pipeline.evaluation.judging import halves_of
+from titer.pipeline.evaluation.pace import PACE, budget, note_pace
 from titer.pipeline.evaluation.thinking import thinking_of
 from titer.pipeline.sampling import Said, make_generator, progress_lines
-from titer.recipe import Evaluate, Recipe
-from titer.records import Decision, Problem, Rollout, holds_any, kept_turns, read_rollouts, write_records
+from titer.recipe import SAMPLED, Evaluate, Recipe
+from titer.records import Decision, Problem, Rollout, holds_any, read_rollouts, write_records
 from titer.rollouts import collect, model_identity
-from titer.store import STAGE_AGAIN, write_json
+from titer.store import write_json
 from titer.verify import Grader
-
-PACE = "pace.json"  # how fast the base answered: a budget in minutes goes by it
 
 
 class Lot(NamedTuple):
@@ -41,13 +37,13 @@ class Lot(NamedTuple):
 
 def evaluation_sampling(recipe: Recipe) -> Sampling:
     """How checkpoints are sampled where a suite says nothing else, the trial's arms too."""
-    return _sampling(recipe.evaluate, recipe.seed)
+    return sampling_by(recipe.evaluate, recipe.seed)
 
 
 def settings_of(recipe: Recipe, suite: str) -> Evaluate:
     """The evaluation's settings with what a suite of files has of its own."""
     own = recipe.data.suites.get(suite)
-    given = own.model_dump(include={"samples", "temperature", "top_p", "max_tokens"}, exclude_none=True) if own else {}
+    given = own.model_dump(include={"samples", *SAMPLED}, exclude_none=True) if own else {}
     return recipe.evaluate.model_copy(update=given)
 
 
@@ -56,7 +52,8 @@ def passing_of(recipe: Recipe) -> list[str]:
     return [name for name, suite in recipe.data.suites.items() if suite.aggregate == "pass"]
 
 
-def _sampling(settings: Evaluate, seed: int) -> Sampling:
+def sampling_by(settings: Evaluate, seed: int) -> Sampling:
+    """How an evaluation with these settings samples."""
     return Sampling(temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens, seed=seed)
 
 
@@ -64,6 +61,8 @@ def evaluate_models(
     recipe: Recipe, suites: Sequence[Suite], checkpoints: Mapping[str, str], work: Path, said: Said
 ) -> None:
     """Sample and grade every suite with every model (`checkpoints`: name in the tables → what to load).
+
+    The lines of each model stay in a folder of its name, which nobody needs once the stage is finished.
 
     The first is the base. With a budget those between it and the last are asked a part of the problems, which
     `parts.json` then holds.
@@ -77,6 +76,10 @@ def evaluate_models(
         for name, model in checkpoints.items():
             asked = whole if name in (first, last) else lots
             rollouts += _answers(recipe, name, model, asked, work, grader, said, pace=name == first)
+            if name == first and recipe.evaluate.minutes and not (work / PACE).exists():
+                # a kill fell between the last answer and its time
+                _lines_of(work, name, whole[0]).unlink()
+                _answers(recipe, name, model, whole[:1], work, grader, said, pace=True)
             if name == first and len(checkpoints) > 2 and (tokens := budget(recipe.evaluate, work / PACE)):
                 parts = _shared_out(recipe, whole, rollouts, tokens)
                 write_json(work / "parts.json", [part._asdict() for part in parts])
@@ -86,8 +89,6 @@ def evaluate_models(
     decisions += thinking_of(rollouts, halves_of(suites), (first, last))
     decisions += gauge(recipe, checkpoints, rollouts, suites, work)
     write_decisions(work, decisions)
-    for name in checkpoints:
-        shutil.rmtree(work / name)
 
 
 def _answers(
@@ -105,13 +106,13 @@ def _answers(
     generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
     rollouts: list[Rollout] = []
     for lot in lots:
-        out = work / name / f"{lot.name}.jsonl"
+        out = _lines_of(work, name, lot)
         begun, there = time.monotonic(), held_in(out)
         drawn = collect(
             generator,
             lot.problems,
             samples=lot.samples,
-            sampling=_sampling(settings_of(recipe, lot.suite.name), recipe.seed),
+            sampling=sampling_by(settings_of(recipe, lot.suite.name), recipe.seed),
             grader=grader,
             out=out,
             model=identity,
@@ -126,6 +127,11 @@ def _answers(
     return rollouts
 
 
+def _lines_of(work: Path, name: str, lot: Lot) -> Path:
+    """Where a checkpoint's answers to a lot are written as they come."""
+    return work / name / f"{lot.name}.jsonl"
+
+
 def _shared_out(recipe: Recipe, whole: Sequence[Lot], base: Sequence[Rollout], tokens: int) -> list[Part]:
     """How a checkpoint's tokens are shared out over the suites, from what the base answered."""
     return allocate(
@@ -138,69 +144,9 @@ def _shared_out(recipe: Recipe, whole: Sequence[Lot], base: Sequence[Rollout], t
     )
 
 
-def note_pace(file: Path, drawn: Sequence[Rollout], seconds: float) -> None:
-    """Add what was freshly drawn, and how long that took, to what stands in the file: a resumed run adds to it."""
-    if drawn:
-        had = _pace(file) if file.exists() else {"tokens": 0, "seconds": 0.0}
-        tokens = had["tokens"] + sum(rollout.tokens for rollout in drawn)
-        write_json(file, {"tokens": tokens, "seconds": had["seconds"] + seconds})
-
-
-def _pace(file: Path) -> dict[str, float]:
-    with reading(file, remedy=STAGE_AGAIN):
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {name: found[name] + 0 for name in ("tokens", "seconds")}
-
-
-def budget(settings: Evaluate, pace: Path) -> int | None:
-    """The tokens for a checkpoint in between: as set, or as many as the minutes allow at the base's pace."""
-    if not settings.minutes:
-        return settings.tokens
-    measured = _pace(pace)
-    return max(1, round(60 * settings.minutes * measured["tokens"] / max(1e-9, measured["seconds"])))
-
-
 def held_in(file: Path) -> int:
     """How many rollouts a file holds."""
     return sum(1 for _ in read_rollouts(file, torn="drop")) if holds_any(file) else 0
-
-
-def gauge(
-    recipe: Recipe,
-    checkpoints: Mapping[str, str],
-    rollouts: Sequence[Rollout],
-    suites: Sequence[Suite],
-    work: Path,
-) -> list[Decision]:
-    """How far each checkpoint is from the base, in kl.json and as a statement for the report."""
-    base, *others = checkpoints
-    found = (
-        divergence_of(
-            {name: checkpoints[name] for name in others},
-            checkpoints[base],
-            rollouts,
-            most=recipe.evaluate.kl,
-            seed=recipe.seed,
-            turns={(suite.name, problem.id): kept_turns(problem) for suite in suites for problem in suite.problems},
-        )
-        if recipe.evaluate.kl
-        else {}
-    )
-    if not found:
-        return []
-    write_json(work / "kl.json", {name: list(one) for name, one in found.items()})
-    *_, last = checkpoints
-    if last not in found:  # an earlier checkpoint's would be taken for the model's
-        return []
-    decision = Decision(
-        stage="evaluate",
-        question="How far is the model from its base?",
-        choice=f"{found[last].mid:.3f} nats a token on the new task",
-        rule="KL(tuned ‖ base) on its own completions in domain: a gauge of forgetting that needs no other suite",
-        evidence={name: "{1:.3f} [{0:.3f}, {2:.3f}]".format(*one) for name, one in found.items()},
-        setting="evaluate.kl",
-    )
-    return [decision]
 
 
 def lots_of(parts: Sequence[Part], suites: Sequence[Suite]) -> list[Lot]:

@@ -9,6 +9,7 @@ A cheap gauge of forgetting: it needs no suite outside the domain, and one pass 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,10 +18,51 @@ import numpy as np
 from titer.errors import InputError
 from titer.evaluate.metrics import RESAMPLES
 from titer.models import Described, Loaded, describe_model, load_model
-from titer.records import Rollout, Trace
+from titer.pipeline.data import Suite
+from titer.recipe import Recipe
+from titer.records import Decision, Rollout, Trace, kept_turns
 from titer.records.results import Interval
+from titer.store import write_json
 
 NO_TURNS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType({})
+
+
+def gauge(
+    recipe: Recipe,
+    checkpoints: Mapping[str, str],
+    rollouts: Sequence[Rollout],
+    suites: Sequence[Suite],
+    work: Path,
+) -> list[Decision]:
+    """How far each checkpoint is from the base, in kl.json and as a statement for the report."""
+    base, *others = checkpoints
+    found = (
+        divergence_of(
+            {name: checkpoints[name] for name in others},
+            checkpoints[base],
+            rollouts,
+            most=recipe.evaluate.kl,
+            seed=recipe.seed,
+            turns={(suite.name, problem.id): kept_turns(problem) for suite in suites for problem in suite.problems},
+        )
+        if recipe.evaluate.kl
+        else {}
+    )
+    if not found:
+        return []
+    write_json(work / "kl.json", {name: list(one) for name, one in found.items()})
+    *_, last = checkpoints
+    if last not in found:  # an earlier checkpoint's would be taken for the model's
+        return []
+    decision = Decision(
+        stage="evaluate",
+        question="How far is the model from its base?",
+        choice=f"{found[last].mid:.3f} nats a token on the new task",
+        rule="KL(tuned ‖ base) on its own completions in domain: a gauge of forgetting that needs no other suite",
+        evidence={name: "{1:.3f} [{0:.3f}, {2:.3f}]".format(*one) for name, one in found.items()},
+        setting="evaluate.kl",
+    )
+    return [decision]
 
 
 def divergence_of(

@@ -18,7 +18,7 @@ from titer.records import Decision, Rollout
 from titer.verify.verifiers.refusal import label_refusal
 
 MEANS = {"refuse": "means to refuse", "answer": "means to answer"}
-HALVES = {"refuse": "to be refused", "answer": "to be answered"}
+TO_BE = {"refuse": "to be refused", "answer": "to be answered"}
 
 
 class _Thought(NamedTuple):
@@ -38,9 +38,9 @@ def thinking_of(rollouts: Iterable[Rollout], halves: Halves, models: Sequence[st
     *_, last = models
     against = _against(found[last])
     by_half = {
-        f"{name}, {HALVES[half]}": [one for one in some if one.half == half]
+        f"{name}, {TO_BE[half]}": [one for one in some if one.half == half]
         for name, some in found.items()
-        for half in HALVES
+        for half in TO_BE
     }
     return [
         Decision(
@@ -57,7 +57,7 @@ def _thoughts(rollouts: Iterable[Rollout], halves: Halves, model: str) -> Iterat
     for one in rollouts:
         half = halves.get(Asked(one.suite, one.problem_id), "")
         thinking = label_thinking(Answer("", one.response, one.reasoning))
-        if one.model == model and half in HALVES and thinking and one.finish_reason == "stop" and one.response.strip():
+        if one.model == model and half in TO_BE and thinking and one.finish_reason == "stop" and one.response.strip():
             yield _Thought(half, thinking, label_refusal(one.response))
 
 

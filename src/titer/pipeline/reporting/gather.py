@@ -6,7 +6,6 @@ data.suites, data.judgement, data.decisions
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +19,9 @@ from titer.evaluate.allocate import Part
 from titer.pipeline.data import load_inputs
 from titer.pipeline.evaluation.evaluating import passing_of
 from titer.pipeline.evaluation.judging import as_judged, axis_curves, halves_of
-from titer.pipeline.reporting.decisions import stage_decisions, verdict_decisions
+from titer.pipeline.reporting.deciding import stage_decisions, verdict_decisions
 from titer.pipeline.reporting.logs import Logs, logs_of, updates_of
-from titer.pipeline.reporting.reading import pairs_of, teachers_of, traces_of
+from titer.pipeline.reporting.reading import pairs_of, teachers_of, traces_to_read
 from titer.pipeline.reporting.standing import refuse_mixture
 from titer.recipe import Recipe, load_recipe
 from titer.records import Rollout, Trace, read_rollouts, read_traces
@@ -34,7 +33,7 @@ from titer.report import (
     moves,
     pick_pairs,
 )
-from titer.store import STAGE_AGAIN, read_manifest, read_table
+from titer.store import STAGE_AGAIN, read_json, read_manifest, read_table
 from titer.traces.cues import DEFINITIONS
 
 
@@ -64,9 +63,9 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
     passed = {suite.axis for suite in inputs.suites if suite.name in passing}
     compared = compare(base, steps[last], halves=halves) if last in steps else []
     final = [as_judged(difference, curves, passed) for difference in compared]
-    curated = _curated(run / "curate") if _has(manifest, "curate") else Curated([], [], {})
-    traces = _in_order(curated, inputs.traces)
-    pairs = pairs_of(traces, curated.reasons) if to_read else []
+    curated = _curated(run / "curate") if _has(manifest, "curate") else None
+    traces, reasons = (_in_order(curated, inputs.traces), curated.reasons) if curated else ([], {})
+    pairs = pairs_of(traces, reasons) if to_read else []
     return ReportData(
         title=str(manifest["name"]),
         headline=_headline(recipe, logs, stages, run),
@@ -88,23 +87,24 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
         checkpoints={step: summarise(part, halves=halves) for step, part in steps.items()}
         if len(others) > 1 and not parts
         else {},
-        curation=_curation(run / "curate") if _has(manifest, "curate") else None,
+        curation=CurationCounts(kept=len(curated.kept), dropped=curated.rules) if curated else None,
         teachers=teachers_of(traces) if to_read else None,
         behaviours=DEFINITIONS,
-        traces=traces_of(traces, curated.reasons) if to_read and not pairs else [],
+        traces=traces_to_read(traces, reasons) if to_read and not pairs else [],
         trace_pairs=pairs,
         moves=moves(steps) if others else [],
         pairs=pick_pairs(base, by_model.get("trained", []), answers=answers),
-        manifest=_manifest(run, manifest),
+        manifest=_manifest(run, manifest, recipe),
     )
 
 
 class Curated(NamedTuple):
-    """The traces that curation saw, and why it dropped those that it did, by id."""
+    """The traces that curation saw, why it dropped those that it did, by id, and how many by each rule."""
 
     kept: list[Trace]
     dropped: list[Trace]
     reasons: Mapping[str, str]
+    rules: Counter[str]
 
 
 def _headline(recipe: Recipe, logs: Logs, stages: Sequence[str], run: Path) -> dict[str, str]:
@@ -129,30 +129,25 @@ def _objective(asked: str, settled: Path) -> str:
     """The objective as the recipe has it, or what auto came to."""
     if asked != "auto" or not settled.exists():
         return asked
-    with reading(settled, remedy=STAGE_AGAIN):
-        return f"{json.loads(settled.read_text(encoding='utf-8'))['objective']} (auto)"
+    return read_json(settled, lambda row: f"{row['objective']} (auto)")
 
 
 def _parts(file: Path) -> list[Part]:
     """What the checkpoints between base and last were asked; nothing where that was everything."""
-    with reading(file, remedy=STAGE_AGAIN):
-        rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-        return [Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])}) for row in rows]
+    return read_json(file, lambda rows: [_part(row) for row in rows]) if file.exists() else []
 
 
-def _curation(folder: Path) -> CurationCounts:
-    rows = read_table(folder / "reasons.parquet")
-    with reading(folder / "reasons.parquet", remedy=STAGE_AGAIN):
-        dropped = dict(Counter(str(row["rule"]) for row in rows))
-    return CurationCounts(kept=sum(1 for _ in read_traces(folder / "kept.parquet")), dropped=dropped)
+def _part(row: Mapping[str, Any]) -> Part:
+    return Part(**{**row, "problems": tuple(row["problems"]), "others": tuple(row["others"])})
 
 
 def _curated(folder: Path) -> Curated:
     rows = read_table(folder / "reasons.parquet")
     with reading(folder / "reasons.parquet", remedy=STAGE_AGAIN):
         reasons = {str(row["trace_id"]): f"{row['rule']}: {row['reason']}" for row in rows}
+        rules = Counter(str(row["rule"]) for row in rows)
     dropped = list(read_traces(folder / "dropped.parquet")) if reasons else []
-    return Curated(list(read_traces(folder / "kept.parquet")), dropped, reasons)
+    return Curated(list(read_traces(folder / "kept.parquet")), dropped, reasons, rules)
 
 
 def _in_order(curated: Curated, traces: Sequence[Trace]) -> list[Trace]:
@@ -161,13 +156,13 @@ def _in_order(curated: Curated, traces: Sequence[Trace]) -> list[Trace]:
     return sorted([*curated.kept, *curated.dropped], key=lambda trace: places.get(trace.id, len(places)))
 
 
-def _manifest(run: Path, manifest: Mapping[str, Any]) -> Manifest:
+def _manifest(run: Path, manifest: Mapping[str, Any], recipe: Recipe) -> Manifest:
     stages = manifest["stages"]
     newest: Mapping[str, Any] = next(reversed(stages.values()), {})
     return Manifest(
         stages=[StageRow(name=name, seconds=stage["seconds"]) for name, stage in stages.items()],
         versions=newest.get("versions", {}),
-        seeds={"of the run": load_recipe(run / "recipe.yaml").seed},
+        seeds={"of the run": recipe.seed},
         device=str(newest.get("machine", {}).get("platform", "")),
         recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
     )

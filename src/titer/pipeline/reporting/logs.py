@@ -6,7 +6,6 @@ logs.training[-1].step      # updates are counted over all of them
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from titer.report import (
     RewardRow,
     TrainRow,
 )
-from titer.store import STAGE_AGAIN
+from titer.store import STAGE_AGAIN, read_json, read_lines
 from titer.traces.cues import BEHAVIOURS
 
 P_BINS: Final = 20  # titer.train.watch.telemetry.BINS: a report needs no torch
@@ -109,8 +108,7 @@ def probe_rows(file: Path) -> list[ProbeRow]:
 def endpoint_of(train: Path, probes: Sequence[ProbeRow]) -> ProbeRow | None:
     """The probe at which the endpoint rule fired; None where it did not."""
     file = train / "endpoint.json"
-    with reading(file, remedy=STAGE_AGAIN):
-        fired = json.loads(file.read_text(encoding="utf-8"))["fired"] if file.exists() else None
+    fired = read_json(file, lambda row: row["fired"]) if file.exists() else None
     return next((probe for probe in probes if probe.step == fired), None)
 
 
@@ -121,4 +119,4 @@ def _by_kind(flat: Sequence[float]) -> dict[str, Sequence[float]]:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    return read_lines(file) if file.exists() else []

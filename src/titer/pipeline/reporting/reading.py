@@ -1,4 +1,4 @@
-"""Traces and teachers as the report shows them, and steps as training counts them.
+"""Traces and teachers as the report shows them.
 
     show_steps("t1", as_steps(text_of(trace)), Console())
     html = render_comparison(as_teachers(compare(traces, a="R1", b="gpt-oss")))
@@ -15,7 +15,7 @@ from typing import Final
 from titer.errors import InputError
 from titer.records import Trace
 from titer.report import FeatureRow, ReadStep, TeacherComparison, TracePair, TraceToRead, spread
-from titer.traces import BEHAVIOURS, DESCRIPTIONS, Comparison, compare, read_steps, text_of
+from titer.traces import DESCRIPTIONS, Comparison, compare, read_steps, text_of
 from titer.traces.compare import transition_rows
 from titer.traces.steps import Step, read_many
 
@@ -31,11 +31,6 @@ def as_steps(text: str) -> list[ReadStep]:
 
 def _shown(steps: Iterable[Step]) -> list[ReadStep]:
     return [ReadStep(text=step.text, behaviour=step.behaviour, line=step.line, dead=step.dead) for step in steps]
-
-
-def step_kinds(text: str) -> list[tuple[int, int]]:
-    """Where each step of a text begins, and which of BEHAVIOURS it is: the labels that training logs by."""
-    return [(step.start, BEHAVIOURS.index(step.behaviour)) for step in read_steps(text)]
 
 
 def to_read(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TraceToRead]:
@@ -126,7 +121,7 @@ def pairs_of(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TraceP
     ]
 
 
-def traces_of(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TraceToRead]:
+def traces_to_read(traces: Sequence[Trace], reasons: Mapping[str, str]) -> list[TraceToRead]:
     """The traces each alone, or as many, spread over all, as a page has room for."""
     places = _fitting([len(text_of(trace)) for trace in traces], MOST_TO_READ)
     return to_read([traces[place] for place in places], reasons)

@@ -20,7 +20,7 @@ from titer.pipeline.data import Suite, load_inputs
 from titer.pipeline.evaluation.evaluating import passing_of, settings_of
 from titer.pipeline.evaluation.judging import Asked, as_judged, axis_curves, halves_of
 from titer.pipeline.reporting.gather import gather
-from titer.recipe import Recipe, load_recipe
+from titer.recipe import SAMPLED, Recipe, load_recipe
 from titer.records import Decision, Problem, Rollout, read_rollouts
 from titer.report import (
     DecisionChange,
@@ -38,7 +38,6 @@ from titer.store import fetched, read_manifest, write_text
 
 A, B = "A", "B"
 UNLIKE: Final = "evaluate both runs on the same problems, with the same data.lab or data.suites and the same seed"
-_SAMPLED: Final = ("temperature", "top_p", "max_tokens")
 
 
 class _Finished(NamedTuple):
@@ -170,8 +169,8 @@ def _notes(left: _Finished, right: _Finished, shared: Sequence[str], moved: Sequ
     for suite in shared:
         if (suite in passing_of(left.recipe)) != (suite in passing_of(right.recipe)):
             yield f"{suite} counts by pass@k in one and by avg@k in the other: by avg@k here"
-        ours, theirs = (settings_of(run.recipe, suite).model_dump(include=set(_SAMPLED)) for run in (left, right))
-        differ = [f"{key} {ours[key]:g} in A, {theirs[key]:g} in B" for key in _SAMPLED if ours[key] != theirs[key]]
+        ours, theirs = (settings_of(run.recipe, suite).model_dump(include=set(SAMPLED)) for run in (left, right))
+        differ = [f"{key} {ours[key]:g} in A, {theirs[key]:g} in B" for key in SAMPLED if ours[key] != theirs[key]]
         if differ:
             yield f"{suite} was sampled otherwise ({'; '.join(differ)}): the difference is that of the sampling, too"
     for name, run, other in ((A, left, right), (B, right, left)):

@@ -6,7 +6,6 @@ judged.kept, judged.narrowed
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from titer.errors import reading
 from titer.evaluate import change_in_pass
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.training.fine_tune import Going, Model, named
+from titer.pipeline.going import Going, Model, named
+from titer.pipeline.routes.rl import tenths
+from titer.pipeline.sampling import SPENT
 from titer.pipeline.training.trial import change_in_accuracy, sample_arm
+from titer.recipe import SAMPLED
 from titer.records import Decision, Problem, Rollout, read_rollouts, write_records
 from titer.records.results import Interval
-from titer.store import STAGE_AGAIN, write_json
+from titer.store import read_json, read_lines, write_json
 
 FIRST = "judge-0"  # the base's own rollouts
 
@@ -48,7 +49,7 @@ def sample_held(going: Going, name: str, model: Model, held: Sequence[Problem]) 
     def build(work: Path) -> None:
         _sample(going, model, held, name, work)
 
-    going.folder.stage(name, {**going.known, "model": model.key, **_how(going)}, build, said=going.said)
+    going.folder.stage(name, {**going.known, "model": model.key, **_how(going)}, build, spent=SPENT, said=going.said)
     return name
 
 
@@ -58,12 +59,13 @@ def judge_round(going: Going, held: Sequence[Problem], model: Model, before: str
         named("judge", number),
         {**going.known, "model": model.key, "before": going.folder.key(before), **_how(going)},
         lambda work: _judge(going, held, model, before, number, work),
+        spent=SPENT,
         said=going.said,
     )
-    file = folder / "judged.json"
-    with reading(file, remedy=STAGE_AGAIN):
-        row = json.loads(file.read_text(encoding="utf-8"))
-        return Judged(**{**row, "pass_1": Interval(*row["pass_1"]), "pass_k": Interval(*row["pass_k"])})
+    return read_json(
+        folder / "judged.json",
+        lambda row: Judged(**{**row, "pass_1": Interval(*row["pass_1"]), "pass_k": Interval(*row["pass_k"])}),
+    )
 
 
 def is_kept(pass_1: Interval, pass_k: Interval, entropy: float | None, least: float) -> bool:
@@ -109,8 +111,6 @@ def _decision(going: Going, judged: Judged, held: int, number: int) -> Decision:
 def _sample(going: Going, model: Model, held: Sequence[Problem], name: str, work: Path) -> list[Rollout]:
     rollouts = sample_arm(going.recipe, model.name, held, name=name, samples=going.recipe.stages.samples, work=work)
     write_records(work / "rollouts.parquet", rollouts)
-    for file in ("rollouts.jsonl", "rollouts.made.json"):
-        (work / file).unlink(missing_ok=True)
     return rollouts
 
 
@@ -118,7 +118,7 @@ def _how(going: Going) -> dict[str, Any]:
     """What the rollouts and the judgement depend on."""
     return {
         "settings": going.recipe.stages.model_dump(include={"held", "samples", "least_entropy"}),
-        "sampling": going.recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"}),
+        "sampling": going.recipe.evaluate.model_dump(include={*SAMPLED}),
         "generate": going.recipe.generate.decisive(),
     }
 
@@ -132,8 +132,5 @@ def _shared_k(one: Sequence[Rollout], other: Sequence[Rollout]) -> int:
 
 def _entropy_left(log: Path) -> float | None:
     """Mean entropy of RL's last tenth of updates over that of its first; None without RL."""
-    from titer.train.disk.state import read_log
-
-    rows = [row["entropy"] for row in read_log(log) if "entropy" in row] if log.exists() else []
-    tenth = max(1, len(rows) // 10)
-    return float(np.mean(rows[-tenth:]) / np.mean(rows[:tenth])) if rows and np.mean(rows[:tenth]) > 0 else None
+    first, last = tenths([row["entropy"] for row in read_lines(log) if "entropy" in row] if log.exists() else [])
+    return float(np.mean(last) / np.mean(first)) if first and np.mean(first) > 0 else None

@@ -5,15 +5,16 @@ folder = lesson(going, "curate", model, number=1)         # kept.parquet, and wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.going import Going, Model, named
 from titer.pipeline.routes.bridging import bridge_traces
 from titer.pipeline.routes.routing import ledger_of
-from titer.pipeline.training.fine_tune import Going, Model, named
-from titer.records import Decision, Trace, holds_any, read_traces, without_repeats, write_records
+from titer.records import Decision, Problem, Trace, holds_any, read_traces, without_repeats, write_records
 from titer.stages import Entry, rehearsed, sent_to
 from titer.stages.bridge import acceptance
 from titer.store import read_table
@@ -26,6 +27,14 @@ class Parts(NamedTuple):
     rehearsed: list[Trace]
     unmeasured: list[Trace]
     hard: list[Trace]
+
+
+class Also(NamedTuple):
+    """What a lesson has besides: bridged traces, lessons of the last critique, the rehearsal set."""
+
+    bridged: list[Trace]
+    lessons: list[Trace]
+    rehearsing: list[Trace]
 
 
 def lesson(going: Going, curated: str, model: Model, number: int) -> Path:
@@ -49,7 +58,7 @@ def lesson(going: Going, curated: str, model: Model, number: int) -> Path:
     )
 
 
-def traces_of(lesson: Path) -> list[Trace]:
+def lesson_traces(lesson: Path) -> list[Trace]:
     """The traces of a lesson, of which there may be none."""
     file = lesson / "kept.parquet"
     return list(read_traces(file)) if read_table(file) else []
@@ -70,49 +79,68 @@ def parts_of(traces: Sequence[Trace], ledger: Sequence[Entry], again: Sequence[s
 
 
 def _write(going: Going, curated: str, model: Model, number: int, critique: Path | None, work: Path) -> None:
-    recipe, said = going.recipe, going.said
+    recipe = going.recipe
     taught = {problem.id: problem for problem in going.inputs.problems}
-    curated_traces = list(read_traces(going.folder.path / curated / "kept.parquet"))
-    rehearsing = [trace for trace in curated_traces if trace.meta.get("rehearsal")]
-    traces = [trace for trace in curated_traces if trace.problem_id in taught]
+    kept = list(read_traces(going.folder.path / curated / "kept.parquet"))
+    theirs = {trace.id for trace in going.inputs.rehearsal}  # a user's own traces may have a column of that name
     ledger = ledger_of(going, number)
-    again = rehearsed(ledger, recipe.route.rehearsal, recipe.seed)
-    parts = parts_of(traces, ledger, again, bridge=recipe.stages.bridge)
-    bridged, evidence = list[Trace](), dict[str, str]()
-    if parts.hard:
-        found = bridge_traces(
-            model.name, parts.hard, taught, recipe.bridge, recipe.generate, work=work, seed=recipe.seed, said=said
-        )
-        bridged = found.traces
-        evidence = {
-            f"{kind}: candidates accepted": f"{one['accepted']:.0%} of {one['candidates']:g}"
-            for kind, one in acceptance(found.candidates).items()
-        }
-        if not found.candidates:
-            evidence["bridge"] = "no candidate: from no beginning did the model finish right (does it know the format?)"
-        if not bridged:
-            said(f"round {number}: none of the {len(parts.hard)} traces of hard problems could be bridged")
-    lessons = (
-        list(read_traces(critique / "lessons.jsonl")) if critique and holds_any(critique / "lessons.jsonl") else []
+    parts = parts_of(
+        [trace for trace in kept if trace.problem_id in taught],
+        ledger,
+        rehearsed(ledger, recipe.route.rehearsal, recipe.seed),
+        bridge=recipe.stages.bridge,
     )
+    bridged, evidence = _bridged(going, model, parts.hard, taught, work) if parts.hard else ([], {})
+    if parts.hard and not bridged:
+        going.said(f"round {number}: none of the {len(parts.hard)} traces of hard problems could be bridged")
+    also = Also(bridged, _lessons_of(critique), [trace for trace in kept if trace.id in theirs])
     # a fresh trace of a critique may be the teacher's own, which is there already
-    kept = without_repeats([*parts.routed, *parts.rehearsed, *parts.unmeasured, *bridged, *lessons, *rehearsing])
-    write_records(work / "kept.parquet", kept)
+    learned = without_repeats([*parts.routed, *parts.rehearsed, *parts.unmeasured, *chain(*also)])
+    write_records(work / "kept.parquet", learned)
+    write_decisions(work, [_decision(going, number, parts, also, len(learned), evidence)])
+
+
+def _bridged(
+    going: Going, model: Model, hard: Sequence[Trace], taught: Mapping[str, Problem], work: Path
+) -> tuple[list[Trace], dict[str, str]]:
+    """What stands in the hard traces' place, and how much of what was tried was accepted."""
+    recipe = going.recipe
+    found = bridge_traces(
+        model.name, hard, taught, recipe.bridge, recipe.generate, work=work, seed=recipe.seed, said=going.said
+    )
+    evidence = {
+        f"{kind}: candidates accepted": f"{one['accepted']:.0%} of {one['candidates']:g}"
+        for kind, one in acceptance(found.candidates).items()
+    }
+    if not found.candidates:
+        evidence["bridge"] = "no candidate: from no beginning did the model finish right (does it know the format?)"
+    return found.traces, evidence
+
+
+def _lessons_of(critique: Path | None) -> list[Trace]:
+    """The lessons of a critique, where there was one and it has any."""
+    file = critique / "lessons.jsonl" if critique else None
+    return list(read_traces(file)) if file and holds_any(file) else []
+
+
+def _decision(
+    going: Going, number: int, parts: Parts, also: Also, learned: int, evidence: Mapping[str, str]
+) -> Decision:
     counts = {
         "routed to SFT": len(parts.routed),
         "rehearsed": len(parts.rehearsed),
         "of problems that were not measured": len(parts.unmeasured),
         "of hard problems": len(parts.hard),
-        **({"of these bridged, or taken as they are": len(bridged)} if parts.hard else {}),
-        "lessons of the last round's critique": len(lessons),
-        "of the rehearsal set": len(rehearsing),
+        **({"of these bridged, or taken as they are": len(also.bridged)} if parts.hard else {}),
+        "lessons of the last round's critique": len(also.lessons),
+        "of the rehearsal set": len(also.rehearsing),
     }
-    decision = Decision(
+    allocation = going.recipe.route.allocation
+    return Decision(
         stage=named("lesson", number),
         question=f"What does SFT learn from in round {number}?",
-        choice=f"{len(kept)} traces",
-        rule=f"allocation {recipe.route.allocation}; the likeliest accepted candidate in place of a hard trace (ours)",
+        choice=f"{learned} traces",
+        rule=f"allocation {allocation}; the likeliest accepted candidate in place of a hard trace (ours)",
         evidence={**{name: count for name, count in counts.items() if count or "bridged" in name}, **evidence},
         setting="stages",
     )
-    write_decisions(work, [decision])

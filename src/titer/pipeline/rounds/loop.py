@@ -15,13 +15,14 @@ from typing import NamedTuple
 import numpy as np
 
 from titer.errors import InputError
+from titer.pipeline.going import Going, Model, made_by, named
 from titer.pipeline.rounds.judging import FIRST, judge_round, sample_held
-from titer.pipeline.rounds.lesson import lesson, traces_of
+from titer.pipeline.rounds.lesson import lesson, lesson_traces
 from titer.pipeline.rounds.outcome import write_outcome
 from titer.pipeline.rounds.reinforce import reinforce, take_apart
-from titer.pipeline.routes.measuring import measure_base
+from titer.pipeline.routes.measuring import measure_stage
 from titer.pipeline.routes.routing import route_measured
-from titer.pipeline.training.fine_tune import Going, Model, fine_tune, made_by, named
+from titer.pipeline.training.fine_tune import fine_tune
 from titer.recipe import Recipe
 from titer.records import Problem
 from titer.stages import gaps
@@ -86,11 +87,11 @@ def run_rounds(going: Going, curated: str, base: Model) -> Model:
 def run_round(going: Going, curated: str, model: Model, number: int) -> Model:
     """One round; the model that it ends with."""
     settings = going.recipe.stages
-    measure_round(going, model, number)
+    measure_stage(going, model, number, {"held": settings.held})
     for gap in gaps(route_measured(going, number)):
         going.said(f"round {number}: {gap}")
     learned = lesson(going, curated, model, number)
-    if traces_of(learned):
+    if lesson_traces(learned):
         fine_tune(going, learned.name, model, number)
         model = made_by(going, named("train", number))
     else:
@@ -107,23 +108,6 @@ def run_round(going: Going, curated: str, model: Model, number: int) -> Model:
         going.folder.leave_out(named("critique", number))
     write_outcome(going, number)
     return model
-
-
-def measure_round(going: Going, model: Model, number: int) -> None:
-    """Solve rates of the model as it is."""
-    recipe = going.recipe.model_copy(update={"model": model.name})
-    going.folder.stage(
-        named("measure", number),
-        {
-            **going.known,
-            "model": model.key,
-            "settings": recipe.measure.model_dump(),
-            "generate": recipe.generate.decisive(),
-            "held": recipe.stages.held,
-        },
-        lambda work: measure_base(recipe, going.inputs, work, going.said),
-        said=going.said,
-    )
 
 
 def split_problems(problems: Sequence[Problem], most: int, seed: int) -> Split:

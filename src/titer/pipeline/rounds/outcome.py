@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from titer.pipeline.rounds.lesson import traces_of
+from titer.pipeline.going import Going, named
+from titer.pipeline.rounds.lesson import lesson_traces
 from titer.pipeline.routes.routing import ledger_of
-from titer.pipeline.training.fine_tune import Going, named
 from titer.records import holds_any, read_traces
 from titer.stages.rl import Group, read_groups
 from titer.store import write_table
@@ -36,9 +36,11 @@ def outcomes(going: Going, number: int) -> list[dict[str, Any]]:
     """A row a measured problem: where it went and why, what it was taught with, what came of it in RL, its lessons."""
     path = going.folder.path
     groups = _groups(path / named("rl", number) / "groups.jsonl")
+    own = {trace.id for trace in (*going.inputs.traces, *going.inputs.rehearsal)}  # whose meta is the user's
     taught: dict[str, list[str]] = {}
-    for trace in traces_of(path / named("lesson", number)):
-        taught.setdefault(trace.problem_id, []).append(str(trace.meta.get("bridge") or trace.meta.get("lesson") or ""))
+    for trace in lesson_traces(path / named("lesson", number)):
+        made = "" if trace.id in own else str(trace.meta.get("bridge") or trace.meta.get("lesson") or "")
+        taught.setdefault(trace.problem_id, []).append(made)
     learned = _lessons(path / named("critique", number) / "lessons.jsonl")
     return [
         {

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from titer.errors import reading
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.going import Going, Model, made_by, named
 from titer.pipeline.routes.criticizing import criticize
 from titer.pipeline.routes.rl import train_rl
 from titer.pipeline.routes.routing import ledger_of
-from titer.pipeline.training.fine_tune import Going, Model, made_by, named
 from titer.records import Decision, Problem, Rollout, read_rollouts, read_traces
 from titer.stages import sent_to
-from titer.store import STAGE_AGAIN
+from titer.store import read_json
 
 SAID = 5  # faults that are said; faults.json has all
 
@@ -66,19 +62,19 @@ def take_apart(going: Going, curated: str, model: Model, number: int) -> None:
 
 def _train(going: Going, problems: Sequence[Problem], model: Model, number: int, work: Path) -> None:
     recipe = going.recipe
-    done, rewards, dead = train_rl(model.name, problems, recipe.rl, out=work, seed=recipe.seed, progress=going.progress)
+    found = train_rl(model.name, problems, recipe.rl, out=work, seed=recipe.seed, progress=going.progress)
+    done = found.trained
     if done.stopped:
         going.said(f"rl: stopped after {done.updates} updates: {done.stopped}")
-    tenth = max(1, len(rewards) // 10)
     decision = Decision(
         stage=named("rl", number),
         question=f"How did RL go in round {number}?",
         choice=f"{done.updates} updates on {len(problems)} problems",
         rule=done.stopped or "as the recipe says",
         evidence={
-            "mean reward, first tenth": round(float(np.mean(rewards[:tenth])), 4),
-            "mean reward, last tenth": round(float(np.mean(rewards[-tenth:])), 4),
-            "groups without anything to compare": f"{dead:.1%}",
+            "mean reward, first tenth": round(found.first_reward, 4),
+            "mean reward, last tenth": round(found.last_reward, 4),
+            "groups without anything to compare": f"{found.dead:.1%}",
             "problems never solved": len(done.never_solved),
         },
         setting="rl",
@@ -119,7 +115,6 @@ def _criticize(going: Going, curated: str, model: Model, number: int, work: Path
 
 def never_solved(rl: Path) -> tuple[set[str], list[Rollout]]:
     """The problems that an RL stage never solved, and its rollouts of them."""
-    with reading(rl / "result.json", remedy=STAGE_AGAIN):
-        never = set(json.loads((rl / "result.json").read_text(encoding="utf-8"))["never_solved"])
+    never = read_json(rl / "result.json", lambda row: set(row["never_solved"]))
     file = rl / "failures.jsonl"
     return never, [one for one in read_rollouts(file) if one.problem_id in never] if never and file.exists() else []

@@ -1,12 +1,14 @@
 """What the base model can already do: its solve rates on training problems, by sequential sampling.
 
-measure_base(recipe, inputs, work, said)     # rollouts.parquet, solve_rates.parquet
+measure_stage(going, base_of(recipe))     # measure/rollouts.parquet, measure/solve_rates.parquet
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +17,12 @@ from titer.generate.protocol import Generator, Sampling
 from titer.measure import Edges, Rule, SolveRate, band_shares, solve_rates, still_in_doubt
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.sampling import Said, make_generator, progress_lines
+from titer.pipeline.going import Going, Model, named
+from titer.pipeline.routes.rates import write_rates
+from titer.pipeline.sampling import LINES, SPENT, Said, make_generator, progress_lines
 from titer.recipe import Measure, Recipe
 from titer.records import Decision, Problem, Rollout, write_records
 from titer.rollouts import Progress, collect_in_rounds, model_identity
-from titer.store import write_table
 from titer.verify import Grader
 
 
@@ -53,6 +56,24 @@ def sample_rates(
     return rollouts, solve_rates(rollouts, edges=edges)
 
 
+def measure_stage(going: Going, model: Model, number: int = 1, also: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """The stage with the solve rates of a round's model, which depends on what `also` says beside the rest."""
+    recipe = going.recipe.model_copy(update={"model": model.name})
+    going.folder.stage(
+        named("measure", number),
+        {
+            **going.known,
+            "model": model.key,
+            "settings": recipe.measure.model_dump(),
+            "generate": recipe.generate.decisive(),
+            **also,
+        },
+        lambda work: measure_base(recipe, going.inputs, work, going.said),
+        spent=SPENT,
+        said=going.said,
+    )
+
+
 def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None:
     """Sample the base model on training problems: solve rates and bands."""
     problems = _subset(inputs.problems, recipe.measure.problems, recipe.seed)
@@ -60,7 +81,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
         make_generator(recipe.model, recipe.generate, name="base"),
         problems,
         recipe.measure,
-        out=work / "rollouts.jsonl",
+        out=work / LINES,
         model=model_identity(recipe.model),
         chunk=recipe.generate.chunk,
         seed=recipe.seed,
@@ -69,9 +90,7 @@ def measure_base(recipe: Recipe, inputs: Inputs, work: Path, said: Said) -> None
     if not rates:
         raise InputError("no rollout could be graded", field="measure", remedy="look at the verifier of the problems")
     write_records(work / "rollouts.parquet", rollouts)
-    for name in ("rollouts.jsonl", "rollouts.made.json"):
-        (work / name).unlink()
-    write_table(work / "solve_rates.parquet", [rate._asdict() for rate in rates.values()])
+    write_rates(work / "solve_rates.parquet", rates, problems)
     write_decisions(work, [_decision(recipe.measure, rollouts, rates)])
 
 

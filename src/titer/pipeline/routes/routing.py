@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from titer.errors import reading
-from titer.measure import SolveRate
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.training.fine_tune import Going, named
+from titer.pipeline.going import Going, named
+from titer.pipeline.routes.rates import read_rates
 from titer.records import Decision
 from titer.stages import Entry, gaps, route, shares
 from titer.store import STAGE_AGAIN, read_table, write_table
@@ -38,9 +38,7 @@ def ledger_of(going: Going, number: int) -> list[Entry]:
 
 
 def _write(going: Going, measured: Path, number: int, work: Path) -> None:
-    rows = read_table(measured / "solve_rates.parquet")
-    with reading(measured / "solve_rates.parquet", remedy=STAGE_AGAIN):
-        rates = {row["problem_id"]: SolveRate(**row) for row in rows}
+    rates = read_rates(measured / "solve_rates.parquet", remedy=STAGE_AGAIN).rates
     ledger = list(route(rates, going.recipe.route.allocation, round=number).values())
     write_table(work / "ledger.parquet", [entry.row for entry in ledger])
     write_decisions(work, [_decision(going, ledger, number)])

@@ -5,26 +5,24 @@ choose_objective(recipe, inputs, traces, work, said)       # prior.parquet, choi
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titer.errors import InputError, reading
+from titer.errors import InputError
 from titer.measure import Choice, Prior, after_trial, choose, priors
 from titer.models import context_length, load_model
 from titer.pipeline.data import Inputs
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.sampling import Said
 from titer.pipeline.training.trial import FEWEST, change_in_accuracy, held_out, let_go, sample_arm, train_arm, without
 from titer.recipe import Recipe
 from titer.records import Decision, Problem, Trace
 from titer.records.results import Difference
-from titer.store import STAGE_AGAIN, write_json, write_table
+from titer.store import read_json, write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
-
-Said = Callable[[str], None]
 
 
 def check_objective(spec: str, *, field: str = "train.objective") -> None:
@@ -58,9 +56,7 @@ def choose_objective(recipe: Recipe, inputs: Inputs, traces: Sequence[Trace], wo
 
 def chosen(folder: Path) -> str:
     """The objective that stands in a finished choice."""
-    file = folder / "choice.json"
-    with reading(file, remedy=STAGE_AGAIN):
-        return str(json.loads(file.read_text(encoding="utf-8"))["objective"])
+    return read_json(folder / "choice.json", lambda row: str(row["objective"]))
 
 
 def measure_prior(recipe: Recipe, traces: Sequence[Trace], work: Path) -> dict[str, Prior]:

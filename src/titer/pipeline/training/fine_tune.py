@@ -5,56 +5,15 @@ trained = fine_tune(going, "curate", base_of(recipe))       # the folder of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from titer.errors import InputError
-from titer.pipeline.data import Inputs
+from titer.pipeline.going import Going, Model, named
 from titer.pipeline.training.choose import choose_objective, chosen
-from titer.pipeline.training.plan import is_planned, plan_training, read_plan, traces_of
+from titer.pipeline.training.plan import is_planned, plan_training, planned_traces, read_plan
 from titer.pipeline.training.train import train_model
-from titer.recipe import Recipe
+from titer.recipe import SAMPLED, Recipe
 from titer.records import read_traces
-from titer.rollouts import model_identity
-from titer.store import Run
-
-
-class Going(NamedTuple):
-    """What all stages of a run share."""
-
-    recipe: Recipe
-    folder: Run
-    inputs: Inputs
-    said: Callable[[str], None]
-    progress: bool
-
-    @property
-    def known(self) -> dict[str, Any]:
-        """What every stage that samples or trains depends on beside its own inputs."""
-        return {"data": self.folder.key("data"), "seed": self.recipe.seed}
-
-
-class Model(NamedTuple):
-    """What to load, and what says which weights these are: their hash, or the key of the stage that made them."""
-
-    name: str
-    key: str
-
-
-def base_of(recipe: Recipe) -> Model:
-    """The recipe's model. Raises InputError when it cannot be found."""
-    return Model(recipe.model, model_identity(recipe.model))
-
-
-def made_by(going: Going, stage: str) -> Model:
-    """The last checkpoint of a stage. Raises InputError when it has none."""
-    return Model(str(checkpoints_of(going.folder.path / stage)[-1]), going.folder.key(stage))
-
-
-def named(stage: str, number: int) -> str:
-    """A stage's name in the run directory: those of the first round have none of it."""
-    return stage if number == 1 else f"{stage}-{number}"
 
 
 def fine_tune(going: Going, source: str, model: Model, number: int = 1) -> Path:
@@ -68,17 +27,9 @@ def fine_tune(going: Going, source: str, model: Model, number: int = 1) -> Path:
     return going.folder.stage(
         named("train", number),
         {"traces": going.folder.key(source), **seed, **weights, "settings": recipe.train.decisive()},
-        lambda work: train_model(recipe, *traces_of(going.folder.path / source), work, progress=going.progress),
+        lambda work: train_model(recipe, *planned_traces(going.folder.path / source), work, progress=going.progress),
         said=going.said,
     )
-
-
-def checkpoints_of(trained: Path) -> list[Path]:
-    """All checkpoints of a training, in order. Raises InputError when it has none."""
-    found = sorted((trained / "checkpoints").iterdir())
-    if not found:
-        raise InputError("no checkpoint stands here", file=trained, remedy="remove the folder and run again")
-    return found
 
 
 def _with_objective(going: Going, source: str, weights: dict[str, str], number: int) -> Recipe:
@@ -129,5 +80,5 @@ def _kept(going: Going, source: str) -> list[Any]:
 
 def _sampling_of(recipe: Recipe) -> dict[str, Any]:
     """How a trial's arms are sampled, and by what."""
-    how = recipe.evaluate.model_dump(include={"temperature", "top_p", "max_tokens"})
+    how = recipe.evaluate.model_dump(include={*SAMPLED})
     return {**how, "generate": recipe.generate.decisive()}

@@ -5,23 +5,23 @@ plan_training(recipe, problems, traces, work, said)  # planned.parquet, unseen.p
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from titer.errors import InputError, reading
+from titer.errors import InputError
 from titer.models import Loaded, add_lora, context_length, load_model
 from titer.pipeline.decisions import write_decisions
+from titer.pipeline.sampling import Said
 from titer.pipeline.training.pick import HOW, Picked, Pool, at_random, pick
-from titer.pipeline.training.repetition import Held, Repetition, Said, choose_repetition
+from titer.pipeline.training.repetition import Held, Repetition, choose_repetition
 from titer.pipeline.training.trial import NOTHING_TO_PLAN, held_out
 from titer.processes import launched
 from titer.recipe import Plan, Recipe, Train
 from titer.records import Decision, Problem, Trace, read_traces, write_records
-from titer.store import STAGE_AGAIN, write_json, write_table
+from titer.store import read_json, write_json, write_table
 
 if TYPE_CHECKING:
     from titer.train import Sample
@@ -82,13 +82,11 @@ def write_plan(work: Path, plan: Planned, asked: Train, kept: int, too_long: int
 
 def read_plan(folder: Path, settings: Train) -> Train:
     """The settings with the budget that a finished plan came to, and nothing left to be planned."""
-    file = folder / "plan.json"
-    with reading(file, remedy=STAGE_AGAIN):
-        updates = json.loads(file.read_text(encoding="utf-8"))["updates"]
+    updates = read_json(folder / "plan.json", lambda row: row["updates"])
     return settings.model_copy(update={"updates": updates, **NOTHING_TO_PLAN})
 
 
-def traces_of(folder: Path) -> tuple[list[Trace], list[Trace]]:
+def planned_traces(folder: Path) -> tuple[list[Trace], list[Trace]]:
     """The traces to train on, from a finished plan or, where nothing was planned, curation; and the unseen ones."""
     if (folder / "kept.parquet").exists():
         return list(read_traces(folder / "kept.parquet")), []
@@ -190,8 +188,7 @@ def _tried(
     """What `auto` came to here before, or comes to now; no more often than leaves one update of different traces."""
     file = work / "repetition.json"
     if file.exists():
-        with reading(file, remedy="remove it, and it is found out again"):
-            return Repetition(**json.loads(file.read_text(encoding="utf-8")))
+        return read_json(file, lambda row: Repetition(**row), remedy="remove it, and it is found out again")
     found = choose_repetition(pool, settings, model, work=work / "trial", seed=seed, plan=plan, held=held, said=said)
     found = found._replace(times=min(found.times, float(settings.updates or 1)))
     write_json(file, found._asdict())
@@ -212,8 +209,7 @@ def _measured_seconds(pool: Pool, settings: Train, model: str, work: Path, seed:
 
     file = work / "seconds.json"
     if file.exists():
-        with reading(file, remedy="remove it, and it is measured again"):
-            return float(json.loads(file.read_text(encoding="utf-8")))
+        return read_json(file, float, remedy="remove it, and it is measured again")
     base = load_model(model).model
     student = add_lora(base, settings.lora, seed=seed) if settings.lora else base
     seconds = seconds_an_update(

@@ -14,13 +14,14 @@ that was best for one of the paper's models; and never more than MANY, beyond wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from titer.models import load_model
+from titer.pipeline.sampling import Said
 from titer.pipeline.training.pick import Pool, at_random
 from titer.pipeline.training.trial import FEWEST, change_in_accuracy, let_go, sample_arm, train_arm, without
 from titer.recipe import Plan, Recipe, Train
@@ -35,7 +36,6 @@ FEW, MANY = 8.0, 32.0
 FEWEST_UPDATES = 20  # of an arm: after fewer, token accuracy says how a format is learned, and nothing of repetition
 PROBED = 100  # traces of an arm on which its token accuracy is measured
 ARMS = {"once": (1, 1.0), "repeated": (REPEATED, 1.0), "shorter": (1, 0.5)}  # epochs, share of an arm's updates
-Said = Callable[[str], None]
 
 
 class Held(NamedTuple):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from titer.errors import InputError
 from titer.models import add_lora, context_length, load_model
 from titer.pipeline.decisions import write_decisions
-from titer.pipeline.reporting.reading import step_kinds
 from titer.pipeline.training.launching import launch
 from titer.processes import is_main
 from titer.recipe import Recipe
 from titer.records import Decision, Trace
 from titer.store import write_json
 from titer.traces import BEHAVIOURS
+from titer.traces.steps import step_kinds
 
 if TYPE_CHECKING:
     from titer.train import Sample

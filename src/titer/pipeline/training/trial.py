@@ -17,7 +17,7 @@ import numpy as np
 from titer.evaluate import compare
 from titer.models import add_lora, load_model
 from titer.pipeline.evaluation.evaluating import evaluation_sampling
-from titer.pipeline.sampling import make_generator
+from titer.pipeline.sampling import LINES, make_generator
 from titer.recipe import Recipe, Train
 from titer.records import Problem, Rollout, Trace
 from titer.records.results import Difference
@@ -63,7 +63,7 @@ def sample_arm(
             samples=samples,
             sampling=evaluation_sampling(recipe),
             grader=grader,
-            out=work / "rollouts.jsonl",
+            out=work / LINES,
             model=name,
             chunk=recipe.generate.chunk,
         )

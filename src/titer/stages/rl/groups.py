@@ -17,8 +17,7 @@ import numpy as np
 
 from titer.errors import reading
 from titer.records import Problem
-from titer.records.formats import is_whole
-from titer.store import append_line, write_text
+from titer.store import TRAINING_AGAIN, append_line, read_lines, write_text
 
 
 class Group(NamedTuple):
@@ -83,10 +82,9 @@ class GroupLog:
 
 def read_groups(path: Path) -> list[Group]:
     """The groups of a file; a last line torn by a crash is left out. Raises InputError for other lines than groups'."""
-    *lines, last = path.read_bytes().split(b"\n")
-    whole = lines + [last] * is_whole(last)
-    with reading(path, remedy="remove the folder of the training to begin it anew"):
-        return [_group(json.loads(line)) for line in whole if line]
+    rows = read_lines(path, remedy=TRAINING_AGAIN)
+    with reading(path, remedy=TRAINING_AGAIN):
+        return [_group(row) for row in rows]
 
 
 def _group(row: Mapping[str, Any]) -> Group:

@@ -25,8 +25,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from titer.errors import MALFORMED, InputError, reading
-from titer.records.rows import json_object
-from titer.store import publish, write_json, write_text
+from titer.store import TRAINING_AGAIN, publish, read_lines, write_json, write_text
 from titer.train.disk.safely import SafePlanner, refuse_foreign
 from titer.train.length.endpoint import Stop
 from titer.train.zero import is_zero, load_engine, save_engine
@@ -57,11 +56,8 @@ class Log:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The rows of a log; a last line torn by a crash is left out. Raises InputError for other rows than a log's."""
-    with reading(path, remedy="remove the folder of the training to begin it anew"):
-        *lines, last = path.read_text(encoding="utf-8").split("\n")
-        rows = [json.loads(line) for line in lines if line]
-        # without its newline a row is one that was being written; "{}" would be whole, but no row
-        rows += [row] if (row := json_object(last)) and "step" in row else []
+    rows = read_lines(path, remedy=TRAINING_AGAIN)
+    with reading(path, remedy=TRAINING_AGAIN):
         _ = [row["step"] + 0 for row in rows]
     return rows
 
@@ -96,7 +92,7 @@ def read_stop(out: Path) -> Stop | None:
     file = out / "endpoint.json"
     if not file.exists():
         return None
-    with reading(file, remedy="remove the folder of the training to begin it anew"):
+    with reading(file, remedy=TRAINING_AGAIN):
         stop = Stop(**json.loads(file.read_text(encoding="utf-8")))
         return stop._replace(fired=int(stop.fired), end=int(stop.end))
 
@@ -111,7 +107,7 @@ def read_probes(out: Path, *, before: int) -> list[tuple[int, float]]:
     """Update and token accuracy of the probes that the state to resume from has behind it."""
     file = out / "probe.jsonl"
     rows = read_log(file) if file.exists() else []
-    with reading(file, remedy="remove the folder of the training to begin it anew"):
+    with reading(file, remedy=TRAINING_AGAIN):
         return [(row["step"], float(row["token_accuracy"])) for row in rows if row["step"] < before]
 
 

@@ -1,4 +1,4 @@
-"""The solve rates that `titer measure` leaves for `titer route`, each with the hash of its problem.
+"""The solve rates that measuring leaves for routing, in a run or not, each with the hash of its problem.
 
 write_rates(folder / "solve_rates.parquet", rates, problems)
 rates, hashes = read_rates(folder / "solve_rates.parquet")
@@ -33,13 +33,13 @@ def write_rates(file: Path, rates: Mapping[str, SolveRate], problems: Iterable[P
     write_table(file, [{**rate._asdict(), _HASH: hashes[name]} for name, rate in rates.items()])
 
 
-def read_rates(file: Path) -> Rates:
+def read_rates(file: Path, *, remedy: str = _AGAIN) -> Rates:
     """What `write_rates` wrote. Raises InputError for a table of something else."""
     rows = read_table(file)
     if rows and set(rows[0]) - {_HASH} != set(SolveRate._fields):
-        raise InputError("holds no solve rates of this version", file=file, remedy=_AGAIN)
+        raise InputError("holds no solve rates of this version", file=file, remedy=remedy)
     hashes = {str(row["problem_id"]): str(row.pop(_HASH)) for row in rows if _HASH in row}
-    with reading(file, remedy=_AGAIN):
+    with reading(file, remedy=remedy):
         return Rates({str(row["problem_id"]): _rate(row) for row in rows}, hashes)
 
 

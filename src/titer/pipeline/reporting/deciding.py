@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from titer.dynamics import Judgement, Verdict
-from titer.errors import reading
 from titer.evaluate import Difference
 from titer.records import Decision
-from titer.store import STAGE_AGAIN
+from titer.store import read_json
 
 
 def stage_decisions(run: Path, manifest: Mapping[str, Any]) -> Iterable[Decision]:
@@ -19,10 +17,11 @@ def stage_decisions(run: Path, manifest: Mapping[str, Any]) -> Iterable[Decision
     for stage in manifest["stages"]:
         file = run / stage / "decisions.json"
         if file.exists():
-            with reading(file, remedy=STAGE_AGAIN):
-                rows = json.loads(file.read_text(encoding="utf-8"))
-                decisions = [Decision(**{**row, "evidence": {**row["evidence"]}}) for row in rows]
-            yield from decisions
+            yield from read_json(file, lambda rows: [_decision(row) for row in rows])
+
+
+def _decision(row: Mapping[str, Any]) -> Decision:
+    return Decision(**{**row, "evidence": {**row["evidence"]}})
 
 
 def verdict_decisions(judgement: Judgement | None, differences: Sequence[Difference]) -> Iterable[Decision]:

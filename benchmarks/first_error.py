@@ -29,7 +29,7 @@ from titer.lab.teachers import explain
 from titer.pipeline.routes.student import opened
 from titer.recipe import Generate, Train
 from titer.records import Problem, Trace, write_records
-from titer.stages.critique import Attempt, Located, by_judge, by_rollouts, first_wrong_step
+from titer.stages.critique import Attempt, Located, by_arithmetic, by_judge, by_rollouts
 
 ROLLOUTS, MOST = 8, 32  # from each place, and while none is right
 
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     first, last = always(lambda _: 0), always(lambda one: max(0, len(one.steps.pieces) - 1))
-    plain: dict[str, Locator] = {"arithmetic": first_wrong_step, "always first": first, "always last": last}
+    plain: dict[str, Locator] = {"arithmetic": by_arithmetic, "always first": first, "always last": last}
     found: dict[str, dict[str, Found]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -412,6 +412,7 @@ def test_verdict_of_results_and_of_a_run(tmp_path: Path) -> None:
     assert "no NAME=VALUE" in refused("verdict", *both, "--axis", "gsm8k")
     assert "run" in refused("verdict", tmp_path / "none")
     assert "runs/lr=1e-4: no manifest.json" in refused("verdict", "runs/lr=1e-4")
+    assert "640: no manifest.json" in refused("verdict", "640")
     assert "no base and checkpoint" in refused("verdict", both[0])
     assert "update 0 comes twice" in refused("verdict", *both, f"00={tmp_path / 'at640'}")
 

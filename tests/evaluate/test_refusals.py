@@ -105,7 +105,7 @@ def test_a_model_judges_and_is_held_against_the_rules(tmp_path: Path) -> None:
     file, cache, heard = write(tmp_path / "a.jsonl", *ROWS), tmp_path / "kept.jsonl", list[str]()
     with serving(lambda *_: chat("full_refusal")) as (url, server):
         result = verbs.judge(file, server=url, model="m", cache=cache, said=heard.append)
-        assert heard == [f"judge: {done}/3 answers, 0 failed" for done in (1, 2, 3)]
+        assert heard == ["judge: 3/3 answers, 0 failed"]  # the others within ten seconds of each other
         assert len(server.bodies) == 3  # the truncated one is not shown
         assert [row.label for row in result.rows] == ["full_refusal"] * 3 + ["truncated"]
         assert result.agreement == pytest.approx(1 / 3)

@@ -12,6 +12,7 @@ import pytest
 
 from titer.errors import InputError
 from titer.lab.tasks import items
+from titer.measure import solve_rates
 from titer.pipeline import rounds as package
 from titer.pipeline.curating import rehearse
 from titer.pipeline.data import Inputs
@@ -209,8 +210,6 @@ def rolled(name: str, correct: int, graded: int = 8) -> list[Rollout]:
 
 
 def test_every_trace_goes_where_its_problem_was_sent() -> None:
-    from titer.measure import solve_rates
-
     counts = {"easy": 8, "half": 4, "never": 0}
     ledger = list(route(solve_rates(one for name, n in counts.items() for one in rolled(name, n))).values())
     traces = [Trace(id=f"{name}:t", problem_id=name, prompt="", response="") for name in (*counts, "unknown")]
@@ -248,6 +247,30 @@ def test_a_column_of_the_users_own_does_not_make_rehearsal(tmp_path: Path) -> No
     bridged = replace(own[1], id="own1:pruned", meta={"bridge": "pruned"})
     write_records(found / "kept.parquet", [replace(own[0], meta={"bridge": "no"}), bridged])
     assert [row["made_by"] for row in outcomes(going, 1)] == [[], ["pruned"]]
+
+
+def test_a_rehearsal_trace_is_not_bridged_for_having_a_hard_problems_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files that count from 0: the rehearsal is of another question."""
+    problem = items("countdown3", 1, seed=0, held=False)[0].problem
+    own = Trace(id="own", problem_id=problem.id, prompt=problem.prompt, response="7")
+    keep = Trace(id="keep", problem_id=problem.id, prompt="Say hello.", response="hello")
+    asked = recipe("stages.rl=false", "route.rehearsal=0")
+    folder = Run.open(tmp_path, name="r", recipe_text="")
+    ledger = [entry.row for entry in route(solve_rates(rolled(problem.id, 0))).values()]
+    folder.stage("curate", {}, lambda work: write_records(work / "kept.parquet", [own, keep]) and None)
+    folder.stage("route", {}, lambda work: write_table(work / "ledger.parquet", ledger))
+    hard: list[Trace] = []
+
+    def bridged(_: object, __: object, traces: list[Trace], *___: object) -> tuple[list[Trace], dict[str, str]]:
+        hard.extend(traces)
+        return traces, {}
+
+    monkeypatch.setattr(lessons, "_bridged", bridged)
+    going = Going(asked, folder, Inputs([problem], [own], [], [keep]), print, False)
+    found = lessons.lesson(going, "curate", Model("lab", "key"), 1)
+    assert hard == [own] and [trace.id for trace in read_traces(found / "kept.parquet")] == ["own", "keep"]
 
 
 def test_a_quarter_at_most_is_held_out() -> None:

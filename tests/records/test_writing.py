@@ -1,3 +1,4 @@
+import errno
 import gzip
 import json
 import os
@@ -25,6 +26,7 @@ from titer.records import (
     read_traces,
     write_records,
 )
+from titer.records.writing import sync_folder
 
 ENDINGS = [".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet"]
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -237,3 +239,19 @@ def test_only_the_last_line_may_be_torn(tmp_path: Path) -> None:
     path.write_bytes(b'{"problem_id": "a"\n')
     with pytest.raises(InputError, match="broken JSON"):
         list(read_rollouts(path, torn="drop"))
+
+
+def test_a_folder_that_cannot_be_synced_holds_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    def unable(_: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    for name, fault in (("open", refused), ("fsync", unable)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"titer.records.writing.os.{name}", fault)
+            sync_folder(tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="error"):
+        patched.setattr("titer.records.writing.os.fsync", lambda _: (_ for _ in ()).throw(OSError(5, "I/O error")))
+        sync_folder(tmp_path)

@@ -146,18 +146,23 @@ def test_a_prompt_that_a_server_refuses_costs_itself_alone_wherever_it_stands(
 
 
 class Narrow(Adder):
-    """Refuses the prompt of p3, as one beyond its context."""
+    """Refuses the prompt of p3, as one beyond its context, or one whose earlier turns its template does not take."""
+
+    field = "prompt"
 
     def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
         asked = list(requests)
         if any(request.id == "p3" for request in asked):
-            raise InputError("request 'p3' has 99 tokens", field="prompt", remedy="shorten it")
+            raise InputError("request 'p3' has 99 tokens", field=self.field, remedy="shorten it")
         return super().stream(asked, sampling)
 
 
-def test_a_refused_prompt_costs_itself_alone_and_no_other_refusal_is_taken_for_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["prompt", "chat_template"])
+def test_a_refused_prompt_costs_itself_alone_and_no_other_refusal_is_taken_for_one(field: str, tmp_path: Path) -> None:
+    narrow = Narrow()
+    narrow.field = field
     with Grader(workers=1) as grader:
-        sampler = Sampler(Narrow(), grader, Sampling(), model="m1")
+        sampler = Sampler(narrow, grader, Sampling(), model="m1")
         rollouts, refused = collect_sparing(sampler, PROBLEMS, samples=1, out=tmp_path / "r.jsonl")
         assert [one.problem_id for one in rollouts] == [p.id for p in PROBLEMS if p.id != "p3"]
         assert len(refused) == 1 and refused[0].startswith("p3: ")

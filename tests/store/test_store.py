@@ -96,6 +96,9 @@ def test_a_stage_that_is_left_out_leaves_nothing(tmp_path: Path) -> None:
     run.leave_out("measure")
     assert not (run.path / "measure").exists() and "measure" not in run.manifest["stages"]
     run.leave_out("measure")
+    (run.path / "measure").write_text("a file of the user's")
+    run.leave_out("measure")
+    assert (run.path / "measure").read_text() == "a file of the user's"
 
 
 def test_half_of_a_stage_that_was_being_left_out_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,8 @@ def verdict(
 def _judged(given: list[str]) -> str | dict[int, str]:
     """A run directory, whose name may hold a =, or evaluations by update."""
     first = given[0]
-    if len(given) == 1 and (Path(first).exists() or not _is_update(first.partition("=")[0])):
+    step, pair, _ = first.partition("=")
+    if len(given) == 1 and (Path(first).exists() or not pair or not _is_update(step)):
         return first
     evaluations: dict[int, str] = {}
     for step, path in _pairs(given, "checkpoints").items():

@@ -11,6 +11,7 @@ cache.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -31,10 +32,21 @@ class Progress(NamedTuple):
     failed: int
     note: str
 
-    @property
-    def line(self) -> str:
-        """As a line for people."""
-        return f"judge: {self.done}/{self.total} answers, {self.failed} failed"
+
+SILENT = 10.0  # seconds between two lines
+
+
+def as_lines(said: Callable[[str], None]) -> Callable[[Progress], None]:
+    """Progress as a line for people, every ten seconds and at the end."""
+    last = time.monotonic()
+
+    def hear(far: Progress) -> None:
+        nonlocal last
+        if far.done == far.total or time.monotonic() - last >= SILENT:
+            said(f"judge: {far.done}/{far.total} answers, {far.failed} failed")
+            last = time.monotonic()
+
+    return hear
 
 
 class Asking:

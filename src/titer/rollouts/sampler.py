@@ -58,6 +58,7 @@ class Sampler(NamedTuple):
         )
 
 
+ONE_PROMPTS = {"prompt", "messages", "chat_template"}  # fields of refusals that may lie in one prompt
 PATIENCE = 3  # problems refused in a row, none answered before: then it is no matter of the problem
 
 
@@ -70,7 +71,7 @@ def collect_sparing(
     try:
         return sampler.collect(problems, samples=samples, out=out), []
     except InputError as error:
-        if len(problems) == 1 or error.field != "prompt":
+        if len(problems) == 1 or error.field not in ONE_PROMPTS:
             raise
     found: list[Rollout] = []
     refused: list[str] = []
@@ -78,7 +79,7 @@ def collect_sparing(
         try:
             found += sampler.collect([problem], samples=samples, out=out.with_name(f"{out.stem}-{number}.jsonl"))
         except InputError as error:
-            if error.field != "prompt":
+            if error.field not in ONE_PROMPTS:
                 raise
             refused.append(f"{problem.id}: {error}")
             if not found and len(refused) == PATIENCE:

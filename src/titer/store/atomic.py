@@ -65,5 +65,6 @@ def publish(work: Path, final: Path) -> None:
 
 def drop_stage(folder: Path) -> None:
     """Remove a stage's folder, if it is there; what a kill leaves of it is no stage."""
-    (folder / STAGE).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir():
+        (folder / STAGE).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)

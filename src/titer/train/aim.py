@@ -9,7 +9,6 @@ their factor. What was measured is written to `out/objective.json`, and read fro
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from titer.errors import InputError, reading
+from titer.errors import InputError
 from titer.objectives import Objective, objective, quantiles
 from titer.recipe import Train
 from titer.records.templates import turn_ends
 from titer.records.thinking import CLOSERS
-from titer.store import write_json
+from titer.store import TRAINING_AGAIN, read_json, write_json
 from titer.train.tokens.encode import Sample
 from titer.train.tokens.token_loss import check_vocabulary, token_losses
 
@@ -125,8 +124,9 @@ def termination_weight(samples: Sequence[Sample], structure: Sequence[int], shar
 def _stored_cuts(file: Path) -> dict[float, float]:
     if not file.exists():
         return {}
-    with reading(file, remedy="remove the folder of the training to begin it anew"):
-        return {float(q): float(cut) for q, cut in json.loads(file.read_text(encoding="utf-8"))["cuts"].items()}
+    return read_json(
+        file, lambda found: {float(q): float(cut) for q, cut in found["cuts"].items()}, remedy=TRAINING_AGAIN
+    )
 
 
 def _cuts(

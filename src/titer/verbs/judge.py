@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from titer.errors import InputError
 from titer.evaluate.refusals import Answer, ModelJudge, RefusalLabel, RuleJudge, label_thinking
 from titer.generate import ServerGenerator
-from titer.judges import Asking, agreement
+from titer.judges import Asking, agreement, as_lines
 from titer.records import read_rows, split_thinking
 from titer.records.columns import flag
 from titer.verbs.idle import refuse_half
@@ -72,7 +72,7 @@ def judge(
     labels = rules
     if server:
         kept = Path(cache) if cache else None
-        asking = Asking(ServerGenerator(server, model=model), cache=kept, said=lambda far: said(far.line))
+        asking = Asking(ServerGenerator(server, model=model), cache=kept, said=as_lines(said))
         labels = ModelJudge(asking).label(answers)
     rows = [
         JudgedRow(number, label, label_thinking(one.answer), one.should_refuse, _is_right(label, one.should_refuse))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from titer.evaluate.allocate import Part, allocate, resolution, tokens_of
@@ -75,12 +76,15 @@ def evaluate_models(
     with Grader() as grader:
         for name, model in checkpoints.items():
             asked = whole if name in (first, last) else lots
-            rollouts += _answers(recipe, name, model, asked, work, grader, said, pace=name == first)
-            if name == first and recipe.evaluate.minutes and not (work / PACE).exists():
-                # a kill fell between the last answer and its time
-                _lines_of(work, name, whole[0]).unlink()
-                _answers(recipe, name, model, whole[:1], work, grader, said, pace=True)
-            if name == first and len(checkpoints) > 2 and (tokens := budget(recipe.evaluate, work / PACE)):
+            pace = work / PACE if name == first else None
+            rollouts += _answers(recipe, name, model, asked, work, grader, said, pace=pace)
+            if name != first or len(checkpoints) < 3:
+                continue
+            if recipe.evaluate.minutes and not (work / PACE).exists():
+                # A kill fell between the last answer and its time. The answers stay what they are.
+                with TemporaryDirectory() as again:
+                    _answers(recipe, name, model, whole[:1], Path(again), grader, said, pace=pace)
+            if tokens := budget(recipe.evaluate, work / PACE):
                 parts = _shared_out(recipe, whole, rollouts, tokens)
                 write_json(work / "parts.json", [part._asdict() for part in parts])
                 decisions.append(_spent(parts, sum(rollout.tokens for rollout in rollouts)))
@@ -100,9 +104,9 @@ def _answers(
     grader: Grader,
     said: Said,
     *,
-    pace: bool,
+    pace: Path | None,
 ) -> list[Rollout]:
-    """What a checkpoint answers to the lots; with `pace` the time that the fresh ones of them took is noted."""
+    """What a checkpoint answers to the lots; the time that the fresh ones of them took is noted in `pace`."""
     generator, identity = make_generator(model, recipe.generate, name=name), model_identity(model)
     rollouts: list[Rollout] = []
     for lot in lots:
@@ -123,7 +127,7 @@ def _answers(
         )
         rollouts += drawn
         if pace:
-            note_pace(work / PACE, drawn[there:], time.monotonic() - begun)
+            note_pace(pace, drawn[there:], time.monotonic() - begun)
     return rollouts
 
 

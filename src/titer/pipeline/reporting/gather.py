@@ -87,7 +87,7 @@ def gather(run: Path, *, to_read: bool = True) -> ReportData:
         checkpoints={step: summarise(part, halves=halves) for step, part in steps.items()}
         if len(others) > 1 and not parts
         else {},
-        curation=CurationCounts(kept=len(curated.kept), dropped=curated.rules) if curated else None,
+        curation=CurationCounts(kept=len(curated.kept), dropped=dict(curated.rules)) if curated else None,
         teachers=teachers_of(traces) if to_read else None,
         behaviours=DEFINITIONS,
         traces=traces_to_read(traces, reasons) if to_read and not pairs else [],

@@ -85,7 +85,7 @@ def _write(going: Going, curated: str, model: Model, number: int, critique: Path
     theirs = {trace.id for trace in going.inputs.rehearsal}  # a user's own traces may have a column of that name
     ledger = ledger_of(going, number)
     parts = parts_of(
-        [trace for trace in kept if trace.problem_id in taught],
+        [trace for trace in kept if trace.problem_id in taught and trace.id not in theirs],
         ledger,
         rehearsed(ledger, recipe.route.rehearsal, recipe.seed),
         bridge=recipe.stages.bridge,

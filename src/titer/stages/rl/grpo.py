@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from titer.errors import InputError, reading
+from titer.errors import InputError
 from titer.models import Loaded, as_folder, load_model
 from titer.processes import launched
 from titer.recipe import Rl
@@ -30,7 +30,8 @@ from titer.stages.rl.groups import GroupLog, Queue, barren, never_solved
 from titer.stages.rl.sampling import Batch, Draws
 from titer.stages.rl.sources import source_of
 from titer.stages.rl.vllm import answering, base_url, check_engine, check_server, group_port
-from titer.store import content_hash, publish, write_json
+from titer.store import content_hash, publish, read_json, write_json
+from titer.store.layout import as_object
 from titer.verify import Grader
 
 REWARD = "verified"  # the column in which a rollout's reward comes to TRL
@@ -320,8 +321,7 @@ def _claim(out: Path, problems: Sequence[Problem], settings: Rl, seed: int, iden
     file = out / "training.json"
     theirs = ours
     if file.exists():
-        with reading(file, remedy="give another output folder, or remove this one"):
-            theirs = {**json.loads(file.read_text(encoding="utf-8"))}
+        theirs = read_json(file, as_object, remedy="give another output folder, or remove this one")
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
         raise InputError(
             f"another training stands here ({', '.join(changed)} differ)",
@@ -336,8 +336,7 @@ def _finished(out: Path) -> Trained | None:
     file = out / "result.json"
     if not file.exists():
         return None
-    with reading(file, remedy="remove it, and RL goes on from its last saved state"):
-        done = Trained(**json.loads(file.read_text(encoding="utf-8")))
+    done = read_json(file, lambda found: Trained(**found), remedy="remove it, and RL goes on from its last saved state")
     return done._replace(checkpoint=str(out / "checkpoints" / done.checkpoint))
 
 

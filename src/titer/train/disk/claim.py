@@ -6,7 +6,6 @@ claim_folder(accelerator, out, settings, seed, model, samples)     # or refuses,
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from titer.errors import InputError, reading
+from titer.errors import InputError
 from titer.objectives import Objective, TokenStats, canonical
 from titer.recipe import Train
-from titer.store import read_table, write_json, write_table
+from titer.store import read_json, read_table, write_json, write_table
+from titer.store.layout import as_object
 from titer.train.disk.state import kept_checkpoints
 from titer.train.tokens.encode import Sample
 
@@ -46,8 +46,7 @@ def claim_folder(
     theirs = ours
     begun = any((out / name).exists() for name in ("state", ".state.tmp", ".state.old")) or bool(kept_checkpoints(out))
     if file.exists() and begun:
-        with reading(file, remedy="give another output folder, or remove this one"):
-            theirs = {**json.loads(file.read_text(encoding="utf-8"))}
+        theirs = read_json(file, as_object, remedy="give another output folder, or remove this one")
     if changed := [key for key, value in ours.items() if theirs.get(key) != value]:
         what = f"{', '.join(changed)} differ"
         if "traces" in changed and table.exists():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from titer.errors import InputError
+from titer.judges import as_lines
 from titer.records import Trace, read_traces
 from titer.records.reading import OnBad
 from titer.records.writing import disk_faults
@@ -89,7 +90,7 @@ def label(
         from titer.generate import ServerGenerator
 
         with disk_faults(cache):
-            judge = ModelLabeller(ServerGenerator(server, model), cache=cache, said=lambda far: said(far.line))
+            judge = ModelLabeller(ServerGenerator(server, model), cache=cache, said=as_lines(said))
             labels = judge.label(steps)
     rows = [
         {"id": trace.id, "steps": [{"text": t, "behaviour": b} for t, b in zip(parts, found, strict=True)]}

@@ -18,6 +18,7 @@ from titer.reproduce.bases import tokenizer_of
 from titer.reproduce.experiment import Measures
 from titer.reproduce.findings.arms import evaluate, fine_tune
 from titer.reproduce.findings.stages.settings import IN_DOMAIN, STUDENT, Settings
+from titer.store import read_lines
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
@@ -163,7 +164,7 @@ class Arm:
             kl_every=updates - 1 or 1,
         )
         done = verbs.rl(self.spent.model, self.folder / f"{name}.jsonl", out=out, settings=how, seed=self.seed)
-        rows_of_log = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        rows_of_log = read_lines(out / "log.jsonl")
         sampled = int(sum(row["rollout_tokens"] for row in rows_of_log))
         trained = int(sum(rows * (row["tokens"] + self.settings.prompt) for row in rows_of_log))
         self.pays(sampled, trained, done.checkpoint)

@@ -25,6 +25,13 @@ def without_accelerator() -> bool:
     return not under_deepspeed() and not torch.accelerator.is_available()
 
 
+def has_bf16() -> bool:
+    """Whether there is a GPU that computes in bfloat16."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
 def under_deepspeed() -> bool:
     """Whether the launcher is configured for DeepSpeed."""
     return os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true"

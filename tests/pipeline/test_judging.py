@@ -157,10 +157,10 @@ def test_minutes_become_tokens_at_the_bases_pace(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_is_gone_is_named() -> None:
-    folders = [Path("checkpoints") / f"step-{step:06d}" for step in (10, 20, 40, 60)]
+    folders = {step: Path("checkpoints") / f"step-{step:06d}" for step in (10, 20, 40, 60)}
     refuse_missing(folders)
     with pytest.raises(InputError, match="checkpoint 20 of the grid is gone"):
-        refuse_missing([folders[0], *folders[2:]])
+        refuse_missing({step: path for step, path in folders.items() if step != 20})
 
 
 def test_a_kill_between_the_last_answer_and_its_time_costs_a_suite_at_most(tmp_path: Path) -> None:

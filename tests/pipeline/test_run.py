@@ -18,7 +18,7 @@ import yaml
 from titer.errors import InputError
 from titer.pipeline.data import load_inputs
 from titer.pipeline.going import checkpoints_of
-from titer.pipeline.reporting.logs import P_BINS, training_rows
+from titer.pipeline.reporting.logs import P_BINS, training_rows, updates_of
 from titer.pipeline.reporting.report import report
 from titer.pipeline.run import run
 from titer.recipe import parse_recipe
@@ -300,6 +300,10 @@ def test_a_training_without_checkpoints_is_one_line(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "empty"):
         with pytest.raises(InputError, match="no checkpoint stands here; remove the folder and run again"):
             checkpoints_of(folder)
+    for name in ("step-000020", "step-000020.bak", "step-copy-1", "step-1000000", "step-000100"):
+        (tmp_path / "empty" / "checkpoints" / name).mkdir()
+    assert list(checkpoints_of(tmp_path / "empty")) == [20, 100, 1_000_000]  # copies that somebody made are none
+    assert updates_of(tmp_path / "empty") == 1_000_000
 
 
 def test_a_launcher_without_a_device_is_refused_first(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from titer.cores import usable_cores
+from titer.processes import has_bf16
 
 EXTRAS: Final = {
     # what it is for: (module, how to get it)
@@ -88,10 +89,7 @@ def _devices() -> list[Device]:
 
 def _dtypes() -> list[str]:
     """What training computes in here: float32 anywhere, bfloat16 where the device has units for it."""
-    import torch
-
-    half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return ["float32", *(["bfloat16"] if half else [])]
+    return ["float32", *(["bfloat16"] if has_bf16() else [])]
 
 
 def _attention() -> list[str]:

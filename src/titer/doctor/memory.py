@@ -59,6 +59,7 @@ def predict(model: str, settings: Train, *, length: int) -> Memory:
 
     from titer.objectives import holds_base
     from titer.processes import this_process
+    from titer.train.precision import in_bf16, recompute_activations
     from titer.train.scorer import freeze_unread
 
     device = this_process().device
@@ -68,13 +69,13 @@ def predict(model: str, settings: Train, *, length: int) -> Memory:
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device(device), no_init_weights():
         student = AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
         if settings.gradient_checkpointing:
-            student.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            recompute_activations(student)
         student.tie_weights()  # which drawing them would have done
         freeze_unread(student)
         weights = 4 * sum(weight.numel() for weight in student.parameters())
         whole = 4 * sum(weight.numel() for weight in student.parameters() if weight.requires_grad)
         try:
-            activations = _kept(student, rows, length, packed=settings.packing, half=_half(settings))
+            activations = _kept(student, rows, length, packed=settings.packing, half=in_bf16(settings))
         except Exception as error:  # of whatever a model's own code does with values that are not there
             fault = f"the memory of a {config.model_type} cannot be predicted: {type(error).__name__}"
             raise UnpredictableError(fault, field="model", remedy="measure it: titer doctor --measure") from error
@@ -171,10 +172,3 @@ def _grouped_products() -> Any:
                 return rows_SD @ experts_EDF[0]
 
     return Grouped()
-
-
-def _half(settings: Train) -> bool:
-    import torch
-
-    able = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return settings.precision == "bf16" or (settings.precision == "auto" and able)

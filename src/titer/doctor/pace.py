@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from titer.errors import InputError
 from titer.pipeline.data import Inputs
 from titer.pipeline.evaluation.evaluating import settings_of
-from titer.recipe import Recipe, Train
+from titer.recipe import Recipe
 
 SECONDS: Final = 25.0  # of each of the two probes, at most, once the model is there
 ROWS: Final = 64  # rollouts that are sampled together
@@ -126,6 +126,7 @@ def _trained(loaded: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]
     from titer.objectives import objective
     from titer.processes import this_process
     from titer.train import encode_each
+    from titer.train.precision import in_bf16, recompute_activations
     from titer.train.scorer import Scorer
     from titer.train.tokens.batches import micro_batches, to_device
 
@@ -137,10 +138,10 @@ def _trained(loaded: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]
     device = this_process().device
     student = add_lora(loaded.model, train.lora) if train.lora else loaded.model
     if train.gradient_checkpointing:
-        student.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        recompute_activations(student)
     scorer = Scorer(student.to(device).train())
     micros = list(micro_batches(samples, tokens=train.micro_tokens, packing=train.packing))
-    precision = torch.autocast(device.type, torch.bfloat16) if _in_bf16(train, device) else nullcontext()
+    precision = torch.autocast(device.type, torch.bfloat16) if in_bf16(train) else nullcontext()
     done, began = 0, 0.0
     for number in range(1 + 10 * len(micros)):
         if number == 1:  # the first one warms up
@@ -154,14 +155,6 @@ def _trained(loaded: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]
         if began and time.monotonic() - began > SECONDS:
             break
     return done / (time.monotonic() - began), sum(len(sample.ids) for sample in samples) / len(samples)
-
-
-def _in_bf16(train: Train, device: Any) -> bool:
-    import torch
-
-    return train.precision == "bf16" or (
-        train.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
 
 
 def _sampled(generator: Any, inputs: Inputs, recipe: Recipe) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from titer.pipeline.data import Inputs
 from titer.recipe import Recipe
 from titer.rollouts import model_identity
 from titer.store import Run
+from titer.store.checkpoints import kept_checkpoints
 
 
 class Going(NamedTuple):
@@ -46,7 +47,7 @@ def base_of(recipe: Recipe) -> Model:
 
 def made_by(going: Going, stage: str) -> Model:
     """The last checkpoint of a stage. Raises InputError when it has none."""
-    return Model(str(checkpoints_of(going.folder.path / stage)[-1]), going.folder.key(stage))
+    return Model(str(list(checkpoints_of(going.folder.path / stage).values())[-1]), going.folder.key(stage))
 
 
 def named(stage: str, number: int) -> str:
@@ -54,9 +55,9 @@ def named(stage: str, number: int) -> str:
     return stage if number == 1 else f"{stage}-{number}"
 
 
-def checkpoints_of(trained: Path) -> list[Path]:
-    """All checkpoints of a training, in order. Raises InputError when it has none."""
-    found = sorted((trained / "checkpoints").glob("step-*"))
+def checkpoints_of(trained: Path) -> dict[int, Path]:
+    """All checkpoints of a training, by update, in order. Raises InputError when it has none."""
+    found = kept_checkpoints(trained)
     if not found:
         raise InputError("no checkpoint stands here", file=trained, remedy="remove the folder and run again")
     return found

@@ -6,7 +6,7 @@ summary["in_domain"]["difference"]      # [low, mid, high]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +103,17 @@ def _measure(going: Going, base: Model) -> None:
         going.folder.leave_out(name)
 
 
-def refuse_missing(checkpoints: Sequence[Path]) -> None:
+def refuse_missing(checkpoints: Mapping[int, Path]) -> None:
     """Raises InputError where a checkpoint of the grid up to the last one is gone: its point must not be left out of
     the curves unsaid."""
     from titer.train.length.schedule import log_grid
 
-    steps = [int(path.name.removeprefix("step-")) for path in checkpoints]
-    for step in log_grid(steps[-1]):
-        if step and step not in steps:
+    last = max(checkpoints)
+    for step in log_grid(last):
+        if step and step not in checkpoints:
             raise InputError(
                 f"checkpoint {step} of the grid is gone",
-                file=checkpoints[-1].parent,
+                file=checkpoints[last].parent,
                 remedy="remove the train folder, or say evaluate.checkpoints=last",
             )
 
@@ -126,5 +126,6 @@ def _trained(going: Going, base: Model) -> tuple[dict[str, str], Model]:
     found = checkpoints_of(fine_tune(going, "curate", base))
     if going.recipe.evaluate.checkpoints == "grid":
         refuse_missing(found)
-    grid = {path.name: str(path) for path in found[:-1]} if going.recipe.evaluate.checkpoints == "grid" else {}
+    before = list(found.values())[:-1] if going.recipe.evaluate.checkpoints == "grid" else []
+    grid = {path.name: str(path) for path in before}
     return grid, made_by(going, "train")

@@ -13,7 +13,7 @@ from typing import Any
 
 from titer.generate.protocol import Generator
 from titer.models import Loaded, as_folder, describe_model, ends_of, load_model
-from titer.processes import this_process
+from titer.processes import has_bf16, this_process
 from titer.recipe import Generate
 from titer.rollouts import Progress
 from titer.rollouts.claim import made_file
@@ -44,7 +44,7 @@ def generator_of(loaded: Loaded, settings: Generate, *, name: str) -> Generator:
     from titer.generate import TransformersGenerator
 
     device = this_process().device
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+    if device.type == "cuda" and has_bf16():
         loaded.model.to(torch.bfloat16)
     return TransformersGenerator(
         loaded.model, loaded.tokenizer, name=name, batch_size=settings.batch_size, device=device
@@ -73,7 +73,6 @@ def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
 
     weights = as_folder(model)
     config, tokenizer = describe_model(weights.path)
-    half = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return VllmGenerator(
         weights,
         tokenizer,
@@ -82,7 +81,7 @@ def _by_vllm(model: str, settings: Generate, name: str) -> Generator:
         python=settings.vllm_python,
         # the dtype of titer's own engine, so that one may stand for the other; on CPU vLLM would take nearly all memory
         engine={
-            "dtype": "bfloat16" if half else "float32",
+            "dtype": "bfloat16" if has_bf16() else "float32",
             **({} if torch.cuda.is_available() else {"gpu_memory_utilization": 0.3}),
             **settings.vllm,
         },

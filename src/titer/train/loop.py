@@ -30,13 +30,12 @@ from titer.errors import InputError
 from titer.objectives import Objective, objective, of_function
 from titer.processes import without_accelerator
 from titer.recipe import Train
+from titer.store.checkpoints import checkpoint_path, kept_checkpoints
 from titer.train.aim import take_aim
 from titer.train.disk.claim import claim_folder
 from titer.train.disk.state import (
     Log,
-    checkpoint_path,
     due,
-    kept_checkpoints,
     load_state,
     read_probes,
     read_stop,
@@ -56,6 +55,7 @@ from titer.train.length.endpoint import (
 )
 from titer.train.length.schedule import log_grid, rate
 from titer.train.optimizers import make_optimizers
+from titer.train.precision import in_bf16, recompute_activations
 from titer.train.scorer import Scorer, freeze_unread, refuse_leaks
 from titer.train.tokens.batches import SampleOrder, micro_batches, to_device
 from titer.train.tokens.encode import Sample
@@ -105,7 +105,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     AcceleratorState._reset_state()  # its precision would otherwise be that of the first training in this process
     accelerator = Accelerator(
         cpu=without_accelerator(),
-        mixed_precision=_precision(settings),
+        mixed_precision="bf16" if in_bf16(settings) else "no",
         log_with=_tracker(settings),
         project_dir=out,
     )
@@ -146,7 +146,7 @@ def train(  # noqa: PLR0912, PLR0915 - one flat loop, long on purpose
     subset = probe_subset(samples, probes.size, seed) if settings.probe_samples else []
     base = deepcopy(model).eval().requires_grad_(False) if f.divergence else None
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        recompute_activations(model)
     model.train()
     student = Scorer(model, base=base)
     student.whole_logits |= stage >= WHOLE  # the head's weights are whole inside the model's own forward alone
@@ -318,12 +318,6 @@ def probe_subset(samples: Sequence[Sample], size: int, seed: int) -> list[Sample
     """The fixed training subset: `size` samples drawn once."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(samples))[:size]
     return [samples[i] for i in sorted(chosen)]
-
-
-def _precision(settings: Train) -> str:
-    if settings.precision == "auto":
-        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
-    return {"fp32": "no", "bf16": "bf16"}[settings.precision]
 
 
 def _tracker(settings: Train) -> str | None:

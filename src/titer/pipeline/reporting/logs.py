@@ -18,6 +18,7 @@ from titer.report import (
     TrainRow,
 )
 from titer.store import STAGE_AGAIN, read_json, read_lines
+from titer.store.checkpoints import kept_checkpoints
 from titer.traces.cues import BEHAVIOURS
 
 P_BINS: Final = 20  # titer.train.watch.telemetry.BINS: a report needs no torch
@@ -69,8 +70,7 @@ def _with_tuned(logs: Logs, folder: Path, done: int) -> Logs:
 
 def updates_of(training: Path, logged: Sequence[int] = ()) -> int:
     """Updates of a training, by its last checkpoint, or by what it logged where no checkpoint is here."""
-    kept = (int(at.name.removeprefix("step-")) for at in (training / "checkpoints").glob("step-*[0-9]"))
-    return max(kept, default=max(logged, default=0))
+    return max(kept_checkpoints(training), default=max(logged, default=0))
 
 
 def reward_rows(file: Path) -> list[RewardRow]:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from titer.errors import InputError
 from titer.models import Loaded, as_folder, load_model
-from titer.processes import launched
+from titer.processes import has_bf16, launched
 from titer.recipe import Rl
 from titer.records import Problem, holds_any, read_rollouts, write_records
 from titer.rollouts.claim import shown
@@ -31,6 +31,7 @@ from titer.stages.rl.sampling import Batch, Draws
 from titer.stages.rl.sources import source_of
 from titer.stages.rl.vllm import answering, base_url, check_engine, check_server, group_port
 from titer.store import content_hash, publish, read_json, write_json
+from titer.store.checkpoints import checkpoint_path
 from titer.store.layout import as_object
 from titer.verify import Grader
 
@@ -269,7 +270,7 @@ def _config(settings: Rl, out: Path, seed: int, progress: bool) -> Any:
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
         gradient_checkpointing=settings.gradient_checkpointing,
-        bf16=cuda and torch.cuda.is_bf16_supported(),
+        bf16=cuda and has_bf16(),
         use_cpu=not cuda,
         seed=seed,
         logging_steps=1,
@@ -296,7 +297,7 @@ def _barren(draws: Draws, updates: int) -> str:
 
 def _save(trainer: Any, tokenizer: Any, out: Path) -> Path:
     """The last checkpoint in Hugging Face format, whole or not at all; adapters as peft writes them."""
-    final = out / "checkpoints" / f"step-{trainer.state.global_step:06d}"
+    final = checkpoint_path(out, trainer.state.global_step)
     work = final.with_name(f".{final.name}.tmp")
     shutil.rmtree(work, ignore_errors=True)
     work.parent.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ from titer.errors import InputError
 from titer.objectives import Objective, TokenStats, canonical
 from titer.recipe import Train
 from titer.store import read_json, read_table, write_json, write_table
+from titer.store.checkpoints import kept_checkpoints
 from titer.store.layout import as_object
-from titer.train.disk.state import kept_checkpoints
 from titer.train.tokens.encode import Sample
 
 NAMED = 3  # traces that a refusal names of each kind

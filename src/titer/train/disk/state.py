@@ -76,17 +76,6 @@ def save_checkpoint(accelerator: Accelerator, scorer: Any, tokenizer: Any, path:
     publish(work, path)
 
 
-def checkpoint_path(out: Path, step: int) -> Path:
-    """Where the checkpoint after `step` updates stands."""
-    return out / "checkpoints" / f"step-{step:06d}"
-
-
-def kept_checkpoints(out: Path) -> dict[int, Path]:
-    """The checkpoints of a training, by update."""
-    found = [(path.name.removeprefix("step-"), path) for path in sorted((out / "checkpoints").glob("step-*"))]
-    return {int(step): path for step, path in found if step.isdecimal()}  # others are copies that somebody made
-
-
 def read_stop(out: Path) -> Stop | None:
     """The stop that an earlier process came to."""
     file = out / "endpoint.json"

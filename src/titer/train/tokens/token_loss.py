@@ -17,7 +17,7 @@ from torch import Tensor
 
 from titer.errors import InputError
 from titer.objectives import objective
-from titer.processes import this_process
+from titer.processes import has_bf16, this_process
 from titer.train.scorer import Scorer, divergence_of
 from titer.train.tokens.batches import MicroBatch, pad_rows, padded_groups, to_device
 from titer.train.tokens.encode import Sample
@@ -113,7 +113,7 @@ def _by_sample(
 
 def _half_precision(device: torch.device) -> AbstractContextManager[Any]:
     """bf16 on a GPU that has it, as training takes it."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+    if device.type == "cuda" and has_bf16():
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
 

@@ -25,6 +25,7 @@ from titer.records import Rollout, Trace, read_rollouts
 from titer.reproduce.bases import base_of, teach
 from titer.reproduce.experiment import Measures
 from titer.reproduce.findings.arms import evaluate, fine_tune
+from titer.store.checkpoints import kept_checkpoints
 
 if TYPE_CHECKING:
     from titer.lab.tasks import Item
@@ -93,8 +94,8 @@ def run_arm(name: str, seed: int, settings: Settings, folder: Path) -> Measures:
         save_seconds=600,
     )
     fine_tune(model, traces, how, seed=seed, folder=folder)
-    found = sorted((folder / "sft" / "checkpoints").glob("step-*"))
-    checkpoints = {0: model, **{int(path.name.removeprefix("step-")): str(path) for path in found}}
+    kept = kept_checkpoints(folder / "sft")
+    checkpoints = {0: model, **{step: str(path) for step, path in kept.items()}}
     suites = suites_of(seed, settings)
     rollouts = {step: sample(path, suites, seed, settings, folder / f"at-{step}") for step, path in checkpoints.items()}
     return measures_of(axis_curves(rollouts, halves_of(suites)))

@@ -250,3 +250,5 @@ def test_halves_weigh_alike_and_draws_are_taken_within_them() -> None:
     assert (difference.base_value, difference.other_value) == pytest.approx((0.9, 0.5))
     assert difference.change.mid == pytest.approx(-0.4) and difference.better == "worse"
     assert found(compare(*sides, halves=halves), level="axis").change.mid == pytest.approx(-0.4)
+    answers_none = found(compare(rollouts("b", refuses_all & False), rollouts("o", refuses_all), halves=halves))
+    assert tuple(answers_none.change) == pytest.approx((0.5, 0.5, 0.5), abs=1e-12)  # each half is beyond doubt

@@ -244,6 +244,20 @@ def test_halves_weigh_alike_however_many_problems_each_has() -> None:
     assert summarise(ungraded, halves=halves)[0].accuracy.mid == pytest.approx((268 / 298 + 14 / 29) / 2)
 
 
+def test_draws_are_taken_within_the_halves() -> None:
+    """Each half alone is beyond doubt, and so is what they come to together."""
+    rows, halves = refusals(1.0, 0.0)
+    (summary,) = summarise(rows, halves=halves, resamples=99)
+    assert tuple(summary.accuracy) == pytest.approx((0.5, 0.5, 0.5), abs=1e-12)
+
+
+def test_lengths_count_every_problem_alike_whatever_its_half() -> None:
+    rows, halves = refusals(1.0, 1.0)
+    longer = [replace(row, tokens=100 if row.problem_id[0] == "a" else 10) for row in rows]
+    (summary,) = summarise(longer, halves=halves)
+    assert summary.tokens.mid == pytest.approx((300 * 10 + 30 * 100) / 330)
+
+
 def test_a_half_of_one_problem_says_nothing_of_others() -> None:
     rows, halves = refusals(1.0, 1.0)
     one = [row for row in rows if row.problem_id[0] == "r" or row.problem_id == "a0"]

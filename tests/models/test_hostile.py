@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import pickle
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from shared import change
 from titer.errors import InputError
 from titer.models import add_lora, as_folder, describe_model, load_model, locate
 from titer.recipe import Lora
+from titer.train.disk.safely import refuse_foreign
 from titer.train.disk.state import load_state, save_state
 
 
@@ -158,6 +160,36 @@ def test_a_saved_state_is_read(saved: tuple[Accelerator, Any, list[Any], Path]) 
         model.weight.zero_()
     assert load_state(accelerator, model, optimizers, out, 0) == 2
     assert torch.equal(model.weight, before)
+
+
+class EarlyPickler(pickle.Pickler):
+    """Writes members of an enum as Python 3.11.0 to 3.11.3 do."""
+
+    def reducer_override(self, value: Any) -> Any:
+        return (getattr, (type(value), value.name)) if isinstance(value, enum.Enum) else NotImplemented
+
+
+def test_a_state_that_an_early_python_3_11_saved_is_read(saved: tuple[Accelerator, Any, list[Any], Path]) -> None:
+    accelerator, model, optimizers, out = saved
+    file = out / "state" / ".metadata"
+    metadata = pickle.loads(file.read_bytes())
+    with file.open("wb") as early:
+        EarlyPickler(early).dump(metadata)
+    assert b"getattr" in file.read_bytes()
+    assert load_state(accelerator, model, optimizers, out, 0) == 2
+
+
+class Reaches:
+    """An attribute of a class that a state may name."""
+
+    def __reduce__(self) -> Any:
+        return getattr, (torch.Size, "numel")
+
+
+def test_no_other_attribute_is_reached(tmp_path: Path) -> None:
+    (tmp_path / ".metadata").write_bytes(pickle.dumps(Reaches()))
+    with pytest.raises(pickle.UnpicklingError, match=r"builtins\.getattr"):
+        refuse_foreign(tmp_path)
 
 
 def in_metadata(state: Path, canary: Path) -> None:

@@ -87,6 +87,13 @@ def adapters_on_themselves(folder: Path, canary: Path) -> None:
     change(folder / "adapter_config.json", base_model_name_or_path=str(folder))
 
 
+def adapters_in_a_circle(folder: Path, canary: Path) -> None:
+    other = folder.with_name("other")
+    for one, base in ((folder, other), (other, folder)):
+        add_lora(load_model("lab").model, Lora(rank=1)).save_pretrained(one)
+        change(one / "adapter_config.json", base_model_name_or_path=str(base))
+
+
 def senseless_config(folder: Path, canary: Path) -> None:
     change(folder / "config.json", hidden_size="wide", num_hidden_layers=None)
 
@@ -97,7 +104,7 @@ def broken_tokenizer(folder: Path, canary: Path) -> None:
 
 HOSTILE: list[Callable[[Path, Path], None]] = [
     pickled_weights, remote_model, remote_tokenizer, pickled_adapters, remote_adapters, adapters_on_themselves,
-    senseless_config, broken_tokenizer,
+    adapters_in_a_circle,    senseless_config, broken_tokenizer,
 ]  # fmt: skip
 
 

@@ -356,6 +356,7 @@ def _fail(line: str) -> None:
         time.sleep(SPEAKS_FIRST)
         print(f"titer: process {os.environ['RANK']}: {harmless(line)}", file=sys.stderr, flush=True)
     say(f"titer: {line}")
+    sys.unraisablehook = lambda _: None  # what a failed write leaves open fails once more as it is collected
     raise SystemExit(2)
 
 

@@ -61,13 +61,14 @@ def locate(name: str) -> str:
 def standing_on(place: str) -> list[str]:
     """A model's place and, of adapters, that of the model they were trained on, and so on to one that is whole.
 
-    Raises InputError for adapters whose base is not here.
+    Raises InputError for adapters whose base is not here, and for those that stand on themselves.
     """
     places = [place]
     while _is_adapter(places[-1]):
         base = _base_of(places[-1])
         if base in places:
-            raise InputError(f"the adapters {place!r} stand on themselves", field="model", remedy=_MEND)
+            fault = f"cannot load model {place!r}: its adapters stand on themselves"
+            raise InputError(fault, field="model", remedy=_MEND)
         places.append(base)
     return places
 
@@ -119,6 +120,7 @@ def _opened(name: str, load: Callable[[str], T]) -> T:
     try:
         if not Path(place).exists():
             _refuse_unreachable(place)
+        standing_on(place)  # adapters on themselves would have no end
         return load(place)
     except Exception as error:  # of transformers, peft, safetensors and torch, for whatever a folder may hold
         if isinstance(error, InputError):

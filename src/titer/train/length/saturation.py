@@ -21,6 +21,7 @@ from titer.records.results import Interval
 from titer.train.length.endpoint import AIM
 
 MOST_EPOCHS = 64.0  # the largest number that was best for a model of the paper (Olmo3-7B, hardly above 32)
+ROUNDING = 1e-9  # of a slope in log-odds an epoch
 RESAMPLES = 2000
 
 
@@ -62,6 +63,7 @@ def _fit(probes: Sequence[Probe], updates: int) -> tuple[float, float]:
     """Epochs until AIM, and the rise of the log-odds with each."""
     known = np.array([[1.0, one.epochs, math.log(one.updates)] for one in probes])
     a, b, c = np.linalg.lstsq(known, np.array([_log_odds(one) for one in probes]), rcond=None)[0]
+    b = b if abs(b) > ROUNDING else 0.0  # which would be a sure rise where the probes are equal
     left = math.log(AIM / (1 - AIM)) - a - max(c, 0.0) * math.log(updates) - min(c, 0.0) * math.log(probes[0].updates)
     if left <= b:  # one epoch is enough
         return 1.0, float(b)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import pathlib
 import pickle
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +186,17 @@ def test_a_state_that_an_early_python_3_11_saved_is_read(saved: tuple[Accelerato
         EarlyPickler(early).dump(metadata)
     assert b"getattr" in file.read_bytes()
     assert load_state(accelerator, model, optimizers, out, 0) == 2
+
+
+def test_a_state_that_python_3_13_saved_is_read(
+    saved: tuple[Accelerator, Any, list[Any], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its paths are of a module that other versions lack; where they are read, it is there."""
+    out = saved[3]
+    if "pathlib._local" not in sys.modules:
+        monkeypatch.setitem(sys.modules, "pathlib._local", pathlib)
+    (out / "state" / ".metadata").write_bytes(b"cpathlib._local\nPosixPath\n(Va\ntR.")
+    refuse_foreign(out / "state")
 
 
 class Reaches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,3 +57,16 @@ def test_the_papers_figures_saturate_where_it_says() -> None:
     probes = [probe(51_200, 1, first), probe(51_200, 8, eighth), probe(25_600, 1, first)]
     found, _ = epochs_to_saturation(probes, updates=51_200)
     assert found.mid == pytest.approx(16, abs=1) and sixteenth == pytest.approx(AIM)
+
+
+@pytest.mark.parametrize("noise", [1e-16, -1e-16])
+def test_what_rounding_leaves_is_no_rise(noise: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of equal accuracies, in every draw alike: it would be a sure one."""
+    real = np.linalg.lstsq
+
+    def rounded(*arguments: Any, **settings: Any) -> Any:
+        (a, _, c), *rest = real(*arguments, **settings)
+        return (np.array([a, noise, c]), *rest)
+
+    monkeypatch.setattr("titer.train.length.saturation.np.linalg.lstsq", rounded)
+    assert tuple(epochs_to_saturation(line(1.0, 0.0, 0.0), updates=20).rise) == (0.0, 0.0, 0.0)

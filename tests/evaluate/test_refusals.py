@@ -13,6 +13,7 @@ from chat_server import chat, serving
 from titer import verbs
 from titer.errors import InputError
 from titer.evaluate.refusals import Answer, RuleJudge, label_thinking, read_refusal
+from titer.judges.asking import Progress, as_lines
 from titer.verify.verifiers.refusal import label_refusal
 
 LIST = "\n1. Turn it off.\n2. Turn it on again.\n"
@@ -101,11 +102,22 @@ def test_one_half_alone_is_nan(tmp_path: Path) -> None:
     assert result.refused_of_harmful == 1 and math.isnan(result.answered_of_harmless)
 
 
-def test_a_model_judges_and_is_held_against_the_rules(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("silent", "lines"), [(0.0, ["1/3", "2/3", "3/3"]), (math.inf, ["3/3"])])
+def test_how_far_a_judge_is(silent: float, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("titer.judges.asking.SILENT", silent)
+    heard = list[str]()
+    hear = as_lines(heard.append)
+    for done in (1, 2, 3):
+        hear(Progress(done, 3, 0, ""))
+    assert heard == [f"judge: {line} answers, 0 failed" for line in lines]
+
+
+def test_a_model_judges_and_is_held_against_the_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("titer.judges.asking.SILENT", math.inf)
     file, cache, heard = write(tmp_path / "a.jsonl", *ROWS), tmp_path / "kept.jsonl", list[str]()
     with serving(lambda *_: chat("full_refusal")) as (url, server):
         result = verbs.judge(file, server=url, model="m", cache=cache, said=heard.append)
-        assert heard == ["judge: 3/3 answers, 0 failed"]  # the others within ten seconds of each other
+        assert heard == ["judge: 3/3 answers, 0 failed"]
         assert len(server.bodies) == 3  # the truncated one is not shown
         assert [row.label for row in result.rows] == ["full_refusal"] * 3 + ["truncated"]
         assert result.agreement == pytest.approx(1 / 3)

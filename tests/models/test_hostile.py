@@ -106,7 +106,7 @@ def broken_tokenizer(folder: Path, canary: Path) -> None:
 
 HOSTILE: list[Callable[[Path, Path], None]] = [
     pickled_weights, remote_model, remote_tokenizer, pickled_adapters, remote_adapters, adapters_on_themselves,
-    adapters_in_a_circle,    senseless_config, broken_tokenizer,
+    adapters_in_a_circle, senseless_config, broken_tokenizer,
 ]  # fmt: skip
 
 
@@ -197,6 +197,14 @@ def test_a_state_that_python_3_13_saved_is_read(
         monkeypatch.setitem(sys.modules, "pathlib._local", pathlib)
     (out / "state" / ".metadata").write_bytes(b"cpathlib._local\nPosixPath\n(Va\ntR.")
     refuse_foreign(out / "state")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="reads them")
+def test_a_state_of_a_newer_python_is_refused_in_one_line(saved: tuple[Accelerator, Any, list[Any], Path]) -> None:
+    accelerator, model, optimizers, out = saved
+    (out / "state" / ".metadata").write_bytes(b"cpathlib._local\nPosixPath\n(Va\ntR.")
+    with pytest.raises(InputError, match=r"the state cannot be read: .*go on with the versions"):
+        load_state(accelerator, model, optimizers, out, 0)
 
 
 class Reaches:

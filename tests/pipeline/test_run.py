@@ -300,9 +300,15 @@ def test_a_training_without_checkpoints_is_one_line(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "empty"):
         with pytest.raises(InputError, match="no checkpoint stands here; remove the folder and run again"):
             checkpoints_of(folder)
-    for name in ("step-000020", "step-000020.bak", "step-copy-1", "step-1000000", "step-000100"):
+    for name in ("step-000020", "step-20", "step-000020.bak", "step-copy-1", "step-1000000", "step-000100"):
         (tmp_path / "empty" / "checkpoints" / name).mkdir()
-    assert list(checkpoints_of(tmp_path / "empty")) == [20, 100, 1_000_000]  # copies that somebody made are none
+    (tmp_path / "empty" / "checkpoints" / "step-000040").touch()
+    found = checkpoints_of(tmp_path / "empty")  # copies that somebody made are none, nor is a file
+    assert [(step, path.name) for step, path in found.items()] == [
+        (20, "step-000020"),
+        (100, "step-000100"),
+        (1_000_000, "step-1000000"),
+    ]
     assert updates_of(tmp_path / "empty") == 1_000_000
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,26 @@ def test_a_refused_prompt_costs_itself_alone_and_no_other_refusal_is_taken_for_o
         with pytest.raises(InputError, match="model"):
             collect_sparing(sampler._replace(model="m2"), some, samples=1, out=tmp_path / "some.jsonl")
         assert not list(tmp_path.glob("some-*"))
+
+
+class Deaf(Adder):
+    """Every prompt is refused."""
+
+    field = "prompt"
+
+    def stream(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Completion]:
+        raise InputError("no", field=self.field, remedy="yes")
+
+
+@pytest.mark.parametrize(
+    ("field", "problems", "raises"),
+    [("prompt", 2, False), ("prompt", 3, True), ("chat_template", 2, True), ("chat_template", 3, True)],
+)
+def test_what_refuses_all_prompts_is_raised(field: str, problems: int, raises: bool, tmp_path: Path) -> None:
+    deaf = Deaf()
+    deaf.field = field
+    with Grader(workers=1) as grader:
+        sampler = Sampler(deaf, grader, Sampling(), model="m1")
+        with pytest.raises(InputError) if raises else nullcontext():
+            rollouts, refused = collect_sparing(sampler, PROBLEMS[:problems], samples=1, out=tmp_path / "r.jsonl")
+            assert not rollouts and len(refused) == problems

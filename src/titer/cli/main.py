@@ -344,6 +344,7 @@ def main() -> None:
         line = system_fault(error)
         if line is None:
             raise
+        sys.unraisablehook = lambda _: None  # what a failed write leaves open fails once more as it is collected
         _fail(line)
     else:
         if code == INTERRUPTED:
@@ -356,7 +357,6 @@ def _fail(line: str) -> None:
         time.sleep(SPEAKS_FIRST)
         print(f"titer: process {os.environ['RANK']}: {harmless(line)}", file=sys.stderr, flush=True)
     say(f"titer: {line}")
-    sys.unraisablehook = lambda _: None  # what a failed write leaves open fails once more as it is collected
     raise SystemExit(2)
 
 

@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from titer.errors import InputError
 from titer.generate.protocol import Completion, Generator, Request, Sampling
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
     note: str
 
 
-SILENT = 10.0  # seconds between two lines
+SILENT: Final = 10.0  # seconds between two lines
 
 
 def as_lines(said: Callable[[str], None]) -> Callable[[Progress], None]:

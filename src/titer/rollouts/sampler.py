@@ -66,8 +66,11 @@ def collect_sparing(
     sampler: Sampler, problems: Sequence[Problem], *, samples: int, out: Path
 ) -> tuple[list[Rollout], list[str]]:
     """Rollouts of all problems that can be asked, and a line for each that is refused: one prompt beyond the context
-    must not cost the others. Raises InputError where the first few are refused one by one, and what `collect` refuses
-    but for a prompt."""
+    must not cost the others.
+
+    Raises InputError where the first few are refused one by one, where all are for what may be the model's fault, and
+    what `collect` refuses but for a prompt.
+    """
     try:
         return sampler.collect(problems, samples=samples, out=out), []
     except InputError as error:
@@ -82,6 +85,7 @@ def collect_sparing(
             if error.field not in ONE_PROMPTS:
                 raise
             refused.append(f"{problem.id}: {error}")
-            if not found and len(refused) == PATIENCE:
+            all_were = len(refused) == len(problems) and error.field != "prompt"
+            if not found and (len(refused) == PATIENCE or all_were):
                 raise
     return found, refused

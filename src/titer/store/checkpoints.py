@@ -16,5 +16,6 @@ def checkpoint_path(out: Path, step: int) -> Path:
 
 def kept_checkpoints(out: Path) -> dict[int, Path]:
     """The checkpoints of a training, by update, in order."""
-    found = [(path.name.removeprefix("step-"), path) for path in (out / "checkpoints").glob("step-*")]
-    return dict(sorted((int(step), path) for step, path in found if step.isdecimal()))  # others are somebody's copies
+    found = [(path.name.removeprefix("step-"), path) for path in (out / "checkpoints").glob("step-*") if path.is_dir()]
+    steps = sorted((int(step), path) for step, path in found if step.isdecimal())
+    return {step: path for step, path in steps if path == checkpoint_path(out, step)}  # others are somebody's copies

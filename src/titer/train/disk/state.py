@@ -148,7 +148,7 @@ def load_state(accelerator: Accelerator, scorer: Any, optimizers: Sequence[Any],
         else:
             torch.manual_seed(seed + 1_000_003 * (int(known["step"]) + 1) + accelerator.process_index)
         return int(known["step"])
-    except (*MALFORMED, OSError, EOFError, RuntimeError, AssertionError, UnpicklingError) as error:
+    except (*MALFORMED, OSError, EOFError, RuntimeError, AssertionError, ImportError, UnpicklingError) as error:
         raise InputError(
             f"the state cannot be read: {' '.join(str(error).split())[:200]}",
             file=folder,

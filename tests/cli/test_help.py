@@ -21,7 +21,7 @@ BLOCKS = {
 def test_help_names_every_setting_as_it_is_typed(verb: str) -> None:
     command = [sys.executable, "-m", "titer.cli.main", verb, "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env={"COLUMNS": "4000"}).stdout
-    (line,) = re.findall(r"Settings and their defaults: (.*)\. docs/recipe", shown)
+    (line,) = re.findall(r"Settings and their defaults: (.*)\. titer\.recipe", shown)
     settings = re.findall(r"[\w.]+=(?:\[[^]]*\]|\{[^}]*\}|[^,]*)", line)
     assert settings and "launch=" not in line
     if any(one.startswith("generate.") for one in settings):

@@ -26,6 +26,7 @@ from code_blocks import ROOT, Block, Reached, arguments_of, blocks, call, comman
 
 from chat_server import Reply, chat, serving
 from titer.errors import InputError
+from titer.pipeline.rounds import check_rounds
 from titer.recipe import load_recipe
 from titer.records import read_problems, read_rollouts, read_rows, read_traces
 from titer.reproduce import stored_all
@@ -146,11 +147,11 @@ def _execute(block: Block, page: Path, folder: Path, made: Path, names: dict[str
 
 
 def _load(block: Block, folder: Path) -> None:
-    """A recipe as it is, or a part of one in a whole."""
+    """A recipe as it is, which a run would begin with, or a part of one in a whole."""
     tree = {"model": "lab", "data": {}} | yaml.safe_load(block.text)
     file = folder / (block.title or "part.yaml")
     file.write_text(block.text if block.title else yaml.safe_dump(tree), encoding="utf-8")
-    load_recipe(file)
+    check_rounds(load_recipe(file))
 
 
 def _read_rows(block: Block, folder: Path) -> None:

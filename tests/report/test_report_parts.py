@@ -135,7 +135,7 @@ def test_two_runs_fit_a_narrow_terminal(two: TwoRuns, width: int) -> None:
 
 def test_page_and_terminal_say_once_what_the_intervals_of_verdicts_are(sample: ReportData) -> None:
     for shown in (printed(sample, 200), render(sample)):
-        assert shown.count("The intervals are 95 % each; verdicts go by wider ones") == 1
+        assert shown.count("The intervals are 95 % each; the call of the run goes by wider ones") == 1
 
 
 def test_the_terminal_obeys_nothing_in_the_data(hostile: ReportData) -> None:

@@ -22,8 +22,11 @@ def listing(block: str, *, but: Collection[str] = (), sampled: bool = False) -> 
 
     class Listing(TyperCommand):
         def format_help(self, ctx: Any, formatter: Any) -> None:
+            from titer.recipe import Recipe
+
             names = [*_settings(block, but), *(f"generate.{one}" for one in _settings("generate") if sampled)]
-            self.epilog = f"Settings and their defaults: {', '.join(names)}. docs/recipe.md says what they do."
+            told = type(Recipe.model_fields[block].default).__module__
+            self.epilog = f"Settings and their defaults: {', '.join(names)}. {told} says what each does."
             super().format_help(ctx, formatter)
 
     return Listing

@@ -14,7 +14,7 @@ from titer.report.data import FeatureRow, More
 
 UNKNOWN: Final = "–"
 EACH: Final = (
-    "The intervals are 95 % each; verdicts go by wider ones, which share the 5 % among the readings of an axis."
+    "The intervals are 95 % each; the call of the run goes by wider ones, and so do verdicts over several checkpoints."
 )
 
 # Shapes as well as colours, so that nothing is lost in black and white.

@@ -23,6 +23,7 @@ from titer.pipeline.reporting.gather import gather
 from titer.recipe import GymData, Recipe, Train, load_recipe
 from titer.records import write_records
 from titer.store import read_table
+from titer.train.disk.state import read_log
 
 LADDER = {"min_terms": 1, "max_terms": 3, "min_digits": 1, "max_digits": 2}
 SUITES = {
@@ -108,7 +109,8 @@ def found_in(run: Path) -> dict[str, Any]:
     """The round in numbers: bands, where problems went, the bridge, RL, and every suite before and after."""
     ledger = read_table(run / "ledger" / "ledger.parquet")
     judged = json.loads((run / "judge" / "judged.json").read_text(encoding="utf-8"))
-    log = [json.loads(line) for line in (run / "rl" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    file = run / "rl" / "log.jsonl"
+    log = read_log(file) if file.exists() else []  # none where no problem goes to RL
     return {
         "bands": {band: sum(row["band"] == band for row in ledger) for band in ("simple", "medium", "hard")},
         "bridged": sum("pruned" in row["made_by"] or "scaffold" in row["made_by"] for row in ledger),
